@@ -1,1 +1,35 @@
-//! Weir: protocol.
+//! The wire contract as types: what a client and a node say to each other.
+//!
+//! This crate is the only place with event names ([`event`]) and error codes ([`Code`]). It parses
+//! what clients send ([`Request`], [`Published`]) into types that hold only what the contract
+//! allows, and encodes what they are told into [`Frame`]s that are written as they are. It has no
+//! IO and no clock.
+
+mod binary;
+mod change;
+mod encode;
+pub mod event;
+mod fault;
+mod fields;
+mod frame;
+mod id;
+mod json;
+mod limits;
+mod media;
+mod object;
+mod request;
+mod shape;
+
+pub use change::{Change, CloseReason, LeaveReason, RoomEvent, Snapshot};
+pub use encode::{Ack, Notice};
+pub use fault::{Code, Fault};
+pub use frame::Frame;
+pub use id::{MemberId, RoomId, TrackId};
+pub use json::Json;
+pub use limits::Limits;
+pub use media::{Chunk, GapReason, Published};
+pub use object::{Member, Room, Track, TrackKind, TrackSpec, TrackUpdate};
+pub use request::{
+    CreateRoom, JoinRoom, PublishTrack, Request, SendMessage, UpdateMember, UpdateTrack,
+};
+pub use shape::{FieldShape, FieldType, REQUESTS, RequestShape};

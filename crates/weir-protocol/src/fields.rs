@@ -1,0 +1,208 @@
+//! Reads the fields of a request's argument, and says of a wrong one what it should be.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use serde_json::value::RawValue;
+
+use crate::{Fault, Json, Limits, RoomId, TrackId, binary::Placeholder};
+
+/// The fields of one argument. Unknown ones are left alone, so that later versions may add some.
+pub(crate) struct Fields<'a> {
+    map: BTreeMap<String, Box<RawValue>>,
+    limits: &'a Limits,
+}
+
+impl<'a> Fields<'a> {
+    /// Takes an object apart; without an argument there are no fields.
+    pub(crate) fn parse(
+        name: &str,
+        argument: Option<&RawValue>,
+        limits: &'a Limits,
+    ) -> Result<Self, Fault> {
+        let map = match argument {
+            None => BTreeMap::new(),
+            Some(raw) => serde_json::from_str(raw.get())
+                .map_err(|_| Fault::field(name, wrong("an object", raw)))?,
+        };
+        Ok(Self { map, limits })
+    }
+
+    /// The limits that the fields are held to.
+    pub(crate) fn limits(&self) -> &'a Limits {
+        self.limits
+    }
+
+    fn read<T: serde::de::DeserializeOwned>(
+        &self,
+        field: &str,
+        wanted: &str,
+    ) -> Result<Option<T>, Fault> {
+        let Some(raw) = self.map.get(field) else {
+            return Ok(None);
+        };
+        // `null` would pass for a missing value further in.
+        if raw.get() == "null" {
+            return Err(Fault::field(field, wrong(wanted, raw)));
+        }
+        serde_json::from_str(raw.get())
+            .map(Some)
+            .map_err(|_| Fault::field(field, wrong(wanted, raw)))
+    }
+
+    /// Insists on a value.
+    pub(crate) fn required<T>(&self, field: &str, value: Option<T>) -> Result<T, Fault> {
+        value.ok_or_else(|| Fault::field(field, "is missing"))
+    }
+
+    /// `true` or `false`.
+    pub(crate) fn boolean(&self, field: &str) -> Result<Option<bool>, Fault> {
+        self.read(field, "true or false")
+    }
+
+    /// An integer that `T` can hold.
+    pub(crate) fn integer<T: serde::de::DeserializeOwned>(
+        &self,
+        field: &str,
+    ) -> Result<Option<T>, Fault> {
+        self.read(field, integer_range::<T>())
+    }
+
+    /// An integer from 1 on.
+    pub(crate) fn positive(&self, field: &str) -> Result<Option<u32>, Fault> {
+        let value: Option<std::num::NonZeroU32> =
+            self.read(field, "an integer from 1 to 4294967295")?;
+        Ok(value.map(std::num::NonZeroU32::get))
+    }
+
+    /// A number over 0.
+    pub(crate) fn rate(&self, field: &str) -> Result<Option<f64>, Fault> {
+        let value: Option<f64> = self.read(field, "a number over 0")?;
+        match value {
+            Some(rate) if rate <= 0.0 => Err(Fault::field(field, "must be a number over 0")),
+            value => Ok(value),
+        }
+    }
+
+    /// A text of at most [`Limits::name_chars`] characters.
+    pub(crate) fn text(&self, field: &str) -> Result<Option<String>, Fault> {
+        let value: Option<String> = self.read(field, "a string")?;
+        let length = value.as_ref().map_or(0, |text| text.chars().count());
+        if length > self.limits.name_chars {
+            return Err(Fault::too_large(
+                field,
+                length,
+                self.limits.name_chars,
+                "characters",
+            ));
+        }
+        Ok(value)
+    }
+
+    /// A text that is not empty.
+    pub(crate) fn word(&self, field: &str) -> Result<Option<String>, Fault> {
+        match self.text(field)? {
+            Some(text) if text.is_empty() => Err(Fault::field(field, "must not be empty")),
+            value => Ok(value),
+        }
+    }
+
+    /// One of a few words.
+    pub(crate) fn one_of<T: serde::de::DeserializeOwned>(
+        &self,
+        field: &str,
+        wanted: &str,
+    ) -> Result<Option<T>, Fault> {
+        self.read(field, wanted)
+    }
+
+    /// A list of texts, at most `limit` of them.
+    pub(crate) fn list(&self, field: &str, limit: usize) -> Result<Option<Vec<String>>, Fault> {
+        let value: Option<Vec<String>> = self.read(field, "an array of strings")?;
+        match value {
+            Some(list) if list.len() > limit => {
+                Err(Fault::too_large(field, list.len(), limit, "entries"))
+            }
+            value => Ok(value),
+        }
+    }
+
+    /// A room's id.
+    pub(crate) fn room(&self, field: &str) -> Result<Option<RoomId>, Fault> {
+        let value: Option<String> = self.read(field, "a string")?;
+        value
+            .map(|id| RoomId::parse(field, &id, self.limits))
+            .transpose()
+    }
+
+    /// A track's id, which must be there.
+    pub(crate) fn track(&self) -> Result<TrackId, Fault> {
+        Ok(TrackId(self.required("track", self.integer("track")?)?))
+    }
+
+    /// JSON of at most [`Limits::metadata_bytes`].
+    pub(crate) fn metadata(&self) -> Result<Option<Json>, Fault> {
+        let raw = self.map.get("metadata").cloned();
+        raw.map(|raw| Json::plain("metadata", raw, self.limits.metadata_bytes))
+            .transpose()
+    }
+
+    /// JSON with places for the packet's attachments, of at most [`Limits::message_bytes`] together.
+    pub(crate) fn data(&self, attachments: &[Bytes]) -> Result<Json, Fault> {
+        let raw = self.required("data", self.map.get("data").cloned())?;
+        let limit = self.limits.message_bytes;
+        let binary: usize = attachments.iter().map(Bytes::len).sum();
+        let length = raw.get().len() + binary;
+        if length > limit {
+            return Err(Fault::too_large("data", length, limit, "bytes"));
+        }
+        Json::with_attachments("data", raw, limit, attachments.len())
+    }
+
+    /// A binary value of at most [`Limits::init_bytes`].
+    pub(crate) fn init(&self, attachments: &[Bytes]) -> Result<Option<Bytes>, Fault> {
+        let Some(place) = self.read::<Placeholder>("init", "binary")? else {
+            return Ok(None);
+        };
+        let bytes = place
+            .resolve(attachments)
+            .ok_or_else(|| Fault::field("init", "its placeholder matches no attachment"))?;
+        if bytes.len() > self.limits.init_bytes {
+            return Err(Fault::too_large(
+                "init",
+                bytes.len(),
+                self.limits.init_bytes,
+                "bytes",
+            ));
+        }
+        // A copy, since the track outlives the packet that the bytes may be a small part of.
+        Ok(Some(Bytes::copy_from_slice(&bytes)))
+    }
+}
+
+fn integer_range<T>() -> &'static str {
+    match std::any::type_name::<T>() {
+        "u32" => "an integer from 0 to 4294967295",
+        "u64" => "an integer from 0 on",
+        _ => "an integer",
+    }
+}
+
+fn wrong(wanted: &str, raw: &RawValue) -> String {
+    let text = raw.get();
+    let actual = match text.as_bytes().first() {
+        Some(b'"') => "a string",
+        Some(b'{') if text.contains(crate::json::PLACEHOLDER) => "binary",
+        Some(b'{') => "an object",
+        Some(b'[') => "an array",
+        Some(b't' | b'f') => "a boolean",
+        Some(b'n') => "null",
+        _ => "a number",
+    };
+    let value = if text.len() <= 40 {
+        format!(" ({text})")
+    } else {
+        String::new()
+    };
+    format!("must be {wanted}, not {actual}{value}")
+}

@@ -1,0 +1,151 @@
+//! Chunks of media: what publishers send and what subscribers get.
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize, de::IgnoredAny};
+use serde_json::value::RawValue;
+
+use crate::{Fault, Limits, TrackId, binary::Placeholder, fields::Fields};
+
+/// A chunk as its publisher sends it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Published {
+    /// The track that it belongs to.
+    pub track: TrackId,
+    /// Microseconds of the track's own clock.
+    pub ts: i64,
+    /// Whether the publisher says that decoding can start here.
+    pub key: bool,
+    /// How long it lasts, in microseconds.
+    pub dur: Option<u64>,
+    /// Opaque bytes.
+    pub payload: Bytes,
+}
+
+/// A chunk as its subscribers get it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Chunk {
+    /// The track that it belongs to.
+    pub track: TrackId,
+    /// Its number: 1 for the track's first chunk, one more for each.
+    pub seq: u64,
+    /// Microseconds of the track's own clock.
+    pub ts: i64,
+    /// Whether the publisher says that decoding can start here.
+    pub key: bool,
+    /// How long it lasts, in microseconds.
+    pub dur: Option<u64>,
+    /// Opaque bytes.
+    pub payload: Bytes,
+}
+
+/// Why chunks are missing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum GapReason {
+    /// The subscriber did not keep up.
+    Slow,
+    /// They were lost between nodes.
+    Lost,
+}
+
+#[derive(Deserialize)]
+struct Header {
+    track: u32,
+    ts: i64,
+    #[serde(default)]
+    key: bool,
+    dur: Option<u64>,
+}
+
+impl Published {
+    /// Parses the arguments of a `media` event: `text` is the packet's array, its name included.
+    ///
+    /// # Errors
+    /// `bad_request` naming the field; `too_large` for a header over
+    /// [`Limits::media_header_bytes`] or a payload over [`Limits::chunk_bytes`].
+    pub fn parse(text: &str, attachments: &[Bytes], limits: &Limits) -> Result<Self, Fault> {
+        // The usual form first, in one pass; whatever is not of it is looked at again for its fault.
+        let Ok((_, header, place)) =
+            serde_json::from_str::<(IgnoredAny, &RawValue, Placeholder)>(text)
+        else {
+            return Err(arguments_fault(text));
+        };
+        let length = header.get().len();
+        if length > limits.media_header_bytes {
+            let limit = limits.media_header_bytes;
+            return Err(Fault::too_large("header", length, limit, "bytes"));
+        }
+        let payload = place
+            .resolve(attachments)
+            .filter(|_| attachments.len() == 1)
+            .ok_or_else(|| Fault::field("payload", "must be exactly one binary value"))?;
+        if payload.len() > limits.chunk_bytes {
+            return Err(Fault::too_large(
+                "payload",
+                payload.len(),
+                limits.chunk_bytes,
+                "bytes",
+            ));
+        }
+        let header = match serde_json::from_str::<Header>(header.get()) {
+            // `dur: null` would pass for a missing one.
+            Ok(header) if header.dur.is_some() || !text.contains("null") => header,
+            _ => slow_header(header, limits)?,
+        };
+        let Header {
+            track,
+            ts,
+            key,
+            dur,
+        } = header;
+        Ok(Self {
+            track: TrackId(track),
+            ts,
+            key,
+            dur,
+            payload,
+        })
+    }
+
+    /// This chunk with the number that it was given.
+    #[must_use]
+    pub fn numbered(self, seq: u64) -> Chunk {
+        let Self {
+            track,
+            ts,
+            key,
+            dur,
+            payload,
+        } = self;
+        Chunk {
+            track,
+            seq,
+            ts,
+            key,
+            dur,
+            payload,
+        }
+    }
+}
+
+/// Parses a header field by field, to name the one that is wrong.
+fn slow_header(raw: &RawValue, limits: &Limits) -> Result<Header, Fault> {
+    let fields = Fields::parse("header", Some(raw), limits)?;
+    Ok(Header {
+        track: fields.required("track", fields.integer("track")?)?,
+        ts: fields.required("ts", fields.integer("ts")?)?,
+        key: fields.boolean("key")?.unwrap_or(false),
+        dur: fields.integer("dur")?,
+    })
+}
+
+/// Says which of the arguments is not what it should be.
+fn arguments_fault(text: &str) -> Fault {
+    match serde_json::from_str::<Vec<&RawValue>>(text).as_deref() {
+        Ok([_]) => Fault::field("header", "is missing"),
+        Ok([_, _]) => Fault::field("payload", "is missing"),
+        Ok([_, _, _]) => Fault::field("payload", "must be exactly one binary value"),
+        Ok(_) => Fault::field("payload", "nothing may follow it"),
+        Err(_) => Fault::field("header", "the packet is not a JSON array"),
+    }
+}
