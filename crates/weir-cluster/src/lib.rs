@@ -1,1 +1,19 @@
-//! Weir: cluster.
+//! What joins the nodes of a cluster: two ports, and a backend that keeps both in memory.
+//!
+//! The [`Directory`] is what is true about rooms, the [`Bus`] what is happening in them now. Both
+//! are small and object-safe, so neither the engine nor the gateway knows which backend they have.
+//! Both report to an inbox of the node's, by plain synchronous calls: there is no queue of ours
+//! between a backend and a node that could fill up unnoticed.
+
+mod bus;
+mod directory;
+mod error;
+mod guard;
+mod memory;
+
+pub use bus::{Bus, BusError, BusInbox, Interest, Signal, TrackKey};
+pub use directory::{Directory, Inbox, Joined, NewMember, NewRoom};
+pub use error::DirectoryError;
+pub use futures_util::future::BoxFuture;
+pub use guard::{Subscription, Watch};
+pub use memory::{MemoryBus, MemoryDirectory, MemoryHub, MemoryOptions};

@@ -1,0 +1,113 @@
+//! The port for what is happening now: chunks and signals that are gone once they are told.
+
+use std::{fmt::Debug, sync::Arc};
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use weir_protocol::{Chunk, Json, MemberId, RoomId, TrackId};
+
+use crate::Subscription;
+
+/// A track among those of all rooms: the name of its channel on the bus.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TrackKey {
+    /// The room that it is published in.
+    pub room: RoomId,
+    /// Its id there.
+    pub track: TrackId,
+}
+
+/// What a room's nodes tell each other without it being part of the room's state.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Signal {
+    /// A member's message.
+    Message {
+        /// Who sent it.
+        from: MemberId,
+        /// Who gets it; everybody else in the room without it.
+        to: Option<Vec<MemberId>>,
+        /// What it is about.
+        topic: Option<String>,
+        /// What it says, with places for the attachments.
+        data: Json,
+        /// The binary values in `data`.
+        attachments: Vec<Bytes>,
+    },
+    /// Somebody asks this track's publisher for a key chunk.
+    KeyframeRequested(TrackId),
+}
+
+/// How many other nodes want what was put on the bus.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Interest {
+    /// Not known yet.
+    Unknown,
+    /// So many, as far as it is known; it may be as old as the last answer of the bus.
+    Nodes(usize),
+}
+
+/// Why the bus did not take something.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BusError {
+    /// The outbox holds all the bytes that it may. What was to be put in is dropped.
+    #[error("the bus's outbox holds its limit of {limit} bytes")]
+    Full {
+        /// The outbox's size, in bytes.
+        limit: usize,
+    },
+    /// The bus cannot be reached now; the text says why.
+    #[error("the bus is unavailable: {0}")]
+    Unavailable(String),
+}
+
+/// What carries chunks and signals between nodes. An instance belongs to one node and was made with
+/// that node's [`BusInbox`].
+///
+/// There is one channel for each track and one for each room's signals. What a node puts on the bus
+/// never comes back to it. A channel keeps the order of what one node puts on it; it may lose, and
+/// the bus says nothing of it: chunks have their `seq`.
+///
+/// A node subscribes to a channel with its first member that wants it and drops the
+/// [`Subscription`] after the last, so it receives only what its own members want.
+pub trait Bus: Send + Sync + Debug {
+    /// Has a track's chunks told to the node's inbox, from the ones that are published after this
+    /// has answered; each once, however many subscriptions the node holds.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    fn subscribe<'a>(
+        &'a self,
+        track: &'a TrackKey,
+    ) -> BoxFuture<'a, Result<Subscription, BusError>>;
+
+    /// Puts a chunk of a track into the outbox. Never waits.
+    ///
+    /// # Errors
+    /// `Full`, `Unavailable`; the chunk is dropped.
+    fn publish(&self, track: &TrackKey, chunk: Arc<Chunk>) -> Result<Interest, BusError>;
+
+    /// Has a room's signals told to the node's inbox, as [`subscribe`](Self::subscribe) does with
+    /// chunks.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    fn listen<'a>(&'a self, room: &'a RoomId) -> BoxFuture<'a, Result<Subscription, BusError>>;
+
+    /// Puts a signal to a room into the outbox. Never waits.
+    ///
+    /// # Errors
+    /// `Full`, `Unavailable`; the signal is dropped.
+    fn send(&self, room: &RoomId, signal: Arc<Signal>) -> Result<Interest, BusError>;
+}
+
+/// Where a node is told what other nodes put on the bus.
+///
+/// The calls must not block: they may hold up everything that the bus carries to this node.
+/// Dropping a [`Subscription`] is allowed.
+pub trait BusInbox: Send + Sync + Debug {
+    /// Takes a chunk of a track, in the order in which its publisher's node put it on the bus.
+    fn chunk(&self, track: &TrackKey, chunk: &Arc<Chunk>);
+
+    /// Takes a signal of a room, in the order in which its sender's node put it on the bus.
+    fn signal(&self, room: &RoomId, signal: &Arc<Signal>);
+}

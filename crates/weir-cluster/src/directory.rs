@@ -1,0 +1,164 @@
+//! The port for what is true about rooms.
+
+use std::{fmt::Debug, sync::Arc};
+
+use futures_util::future::BoxFuture;
+use weir_protocol::{
+    Json, LeaveReason, Member, MemberId, Room, RoomEvent, RoomId, Snapshot, Track, TrackId,
+    TrackSpec, TrackUpdate,
+};
+
+use crate::{DirectoryError, Watch};
+
+/// A room that is to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewRoom {
+    /// Its id.
+    pub id: RoomId,
+    /// Whatever its creator attaches.
+    pub metadata: Json,
+    /// The most members that it takes, at least 1.
+    pub max_members: u32,
+}
+
+/// A member that is to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewMember {
+    /// Its id, never used before in any room.
+    pub id: MemberId,
+    /// A name for people; may be empty.
+    pub name: String,
+    /// Whatever it attaches.
+    pub metadata: Json,
+    /// Creates the room, for so many members and with empty metadata, if it does not exist.
+    pub create_missing: Option<u32>,
+}
+
+/// A member that has joined.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Joined {
+    /// Its record.
+    pub member: Member,
+    /// The room at the version of its arrival, itself included.
+    pub snapshot: Snapshot,
+}
+
+/// What is true about rooms, for all nodes together. An instance belongs to one node and was made
+/// with that node's [`Inbox`].
+///
+/// Each operation is atomic: it checks, changes and raises the room's version as one step, so that
+/// every node sees the same changes of a room in the same order. A room starts at version 0 and
+/// each [`Change`](weir_protocol::Change) adds 1. An operation whose future is dropped before it
+/// has ended may or may not have happened.
+///
+/// A room without members is kept for a while from its creation or from the last member's leaving;
+/// then it is gone, with a `RoomClosed` for those who watch it. A room that is created again under
+/// the same id starts anew.
+///
+/// Every operation fails with [`DirectoryError::Unavailable`] if the state cannot be reached, and
+/// all but [`create`](Self::create) and [`watch`](Self::watch) with
+/// [`DirectoryError::RoomNotFound`].
+pub trait Directory: Send + Sync + Debug {
+    /// Creates a room. No event tells of it.
+    ///
+    /// # Errors
+    /// `RoomExists`, `TooManyRooms`.
+    fn create(&self, room: NewRoom) -> BoxFuture<'_, Result<Room, DirectoryError>>;
+
+    /// Adds a member and answers with the room as it was right after; joining again under the same
+    /// id changes nothing and answers with the room as it is.
+    ///
+    /// # Errors
+    /// `RoomFull`; `TooManyRooms` if the room would have to be created.
+    fn join<'a>(
+        &'a self,
+        room: &'a RoomId,
+        member: NewMember,
+    ) -> BoxFuture<'a, Result<Joined, DirectoryError>>;
+
+    /// Removes a member: first each of its tracks, by id, then itself, each with a version of its
+    /// own.
+    ///
+    /// # Errors
+    /// `MemberNotFound`.
+    fn leave<'a>(
+        &'a self,
+        room: &'a RoomId,
+        member: &'a MemberId,
+        reason: LeaveReason,
+    ) -> BoxFuture<'a, Result<(), DirectoryError>>;
+
+    /// Changes what is given of a member; a change even if it was so before.
+    ///
+    /// # Errors
+    /// `MemberNotFound`.
+    fn update_member<'a>(
+        &'a self,
+        room: &'a RoomId,
+        member: &'a MemberId,
+        name: Option<String>,
+        metadata: Option<Json>,
+    ) -> BoxFuture<'a, Result<Member, DirectoryError>>;
+
+    /// Adds a track of a member that has fewer than `limit`. The room's first track is 1; an id is
+    /// never used again in its room.
+    ///
+    /// # Errors
+    /// `MemberNotFound`, `TooManyTracks`.
+    fn publish<'a>(
+        &'a self,
+        room: &'a RoomId,
+        member: &'a MemberId,
+        spec: TrackSpec,
+        limit: usize,
+    ) -> BoxFuture<'a, Result<Track, DirectoryError>>;
+
+    /// Changes what is given of a member's track; a change even if it was so before.
+    ///
+    /// # Errors
+    /// `MemberNotFound`, `TrackNotFound`, `NotTrackOwner`.
+    fn update_track<'a>(
+        &'a self,
+        room: &'a RoomId,
+        member: &'a MemberId,
+        track: TrackId,
+        update: TrackUpdate,
+    ) -> BoxFuture<'a, Result<Track, DirectoryError>>;
+
+    /// Removes a member's track.
+    ///
+    /// # Errors
+    /// `MemberNotFound`, `TrackNotFound`, `NotTrackOwner`.
+    fn unpublish<'a>(
+        &'a self,
+        room: &'a RoomId,
+        member: &'a MemberId,
+        track: TrackId,
+    ) -> BoxFuture<'a, Result<(), DirectoryError>>;
+
+    /// The whole state of a room.
+    ///
+    /// # Errors
+    /// Only those of every operation.
+    fn snapshot<'a>(&'a self, room: &'a RoomId) -> BoxFuture<'a, Result<Snapshot, DirectoryError>>;
+
+    /// Has the events of a room told to the node's inbox, from the ones that happen after this has
+    /// answered until the [`Watch`] is dropped; each once, however many watches the node holds. The
+    /// room need not exist yet, and a watch outlives it.
+    ///
+    /// Whoever watches, then reads a [`Snapshot`], and drops the events up to its version, misses
+    /// nothing.
+    ///
+    /// # Errors
+    /// Only `Unavailable`.
+    fn watch<'a>(&'a self, room: &'a RoomId) -> BoxFuture<'a, Result<Watch, DirectoryError>>;
+}
+
+/// Where a node is told what changes in the rooms that it watches.
+pub trait Inbox: Send + Sync + Debug {
+    /// Takes an event. Called for one event of a room at a time, in order of version.
+    ///
+    /// It must not block and must not call the directory: the room may be locked. Dropping a
+    /// [`Watch`] is allowed.
+    fn room_event(&self, room: &RoomId, event: &Arc<RoomEvent>);
+}

@@ -1,0 +1,86 @@
+//! Who wants to be told what.
+
+use std::{
+    collections::HashMap,
+    hash::Hash,
+    sync::{Arc, Mutex},
+};
+
+use super::lock;
+
+/// A node that wants to be told.
+#[derive(Debug)]
+pub(super) struct Listener<I: ?Sized> {
+    /// Which node.
+    pub(super) node: u64,
+    /// How it is told.
+    pub(super) inbox: Arc<I>,
+    /// How many guards it holds.
+    guards: usize,
+}
+
+impl<I: ?Sized> Clone for Listener<I> {
+    fn clone(&self) -> Self {
+        Self {
+            node: self.node,
+            inbox: Arc::clone(&self.inbox),
+            guards: self.guards,
+        }
+    }
+}
+
+/// The nodes that want to be told, by what they want to be told of.
+///
+/// The lock guards the table alone and is not held while anybody is told: a list is shared and
+/// replaced as a whole.
+#[derive(Debug)]
+pub(super) struct Audience<K, I: ?Sized>(Mutex<HashMap<K, Arc<[Listener<I>]>>>);
+
+impl<K, I: ?Sized> Default for Audience<K, I> {
+    fn default() -> Self {
+        Self(Mutex::default())
+    }
+}
+
+impl<K: Hash + Eq + Clone, I: ?Sized> Audience<K, I> {
+    /// Those who want to be told of `key` now.
+    pub(super) fn of(&self, key: &K) -> Option<Arc<[Listener<I>]>> {
+        lock(&self.0).get(key).cloned()
+    }
+
+    /// Adds a guard of `node`, which is told once however many it holds.
+    pub(super) fn enter(&self, key: &K, node: u64, inbox: &Arc<I>) {
+        self.change(key, |listeners| {
+            if let Some(listener) = listeners.iter_mut().find(|one| one.node == node) {
+                listener.guards += 1;
+            } else {
+                listeners.push(Listener {
+                    node,
+                    inbox: Arc::clone(inbox),
+                    guards: 1,
+                });
+            }
+        });
+    }
+
+    /// Takes a guard of `node` back.
+    pub(super) fn exit(&self, key: &K, node: u64) {
+        self.change(key, |listeners| {
+            listeners.retain_mut(|listener| {
+                listener.guards -= usize::from(listener.node == node);
+                listener.guards > 0
+            });
+        });
+    }
+
+    fn change(&self, key: &K, change: impl FnOnce(&mut Vec<Listener<I>>)) {
+        let mut table = lock(&self.0);
+        let mut listeners = table.get(key).map(|list| list.to_vec()).unwrap_or_default();
+        change(&mut listeners);
+        if listeners.is_empty() {
+            table.remove(key);
+        } else {
+            table.insert(key.clone(), listeners.into());
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! When empty rooms go.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use tokio::{sync::Notify, time::Instant};
+
+use super::{lock, room::RoomCell};
+
+/// A room's place in the table: its deadline, and a number that tells apart those of one instant.
+pub(super) type Ticket = (Instant, u64);
+
+/// The deadlines of the empty rooms, in order.
+#[derive(Debug)]
+pub(super) struct Expiry {
+    /// How long an empty room is kept.
+    ttl: Duration,
+    table: Mutex<Table>,
+    /// Told when the first deadline has changed.
+    changed: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Table {
+    rooms: BTreeMap<Ticket, Arc<RoomCell>>,
+    tickets: u64,
+}
+
+impl Expiry {
+    pub(super) fn new(ttl: Duration) -> Self {
+        Self {
+            ttl,
+            table: Mutex::default(),
+            changed: Notify::new(),
+        }
+    }
+
+    /// Enters a room that is empty from now on; `None` if that lasts longer than clocks go.
+    pub(super) fn enter(&self, room: &Arc<RoomCell>) -> Option<Ticket> {
+        let deadline = Instant::now().checked_add(self.ttl)?;
+        let mut table = lock(&self.table);
+        table.tickets += 1;
+        let ticket = (deadline, table.tickets);
+        table.rooms.insert(ticket, Arc::clone(room));
+        let first = table.rooms.first_key_value().map(|(first, _)| *first);
+        drop(table);
+        if first == Some(ticket) {
+            self.changed.notify_one();
+        }
+        Some(ticket)
+    }
+
+    /// Takes a room out that is no longer empty.
+    pub(super) fn cancel(&self, ticket: Ticket) {
+        lock(&self.table).rooms.remove(&ticket);
+    }
+
+    /// Waits for the next room to be due and takes it out.
+    pub(super) async fn due(&self) -> (Ticket, Arc<RoomCell>) {
+        loop {
+            // A change between looking and waiting is kept by the notification's permit.
+            let next = match lock(&self.table).rooms.first_entry() {
+                Some(entry) if entry.key().0 <= Instant::now() => return entry.remove_entry(),
+                Some(entry) => Some(entry.key().0),
+                None => None,
+            };
+            match next {
+                // A new first deadline or this one: either way the table is looked at again.
+                Some(deadline) => {
+                    let _ = tokio::time::timeout_at(deadline, self.changed.notified()).await;
+                }
+                None => self.changed.notified().await,
+            }
+        }
+    }
+}

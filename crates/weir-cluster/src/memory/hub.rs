@@ -1,0 +1,221 @@
+//! What the nodes of one process share.
+
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, SystemTime},
+};
+
+use tokio::task::JoinHandle;
+use weir_protocol::{CloseReason, Room, RoomId};
+
+use super::{
+    MemoryBus, MemoryDirectory,
+    audience::Audience,
+    expiry::{Expiry, Ticket},
+    lock,
+    room::{RoomCell, RoomState, Watchers},
+};
+use crate::{BusInbox, DirectoryError, Inbox, NewRoom, TrackKey};
+
+/// How rooms are kept in memory.
+#[derive(Debug, Clone, Copy)]
+pub struct MemoryOptions {
+    /// How long a room without members is kept; 300 s by default.
+    pub empty_ttl: Duration,
+    /// The most rooms at a time; 100,000 by default.
+    pub max_rooms: usize,
+    /// The wall clock, in milliseconds since the Unix epoch; the system's by default.
+    pub clock: fn() -> u64,
+}
+
+impl Default for MemoryOptions {
+    fn default() -> Self {
+        Self {
+            empty_ttl: Duration::from_secs(300),
+            max_rooms: 100_000,
+            clock: system_clock,
+        }
+    }
+}
+
+fn system_clock() -> u64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    since.map_or(0, |since| {
+        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    })
+}
+
+/// The state that nodes in one process share, and the source of their directories and buses.
+///
+/// It lives until the last clone and the last of those is gone; with it ends the task that removes
+/// expired rooms.
+#[derive(Debug, Clone)]
+pub struct MemoryHub(Arc<Sweeping>);
+
+impl MemoryHub {
+    /// An empty hub.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime with time enabled.
+    #[must_use]
+    pub fn new(options: MemoryOptions) -> Self {
+        let shared = Arc::new(Shared::new(options));
+        let sweeper = tokio::spawn(sweep(Arc::clone(&shared)));
+        Self(Arc::new(Sweeping { shared, sweeper }))
+    }
+
+    /// The directory of a node, which is told through `inbox`.
+    #[must_use]
+    pub fn directory(&self, inbox: Arc<dyn Inbox>) -> MemoryDirectory {
+        MemoryDirectory::new(self.clone(), self.shared().number(), inbox)
+    }
+
+    /// The bus of a node, which is told through `inbox`.
+    #[must_use]
+    pub fn bus(&self, inbox: Arc<dyn BusInbox>) -> MemoryBus {
+        MemoryBus::new(self.clone(), self.shared().number(), inbox)
+    }
+
+    pub(super) fn shared(&self) -> &Arc<Shared> {
+        &self.0.shared
+    }
+}
+
+/// The shared state and the task that sweeps it, which ends with the last handle.
+#[derive(Debug)]
+struct Sweeping {
+    shared: Arc<Shared>,
+    sweeper: JoinHandle<()>,
+}
+
+impl Drop for Sweeping {
+    fn drop(&mut self) {
+        self.sweeper.abort();
+    }
+}
+
+/// Closes rooms as they become due.
+async fn sweep(shared: Arc<Shared>) {
+    loop {
+        let (ticket, room) = shared.expiry.due().await;
+        shared.expire(ticket, &room);
+    }
+}
+
+/// What the nodes share. The locks are taken in this order: a room's, then any other, of which no
+/// two are held together and none while an inbox is called.
+#[derive(Debug)]
+pub(super) struct Shared {
+    options: MemoryOptions,
+    /// The rooms; a closed one may stay for the moment between its closing and its removal.
+    rooms: Mutex<HashMap<RoomId, Arc<RoomCell>>>,
+    pub(super) expiry: Expiry,
+    pub(super) watchers: Watchers,
+    pub(super) subscribers: Audience<TrackKey, dyn BusInbox>,
+    pub(super) listeners: Audience<RoomId, dyn BusInbox>,
+    nodes: AtomicU64,
+}
+
+impl Shared {
+    fn new(options: MemoryOptions) -> Self {
+        Self {
+            options,
+            rooms: Mutex::default(),
+            expiry: Expiry::new(options.empty_ttl),
+            watchers: Watchers::default(),
+            subscribers: Audience::default(),
+            listeners: Audience::default(),
+            nodes: AtomicU64::new(0),
+        }
+    }
+
+    /// A number for a node's handle.
+    fn number(&self) -> u64 {
+        self.nodes.fetch_add(1, Ordering::Relaxed)
+    }
+
+    pub(super) fn now(&self) -> u64 {
+        (self.options.clock)()
+    }
+
+    /// Runs `work` on a room that is there.
+    pub(super) fn with_room<T>(
+        &self,
+        id: &RoomId,
+        work: impl FnOnce(&Arc<RoomCell>, &mut RoomState) -> Result<T, DirectoryError>,
+    ) -> Result<T, DirectoryError> {
+        let found = lock(&self.rooms).get(id).cloned();
+        let missing = || DirectoryError::RoomNotFound(id.clone());
+        let cell = found.ok_or_else(missing)?;
+        let mut room = lock(&cell);
+        if room.is_closed() {
+            return Err(missing());
+        }
+        work(&cell, &mut room)
+    }
+
+    /// Adds a room and answers with its record.
+    pub(super) fn create(&self, new: NewRoom) -> Result<Room, DirectoryError> {
+        let record = Room {
+            id: new.id,
+            metadata: new.metadata,
+            max_members: new.max_members,
+            created_at: self.now(),
+        };
+        let cell = Arc::new(Mutex::new(RoomState::new(record.clone())));
+        // Held from before the room can be found, so that nobody joins it before it has its ticket.
+        let mut room = lock(&cell);
+        while let Some(present) = self.insert(&record.id, &cell)? {
+            if !lock(&present).is_closed() {
+                return Err(DirectoryError::RoomExists(record.id));
+            }
+            self.remove(&record.id, &present);
+        }
+        room.ticket = self.expiry.enter(&cell);
+        Ok(record)
+    }
+
+    /// Puts a room in its place, or answers with the one that is there.
+    fn insert(
+        &self,
+        id: &RoomId,
+        cell: &Arc<RoomCell>,
+    ) -> Result<Option<Arc<RoomCell>>, DirectoryError> {
+        let mut rooms = lock(&self.rooms);
+        let limit = self.options.max_rooms;
+        let count = rooms.len();
+        match rooms.entry(id.clone()) {
+            Entry::Occupied(present) => Ok(Some(Arc::clone(present.get()))),
+            Entry::Vacant(_) if count >= limit => Err(DirectoryError::TooManyRooms { limit }),
+            Entry::Vacant(place) => {
+                place.insert(Arc::clone(cell));
+                Ok(None)
+            }
+        }
+    }
+
+    /// Takes a closed room out, unless another is in its place by now.
+    fn remove(&self, id: &RoomId, cell: &Arc<RoomCell>) {
+        if let Entry::Occupied(present) = lock(&self.rooms).entry(id.clone())
+            && Arc::ptr_eq(present.get(), cell)
+        {
+            present.remove();
+        }
+    }
+
+    /// Closes a room whose deadline has come, unless somebody has joined it.
+    fn expire(&self, ticket: Ticket, cell: &Arc<RoomCell>) {
+        let mut room = lock(cell);
+        if room.ticket != Some(ticket) {
+            return;
+        }
+        let id = room.record().id.clone();
+        room.close(CloseReason::Expired, &self.watchers);
+        drop(room);
+        self.remove(&id, cell);
+    }
+}

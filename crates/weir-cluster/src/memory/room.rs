@@ -1,0 +1,231 @@
+//! One room's state and its changes.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+};
+
+use weir_protocol::{
+    Change, CloseReason, Json, LeaveReason, Member, MemberId, Room, RoomEvent, RoomId, Snapshot,
+    Track, TrackId, TrackSpec, TrackUpdate,
+};
+
+use super::{audience::Audience, expiry::Ticket};
+use crate::{DirectoryError, Inbox};
+
+/// A room behind its lock, which also keeps its events in order: they are told under it.
+pub(super) type RoomCell = Mutex<RoomState>;
+
+/// One room.
+#[derive(Debug)]
+pub(super) struct RoomState {
+    record: Room,
+    version: u64,
+    /// By order of arrival.
+    members: Vec<Member>,
+    tracks: BTreeMap<TrackId, Track>,
+    /// The id of the last track that was published; 0 before the first.
+    last_track: u32,
+    /// The room's place among those that expire; only an empty room has one.
+    pub(super) ticket: Option<Ticket>,
+    /// Gone for good: whoever still holds the cell finds no room in it.
+    closed: bool,
+}
+
+/// The nodes that watch rooms.
+pub(super) type Watchers = Audience<RoomId, dyn Inbox>;
+
+impl RoomState {
+    pub(super) fn new(record: Room) -> Self {
+        Self {
+            record,
+            version: 0,
+            members: Vec::new(),
+            tracks: BTreeMap::new(),
+            last_track: 0,
+            ticket: None,
+            closed: false,
+        }
+    }
+
+    pub(super) fn record(&self) -> &Room {
+        &self.record
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.members.is_empty()
+    }
+
+    pub(super) fn snapshot(&self) -> Snapshot {
+        Snapshot {
+            room: self.record.clone(),
+            members: self.members.clone(),
+            tracks: self.tracks.values().cloned().collect(),
+            version: self.version,
+        }
+    }
+
+    /// Raises the version and tells those who watch. The change must be complete by now.
+    fn tell(&mut self, change: Change, watchers: &Watchers) {
+        self.version += 1;
+        let Some(listeners) = watchers.of(&self.record.id) else {
+            return;
+        };
+        let event = Arc::new(RoomEvent {
+            version: self.version,
+            change,
+        });
+        for listener in listeners.iter() {
+            listener.inbox.room_event(&self.record.id, &event);
+        }
+    }
+
+    pub(super) fn member(&self, id: &MemberId) -> Option<&Member> {
+        self.members.iter().find(|member| member.id == *id)
+    }
+
+    fn place(&self, id: &MemberId) -> Result<usize, DirectoryError> {
+        self.members
+            .iter()
+            .position(|member| member.id == *id)
+            .ok_or_else(|| DirectoryError::MemberNotFound(id.clone()))
+    }
+
+    /// The track `id`, if it is `member`'s.
+    fn own_track(&mut self, member: &MemberId, id: TrackId) -> Result<&mut Track, DirectoryError> {
+        self.place(member)?;
+        let track = self
+            .tracks
+            .get_mut(&id)
+            .ok_or(DirectoryError::TrackNotFound(id))?;
+        if track.member == *member {
+            Ok(track)
+        } else {
+            Err(DirectoryError::NotTrackOwner(id))
+        }
+    }
+
+    pub(super) fn join(
+        &mut self,
+        member: Member,
+        watchers: &Watchers,
+    ) -> Result<(), DirectoryError> {
+        let limit = self.record.max_members;
+        if self.members.len() >= limit as usize {
+            let room = self.record.id.clone();
+            return Err(DirectoryError::RoomFull { room, limit });
+        }
+        self.members.push(member.clone());
+        self.tell(Change::MemberJoined(member), watchers);
+        Ok(())
+    }
+
+    pub(super) fn leave(
+        &mut self,
+        id: &MemberId,
+        reason: LeaveReason,
+        watchers: &Watchers,
+    ) -> Result<(), DirectoryError> {
+        let place = self.place(id)?;
+        let own: Vec<TrackId> = self
+            .tracks
+            .values()
+            .filter(|track| track.member == *id)
+            .map(|track| track.id)
+            .collect();
+        for track in own {
+            self.remove_track(track, id, watchers);
+        }
+        let id = self.members.remove(place).id;
+        self.tell(Change::MemberLeft { id, reason }, watchers);
+        Ok(())
+    }
+
+    pub(super) fn update_member(
+        &mut self,
+        id: &MemberId,
+        name: Option<String>,
+        metadata: Option<Json>,
+        watchers: &Watchers,
+    ) -> Result<Member, DirectoryError> {
+        let place = self.place(id)?;
+        let member = &mut self.members[place];
+        if let Some(name) = name {
+            member.name = name;
+        }
+        if let Some(metadata) = metadata {
+            member.metadata = metadata;
+        }
+        let member = member.clone();
+        self.tell(Change::MemberUpdated(member.clone()), watchers);
+        Ok(member)
+    }
+
+    pub(super) fn publish(
+        &mut self,
+        member: &MemberId,
+        spec: TrackSpec,
+        limit: usize,
+        watchers: &Watchers,
+    ) -> Result<Track, DirectoryError> {
+        self.place(member)?;
+        let own = self.tracks.values().filter(|track| track.member == *member);
+        if own.count() >= limit {
+            return Err(DirectoryError::TooManyTracks { limit });
+        }
+        let id = self.last_track.checked_add(1).ok_or_else(|| {
+            DirectoryError::Unavailable("the room has used up its track ids".into())
+        })?;
+        self.last_track = id;
+        let track = Track {
+            id: TrackId(id),
+            member: member.clone(),
+            muted: false,
+            spec,
+        };
+        self.tracks.insert(track.id, track.clone());
+        self.tell(Change::TrackPublished(track.clone()), watchers);
+        Ok(track)
+    }
+
+    pub(super) fn update_track(
+        &mut self,
+        member: &MemberId,
+        id: TrackId,
+        update: &TrackUpdate,
+        watchers: &Watchers,
+    ) -> Result<Track, DirectoryError> {
+        let track = self.own_track(member, id)?;
+        update.apply(track);
+        let track = track.clone();
+        self.tell(Change::TrackUpdated(track.clone()), watchers);
+        Ok(track)
+    }
+
+    pub(super) fn unpublish(
+        &mut self,
+        member: &MemberId,
+        id: TrackId,
+        watchers: &Watchers,
+    ) -> Result<(), DirectoryError> {
+        self.own_track(member, id)?;
+        self.remove_track(id, member, watchers);
+        Ok(())
+    }
+
+    fn remove_track(&mut self, id: TrackId, member: &MemberId, watchers: &Watchers) {
+        self.tracks.remove(&id);
+        let member = member.clone();
+        self.tell(Change::TrackUnpublished { id, member }, watchers);
+    }
+
+    pub(super) fn close(&mut self, reason: CloseReason, watchers: &Watchers) {
+        self.closed = true;
+        self.ticket = None;
+        self.tell(Change::RoomClosed { reason }, watchers);
+    }
+}
