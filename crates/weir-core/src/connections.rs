@@ -1,0 +1,182 @@
+//! How many connections there are, and from where.
+
+use std::{collections::BTreeMap, net::IpAddr};
+
+/// How many connections are allowed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ConnectionLimits {
+    /// At a time, from all addresses together.
+    pub total: usize,
+    /// At a time, from one source address.
+    pub per_address: usize,
+}
+
+/// Why a connection is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
+pub enum Refused {
+    /// There are all that are allowed.
+    #[error("over the limit of {limit} connections")]
+    Total {
+        /// [`ConnectionLimits::total`].
+        limit: usize,
+    },
+    /// There are all that are allowed from this address.
+    #[error("over the limit of {limit} connections from one address")]
+    PerAddress {
+        /// [`ConnectionLimits::per_address`].
+        limit: usize,
+    },
+}
+
+/// The connections that are open, by source address.
+///
+/// An IPv4 address that is written as an IPv6 one is the same address.
+#[derive(Debug)]
+pub struct Connections {
+    limits: ConnectionLimits,
+    total: usize,
+    by_address: BTreeMap<IpAddr, usize>,
+}
+
+impl Connections {
+    /// None yet.
+    #[must_use]
+    pub const fn new(limits: ConnectionLimits) -> Self {
+        Self {
+            limits,
+            total: 0,
+            by_address: BTreeMap::new(),
+        }
+    }
+
+    /// Counts a connection from `address` in, until it is [released](Self::release).
+    ///
+    /// # Errors
+    /// If there are all that are allowed; then it is not counted and must not be released.
+    pub fn admit(&mut self, address: IpAddr) -> Result<(), Refused> {
+        let ConnectionLimits { total, per_address } = self.limits;
+        if self.total >= total {
+            return Err(Refused::Total { limit: total });
+        }
+        if self.count(address) >= per_address {
+            return Err(Refused::PerAddress { limit: per_address });
+        }
+        *self.by_address.entry(address.to_canonical()).or_default() += 1;
+        self.total += 1;
+        Ok(())
+    }
+
+    /// Counts a connection out that was admitted; one that was not changes nothing.
+    pub fn release(&mut self, address: IpAddr) {
+        let address = address.to_canonical();
+        let Some(count) = self.by_address.get_mut(&address) else {
+            return;
+        };
+        *count -= 1;
+        if *count == 0 {
+            self.by_address.remove(&address);
+        }
+        self.total -= 1;
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub const fn total(&self) -> usize {
+        self.total
+    }
+
+    /// How many there are from `address`.
+    #[must_use]
+    pub fn count(&self, address: IpAddr) -> usize {
+        let count = self.by_address.get(&address.to_canonical());
+        count.copied().unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        collections::HashMap,
+        net::{Ipv4Addr, Ipv6Addr},
+    };
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const fn address(last: u8) -> IpAddr {
+        IpAddr::V4(Ipv4Addr::new(192, 0, 2, last))
+    }
+
+    const LIMITS: ConnectionLimits = ConnectionLimits {
+        total: 5,
+        per_address: 2,
+    };
+
+    #[test]
+    fn one_address_cannot_take_the_place_of_others() {
+        let mut connections = Connections::new(LIMITS);
+        assert_eq!(connections.admit(address(1)), Ok(()));
+        assert_eq!(connections.admit(address(1)), Ok(()));
+        let refused = connections.admit(address(1)).expect_err("the third");
+        assert_eq!(refused, Refused::PerAddress { limit: 2 });
+        assert_eq!(
+            refused.to_string(),
+            "over the limit of 2 connections from one address"
+        );
+        assert_eq!(connections.admit(address(2)), Ok(()));
+        connections.release(address(1));
+        assert_eq!(connections.admit(address(1)), Ok(()));
+    }
+
+    #[test]
+    fn the_total_is_limited() {
+        let mut connections = Connections::new(LIMITS);
+        for last in 1..=5 {
+            assert_eq!(connections.admit(address(last)), Ok(()));
+        }
+        assert_eq!(
+            connections.admit(address(6)),
+            Err(Refused::Total { limit: 5 })
+        );
+        connections.release(address(3));
+        assert_eq!(connections.admit(address(6)), Ok(()));
+    }
+
+    #[test]
+    fn a_mapped_address_is_the_same_address() {
+        let mut connections = Connections::new(LIMITS);
+        let mapped = IpAddr::V6(Ipv4Addr::new(192, 0, 2, 1).to_ipv6_mapped());
+        assert_eq!(connections.admit(address(1)), Ok(()));
+        assert_eq!(connections.admit(mapped), Ok(()));
+        assert!(connections.admit(address(1)).is_err());
+        connections.release(mapped);
+        connections.release(mapped);
+        assert_eq!(connections.total(), 0);
+        assert_eq!(connections.admit(IpAddr::V6(Ipv6Addr::LOCALHOST)), Ok(()));
+    }
+
+    proptest! {
+        #[test]
+        fn the_counts_are_those_of_the_open_connections(
+            steps in prop::collection::vec((any::<bool>(), 0..4_u8), 0..200),
+        ) {
+            let mut connections = Connections::new(LIMITS);
+            let mut open: HashMap<u8, usize> = HashMap::new();
+            for (arrives, last) in steps {
+                let total: usize = open.values().sum();
+                let count = open.entry(last).or_default();
+                if arrives {
+                    let fits = total < LIMITS.total && *count < LIMITS.per_address;
+                    prop_assert_eq!(connections.admit(address(last)).is_ok(), fits);
+                    *count += usize::from(fits);
+                } else {
+                    connections.release(address(last));
+                    *count = count.saturating_sub(1);
+                }
+                prop_assert_eq!(connections.count(address(last)), open[&last]);
+                prop_assert_eq!(connections.total(), open.values().sum::<usize>());
+            }
+        }
+    }
+}

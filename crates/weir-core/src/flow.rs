@@ -1,0 +1,338 @@
+//! What one subscriber gets of one track.
+
+/// How a subscriber begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Start {
+    /// It is there before the track's first chunk, so chunk 1 is the one that it gets first.
+    FromBeginning,
+    /// It joins in mid-stream, and gets nothing before the next key chunk.
+    NextKey,
+}
+
+/// What to do with a chunk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Offer {
+    /// Send it.
+    Send,
+    /// Announce that the chunks `from` to `to` do not come, then send it.
+    SendAfterGap {
+        /// The first missing `seq`.
+        from: u64,
+        /// The last missing `seq`.
+        to: u64,
+    },
+    /// Not for this subscriber, who misses nothing: it waits for its first key chunk, or the chunk
+    /// is not newer than one that it was offered before.
+    Skip,
+    /// Missing for this subscriber, to be counted: it is in a gap and this is no key chunk.
+    Drop,
+}
+
+/// What one subscriber gets of one track: strictly increasing numbers, each missing one in a gap
+/// that is announced before the next chunk, and a key chunk after each gap.
+///
+/// The caller offers each chunk in order and, if the subscriber's queue takes no chunk that it was
+/// told to send, says so with [`Flow::refused`] before it offers the next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Flow(State);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum State {
+    WaitingForKey,
+    Live {
+        /// Where a gap begins if the last chunk turns out not to be taken: the chunk itself, or the
+        /// first of the gap that was to be announced together with it.
+        since: u64,
+        /// The next number.
+        next: u64,
+    },
+    Dropping {
+        /// The first missing number.
+        from: u64,
+        /// The last missing number so far.
+        to: u64,
+    },
+}
+
+impl Flow {
+    /// A subscriber that has got nothing yet.
+    #[must_use]
+    pub fn new(start: Start) -> Self {
+        Self(match start {
+            Start::FromBeginning => State::Live { since: 1, next: 1 },
+            Start::NextKey => State::WaitingForKey,
+        })
+    }
+
+    /// Decides on chunk `seq`; `key` is whether it counts as a key chunk.
+    ///
+    /// Numbers that were never offered, because they were lost on the way, are missing too.
+    pub fn offer(&mut self, seq: u64, key: bool) -> Offer {
+        let missing = match self.0 {
+            State::WaitingForKey if key => seq,
+            State::WaitingForKey => return Offer::Skip,
+            State::Live { next, .. } if seq < next => return Offer::Skip,
+            State::Live { next, .. } => next,
+            State::Dropping { to, .. } if seq <= to => return Offer::Skip,
+            State::Dropping { from, .. } => from,
+        };
+        if seq > missing && !key {
+            self.0 = State::Dropping {
+                from: missing,
+                to: seq,
+            };
+            return Offer::Drop;
+        }
+        self.0 = State::Live {
+            since: missing,
+            next: seq.saturating_add(1),
+        };
+        if seq > missing {
+            Offer::SendAfterGap {
+                from: missing,
+                to: seq - 1,
+            }
+        } else {
+            Offer::Send
+        }
+    }
+
+    /// The subscriber's queue did not take chunk `seq`, nor the announcement of a gap that was to
+    /// come before it: both go together or not at all.
+    pub fn refused(&mut self, seq: u64) {
+        self.0 = match self.0 {
+            State::WaitingForKey => State::Dropping { from: seq, to: seq },
+            State::Live { since, next } => {
+                let last = next.saturating_sub(1).max(seq);
+                State::Dropping {
+                    from: if seq == last { since.min(seq) } else { seq },
+                    to: last,
+                }
+            }
+            State::Dropping { from, to } => State::Dropping {
+                from: from.min(seq),
+                to: to.max(seq),
+            },
+        };
+    }
+
+    /// Whether chunks are being dropped now.
+    #[must_use]
+    pub fn in_gap(&self) -> bool {
+        matches!(self.0, State::Dropping { .. })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_late_joiner_starts_at_a_key_chunk_without_a_gap() {
+        let mut flow = Flow::new(Start::NextKey);
+        assert_eq!(flow.offer(7, false), Offer::Skip);
+        assert_eq!(flow.offer(8, false), Offer::Skip);
+        assert_eq!(flow.offer(9, true), Offer::Send);
+        assert_eq!(flow.offer(10, false), Offer::Send);
+    }
+
+    #[test]
+    fn who_is_there_from_the_beginning_gets_any_first_chunk() {
+        let mut flow = Flow::new(Start::FromBeginning);
+        assert_eq!(flow.offer(1, false), Offer::Send);
+        assert_eq!(flow.offer(2, false), Offer::Send);
+    }
+
+    #[test]
+    fn who_is_there_from_the_beginning_is_told_of_a_lost_first_chunk() {
+        let mut flow = Flow::new(Start::FromBeginning);
+        assert_eq!(flow.offer(2, false), Offer::Drop);
+        assert_eq!(flow.offer(3, true), Offer::SendAfterGap { from: 1, to: 2 });
+    }
+
+    #[test]
+    fn a_refused_chunk_opens_a_gap_up_to_the_next_key_chunk() {
+        let mut flow = Flow::new(Start::FromBeginning);
+        assert_eq!(flow.offer(1, true), Offer::Send);
+        assert_eq!(flow.offer(2, false), Offer::Send);
+        flow.refused(2);
+        assert!(flow.in_gap());
+        assert_eq!(flow.offer(3, false), Offer::Drop);
+        assert_eq!(flow.offer(4, true), Offer::SendAfterGap { from: 2, to: 3 });
+        assert!(!flow.in_gap());
+        assert_eq!(flow.offer(5, false), Offer::Send);
+    }
+
+    #[test]
+    fn a_refused_end_of_a_gap_keeps_the_gaps_beginning() {
+        let mut flow = Flow::new(Start::FromBeginning);
+        assert_eq!(flow.offer(1, true), Offer::Send);
+        flow.refused(1);
+        assert_eq!(flow.offer(2, true), Offer::SendAfterGap { from: 1, to: 1 });
+        flow.refused(2);
+        assert_eq!(flow.offer(3, true), Offer::SendAfterGap { from: 1, to: 2 });
+    }
+
+    #[test]
+    fn a_gap_can_begin_before_the_last_chunk() {
+        let mut flow = Flow::new(Start::FromBeginning);
+        for seq in 1..=4 {
+            assert_eq!(flow.offer(seq, true), Offer::Send);
+        }
+        flow.refused(3);
+        flow.refused(4);
+        assert_eq!(flow.offer(5, true), Offer::SendAfterGap { from: 3, to: 4 });
+    }
+
+    #[test]
+    fn a_hole_from_upstream_is_a_gap() {
+        let mut flow = Flow::new(Start::NextKey);
+        assert_eq!(flow.offer(5, true), Offer::Send);
+        assert_eq!(flow.offer(8, false), Offer::Drop);
+        assert_eq!(flow.offer(9, true), Offer::SendAfterGap { from: 6, to: 8 });
+        assert_eq!(
+            flow.offer(11, true),
+            Offer::SendAfterGap { from: 10, to: 10 }
+        );
+    }
+
+    #[test]
+    fn what_comes_twice_or_late_is_skipped() {
+        let mut flow = Flow::new(Start::NextKey);
+        assert_eq!(flow.offer(5, true), Offer::Send);
+        assert_eq!(flow.offer(5, true), Offer::Skip);
+        assert_eq!(flow.offer(4, true), Offer::Skip);
+        assert_eq!(flow.offer(7, false), Offer::Drop);
+        assert_eq!(flow.offer(6, true), Offer::Skip);
+    }
+
+    /// What happens to one number on its way to the subscriber.
+    #[derive(Debug, Clone, Copy)]
+    struct Step {
+        key: bool,
+        lost: bool,
+        twice: bool,
+        /// The queue takes it.
+        taken: bool,
+    }
+
+    fn steps() -> impl Strategy<Value = Vec<Step>> {
+        let step = (
+            prop::bool::weighted(0.3),
+            prop::bool::weighted(0.1),
+            prop::bool::weighted(0.1),
+            prop::bool::weighted(0.8),
+        )
+            .prop_map(|(key, lost, twice, taken)| Step {
+                key,
+                lost,
+                twice,
+                taken,
+            });
+        prop::collection::vec(step, 0..200)
+    }
+
+    /// What the subscriber sees.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    enum Seen {
+        Gap { from: u64, to: u64 },
+        Chunk { seq: u64, key: bool },
+    }
+
+    /// Runs the steps from number `first` on; answers with what is seen and how many were dropped.
+    fn run(flow: &mut Flow, first: u64, steps: &[Step]) -> (Vec<Seen>, u64) {
+        let (mut seen, mut dropped) = (Vec::new(), 0);
+        for (seq, step) in (first..).zip(steps) {
+            for _ in 0..usize::from(!step.lost) + usize::from(!step.lost && step.twice) {
+                let gap = match flow.offer(seq, step.key) {
+                    Offer::Skip => continue,
+                    Offer::Drop => {
+                        dropped += 1;
+                        continue;
+                    }
+                    Offer::Send => None,
+                    Offer::SendAfterGap { from, to } => Some(Seen::Gap { from, to }),
+                };
+                if step.taken {
+                    seen.extend(gap);
+                    seen.push(Seen::Chunk { seq, key: step.key });
+                } else {
+                    flow.refused(seq);
+                    dropped += 1;
+                }
+            }
+        }
+        (seen, dropped)
+    }
+
+    /// Checks the contract for a subscriber whose next number is `next`; `None` if any will do.
+    fn check(seen: &[Seen], mut next: Option<u64>) {
+        let mut after_gap = next.is_none();
+        for one in seen {
+            match *one {
+                Seen::Gap { from, to } => {
+                    assert_eq!(Some(from), next, "a gap begins at the first missing number");
+                    assert!(from <= to, "a gap is of at least one number");
+                    assert!(!after_gap, "two gaps in a row");
+                    next = Some(to + 1);
+                    after_gap = true;
+                }
+                Seen::Chunk { seq, key } => {
+                    assert!(
+                        next.is_none_or(|next| next == seq),
+                        "a number is missing and not announced"
+                    );
+                    assert!(
+                        key || !after_gap,
+                        "no key chunk at the start or after a gap"
+                    );
+                    next = Some(seq + 1);
+                    after_gap = false;
+                }
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn late_joiners_see_the_contract(first in 1..1_000_u64, steps in steps()) {
+            let mut flow = Flow::new(Start::NextKey);
+            let (mut seen, _) = run(&mut flow, first, &steps);
+            // Its first chunk may have been refused: then a gap comes first, from that number on.
+            if let Some(Seen::Gap { from, to }) = seen.first().copied() {
+                let head = &steps[..usize::try_from(from - first).expect("small")];
+                prop_assert!(head.iter().all(|step| step.lost || !step.key));
+                prop_assert!(steps[head.len()].key);
+                seen.remove(0);
+                prop_assert_eq!(seen[0], Seen::Chunk { seq: to + 1, key: true });
+            }
+            check(&seen, None);
+        }
+
+        #[test]
+        fn those_from_the_beginning_see_the_contract(steps in steps()) {
+            let mut flow = Flow::new(Start::FromBeginning);
+            let (seen, _) = run(&mut flow, 1, &steps);
+            check(&seen, Some(1));
+        }
+
+        #[test]
+        fn every_number_is_sent_dropped_or_lost(steps in steps()) {
+            let mut flow = Flow::new(Start::FromBeginning);
+            let (seen, dropped) = run(&mut flow, 1, &steps);
+            let sent = seen.iter().filter(|one| matches!(one, Seen::Chunk { .. })).count();
+            let lost = steps.iter().filter(|step| step.lost).count();
+            prop_assert_eq!(sent + lost + usize::try_from(dropped).expect("small"), steps.len());
+        }
+
+        #[test]
+        fn without_losses_everything_comes(count in 1..100_u64) {
+            let mut flow = Flow::new(Start::FromBeginning);
+            for seq in 1..=count {
+                prop_assert_eq!(flow.offer(seq, false), Offer::Send);
+            }
+        }
+    }
+}

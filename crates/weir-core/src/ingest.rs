@@ -1,0 +1,109 @@
+//! What a track's publisher sends: its numbers and its key chunks.
+
+use weir_protocol::TrackKind;
+
+/// Which chunks of a track count as key chunks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum KeyRule {
+    /// Each, for good: those of audio can be decoded alone.
+    Each,
+    /// Each so far: the publisher has not marked any, so it may be one that does not mark.
+    EachSoFar,
+    /// Those that the publisher marks.
+    Marked,
+}
+
+impl KeyRule {
+    /// The rule that a track of this kind begins with.
+    #[must_use]
+    pub const fn new(kind: TrackKind) -> Self {
+        match kind {
+            TrackKind::Audio => Self::Each,
+            TrackKind::Video | TrackKind::Data => Self::EachSoFar,
+        }
+    }
+
+    /// Whether a chunk that the publisher marks so counts as a key chunk.
+    pub fn admit(&mut self, marked: bool) -> bool {
+        if marked && *self == Self::EachSoFar {
+            *self = Self::Marked;
+        }
+        marked || *self != Self::Marked
+    }
+}
+
+/// A track's publisher: gives each chunk its number.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ingest {
+    rule: KeyRule,
+    last: u64,
+}
+
+impl Ingest {
+    /// A track of this kind that has no chunk yet.
+    #[must_use]
+    pub const fn new(kind: TrackKind) -> Self {
+        Self {
+            rule: KeyRule::new(kind),
+            last: 0,
+        }
+    }
+
+    /// Takes a chunk that the publisher marks as key or not; answers with its `seq` and with
+    /// whether it counts as a key chunk.
+    pub fn admit(&mut self, key: bool) -> (u64, bool) {
+        self.last += 1;
+        (self.last, self.rule.admit(key))
+    }
+
+    /// The `seq` of the last chunk; 0 before the first.
+    #[must_use]
+    pub const fn last(&self) -> u64 {
+        self.last
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn admitted(kind: TrackKind, marks: &[bool]) -> Vec<(u64, bool)> {
+        let mut ingest = Ingest::new(kind);
+        marks.iter().map(|mark| ingest.admit(*mark)).collect()
+    }
+
+    #[test]
+    fn numbers_go_up_from_one() {
+        let mut ingest = Ingest::new(TrackKind::Data);
+        assert_eq!(ingest.last(), 0);
+        for seq in 1..=5 {
+            assert_eq!(ingest.admit(false).0, seq);
+            assert_eq!(ingest.last(), seq);
+        }
+    }
+
+    #[test]
+    fn every_chunk_counts_until_one_is_marked() {
+        for kind in [TrackKind::Video, TrackKind::Data] {
+            assert_eq!(
+                admitted(kind, &[false, false, true, false, true, false]),
+                [
+                    (1, true),
+                    (2, true),
+                    (3, true),
+                    (4, false),
+                    (5, true),
+                    (6, false)
+                ]
+            );
+        }
+    }
+
+    #[test]
+    fn sound_is_always_key() {
+        assert_eq!(
+            admitted(TrackKind::Audio, &[false, true, false]),
+            [(1, true), (2, true), (3, true)]
+        );
+    }
+}
