@@ -6,6 +6,8 @@
 //! between a backend and a node that could fill up unnoticed.
 
 mod bus;
+#[cfg(feature = "contract")]
+pub mod contract;
 mod directory;
 mod error;
 mod guard;

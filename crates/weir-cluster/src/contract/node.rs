@@ -1,0 +1,174 @@
+//! Nodes for the cases, and what the cases put into rooms.
+
+use std::sync::Arc;
+
+use weir_protocol::{
+    Json, LeaveReason, MemberId, RoomId, Track, TrackId, TrackKind, TrackSpec, TrackUpdate,
+};
+
+use super::{Backend, Recorder, Store, StoreOptions};
+use crate::{Bus, Directory, DirectoryError, Joined, NewMember, NewRoom, Watch};
+
+/// How many tracks the cases allow a member, unless they are about it.
+pub(super) const TRACKS: usize = 16;
+
+/// A node: its end of both planes, and what it was told.
+#[derive(Debug, Clone)]
+pub(super) struct Node {
+    pub(super) directory: Arc<dyn Directory>,
+    pub(super) bus: Arc<dyn Bus>,
+    pub(super) inbox: Arc<Recorder>,
+}
+
+impl Node {
+    pub(super) async fn new(store: &dyn Store) -> Self {
+        let inbox = Arc::new(Recorder::default());
+        Self {
+            directory: store.directory(inbox.clone()).await,
+            bus: store.bus(inbox.clone()).await,
+            inbox,
+        }
+    }
+
+    /// `N` nodes on one store with the default options.
+    pub(super) async fn several<const N: usize>(
+        backend: &dyn Backend,
+    ) -> (Arc<dyn Store>, [Self; N]) {
+        let store = backend.store(StoreOptions::default()).await;
+        let nodes = Self::on(&*store).await;
+        (store, nodes)
+    }
+
+    /// `N` nodes on a store.
+    pub(super) async fn on<const N: usize>(store: &dyn Store) -> [Self; N] {
+        let mut nodes = Vec::new();
+        for _ in 0..N {
+            nodes.push(Self::new(store).await);
+        }
+        nodes.try_into().expect("there are N")
+    }
+
+    /// Creates a room for `max_members`.
+    pub(super) async fn create(&self, id: &RoomId, max_members: u32) {
+        let created = self.directory.create(new_room(id, max_members)).await;
+        created.expect("the room is new");
+    }
+
+    /// Joins a room that is there.
+    pub(super) async fn join(&self, room: &RoomId, id: &str) -> Joined {
+        let joined = self.directory.join(room, new_member(id)).await;
+        joined.expect("there is a place in the room")
+    }
+
+    pub(super) async fn leave(&self, room: &RoomId, id: &str) {
+        let id = MemberId::new(id);
+        let left = self.directory.leave(room, &id, LeaveReason::Left).await;
+        left.expect("the member is there");
+    }
+
+    pub(super) async fn rename(&self, room: &RoomId, id: &str, name: &str) {
+        let id = MemberId::new(id);
+        let updated = self
+            .directory
+            .update_member(room, &id, Some(name.into()), None)
+            .await;
+        updated.expect("the member is there");
+    }
+
+    pub(super) async fn publish(&self, room: &RoomId, member: &str) -> Track {
+        let member = MemberId::new(member);
+        let published = self
+            .directory
+            .publish(room, &member, spec(TrackKind::Video), TRACKS)
+            .await;
+        published.expect("the member may publish")
+    }
+
+    pub(super) async fn watch(&self, room: &RoomId) -> Watch {
+        let watch = self.directory.watch(room).await;
+        watch.expect("the store is there")
+    }
+
+    /// The error of each operation but `create` and `watch`, by its name.
+    pub(super) async fn refusals(
+        &self,
+        room: &RoomId,
+        member: &MemberId,
+        track: TrackId,
+    ) -> Vec<(&'static str, Option<DirectoryError>)> {
+        let directory = &self.directory;
+        let spec = spec(TrackKind::Audio);
+        let update = TrackUpdate::default();
+        vec![
+            (
+                "update_member",
+                directory
+                    .update_member(room, member, None, None)
+                    .await
+                    .err(),
+            ),
+            (
+                "publish",
+                directory.publish(room, member, spec, TRACKS).await.err(),
+            ),
+            (
+                "update_track",
+                directory
+                    .update_track(room, member, track, update)
+                    .await
+                    .err(),
+            ),
+            (
+                "unpublish",
+                directory.unpublish(room, member, track).await.err(),
+            ),
+            (
+                "leave",
+                directory
+                    .leave(room, member, LeaveReason::Kicked)
+                    .await
+                    .err(),
+            ),
+        ]
+    }
+}
+
+pub(super) fn room(id: &str) -> RoomId {
+    RoomId::made(id)
+}
+
+pub(super) fn json(text: &str) -> Json {
+    serde_json::from_str(text).expect("the cases' own JSON is right")
+}
+
+pub(super) fn new_room(id: &RoomId, max_members: u32) -> NewRoom {
+    NewRoom {
+        id: id.clone(),
+        metadata: json(r#"{"topic":"weather"}"#),
+        max_members,
+    }
+}
+
+pub(super) fn new_member(id: &str) -> NewMember {
+    NewMember {
+        id: MemberId::new(id),
+        name: format!("called {id}"),
+        metadata: json(r#"{"colour":"green"}"#),
+        create_missing: None,
+    }
+}
+
+pub(super) fn spec(kind: TrackKind) -> TrackSpec {
+    TrackSpec {
+        kind,
+        source: Some("camera".into()),
+        name: None,
+        codec: "vp8".into(),
+        width: Some(640),
+        height: Some(360),
+        frame_rate: Some(29.97),
+        sample_rate: None,
+        channels: None,
+        init: Some(bytes::Bytes::from_static(&[0, 1, 254, 255])),
+    }
+}

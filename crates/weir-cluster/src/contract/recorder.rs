@@ -1,0 +1,129 @@
+//! An inbox that keeps what it is told.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, PoisonError, RwLock},
+    time::Duration,
+};
+
+use tokio::sync::watch;
+use weir_protocol::{Change, Chunk, RoomEvent, RoomId};
+
+use crate::{BusInbox, Inbox, Signal, TrackKey};
+
+/// How long something may take to arrive before a case fails.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// An inbox, of both planes, that keeps what it is told.
+#[derive(Debug)]
+pub struct Recorder {
+    log: RwLock<Log>,
+    /// Raised with each entry.
+    entries: watch::Sender<u64>,
+}
+
+#[derive(Debug, Default)]
+struct Log {
+    events: HashMap<RoomId, Vec<Arc<RoomEvent>>>,
+    chunks: Vec<(TrackKey, Arc<Chunk>)>,
+    signals: Vec<(RoomId, Arc<Signal>)>,
+}
+
+impl Default for Recorder {
+    fn default() -> Self {
+        Self {
+            log: RwLock::default(),
+            entries: watch::Sender::new(0),
+        }
+    }
+}
+
+impl Recorder {
+    fn read<T>(&self, read: impl FnOnce(&Log) -> T) -> T {
+        read(&self.log.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn add(&self, add: impl FnOnce(&mut Log)) {
+        add(&mut self.log.write().unwrap_or_else(PoisonError::into_inner));
+        self.entries.send_modify(|count| *count += 1);
+    }
+
+    /// Waits until the log is as wanted; panics, saying what was wanted, if that takes too long.
+    async fn until<T>(&self, wanted: &str, read: impl Fn(&Log) -> Option<T>) -> T {
+        let mut entries = self.entries.subscribe();
+        let found = async {
+            loop {
+                entries.borrow_and_update();
+                if let Some(found) = self.read(&read) {
+                    return found;
+                }
+                // Cannot fail: the sender is ours.
+                let _ = entries.changed().await;
+            }
+        };
+        match tokio::time::timeout(PATIENCE, found).await {
+            Ok(found) => found,
+            Err(_) => panic!(
+                "{wanted} did not come; {:#?}",
+                self.read(|log| format!("{log:?}"))
+            ),
+        }
+    }
+
+    /// The events of a room so far.
+    #[must_use]
+    pub fn events(&self, room: &RoomId) -> Vec<Arc<RoomEvent>> {
+        self.read(|log| log.events.get(room).cloned().unwrap_or_default())
+    }
+
+    /// The events of a room, once there are `count`.
+    pub async fn events_until(&self, room: &RoomId, count: usize) -> Vec<Arc<RoomEvent>> {
+        let wanted = format!("event number {count} of {room}");
+        let enough = |log: &Log| {
+            let events = log.events.get(room).map(Vec::as_slice).unwrap_or_default();
+            (events.len() >= count).then(|| events.to_vec())
+        };
+        self.until(&wanted, enough).await
+    }
+
+    /// Waits until a room has been closed and answers with its events.
+    pub async fn events_until_closed(&self, room: &RoomId) -> Vec<Arc<RoomEvent>> {
+        let closed = |log: &Log| {
+            let events = log.events.get(room)?;
+            let last = &events.last()?.change;
+            matches!(last, Change::RoomClosed { .. }).then(|| events.clone())
+        };
+        self.until(&format!("the end of {room}"), closed).await
+    }
+
+    /// All chunks, once there are `count`.
+    pub async fn chunks_until(&self, count: usize) -> Vec<(TrackKey, Arc<Chunk>)> {
+        let enough = |log: &Log| (log.chunks.len() >= count).then(|| log.chunks.clone());
+        self.until(&format!("chunk number {count}"), enough).await
+    }
+
+    /// All signals, once there are `count`.
+    pub async fn signals_until(&self, count: usize) -> Vec<(RoomId, Arc<Signal>)> {
+        let enough = |log: &Log| (log.signals.len() >= count).then(|| log.signals.clone());
+        self.until(&format!("signal number {count}"), enough).await
+    }
+}
+
+impl Inbox for Recorder {
+    fn room_event(&self, room: &RoomId, event: &Arc<RoomEvent>) {
+        self.add(|log| {
+            let events = log.events.entry(room.clone()).or_default();
+            events.push(Arc::clone(event));
+        });
+    }
+}
+
+impl BusInbox for Recorder {
+    fn chunk(&self, track: &TrackKey, chunk: &Arc<Chunk>) {
+        self.add(|log| log.chunks.push((track.clone(), Arc::clone(chunk))));
+    }
+
+    fn signal(&self, room: &RoomId, signal: &Arc<Signal>) {
+        self.add(|log| log.signals.push((room.clone(), Arc::clone(signal))));
+    }
+}

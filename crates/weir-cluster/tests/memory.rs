@@ -1,0 +1,214 @@
+//! The memory backend keeps the contract.
+
+use std::{
+    future::pending,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use futures_util::future::BoxFuture;
+use tokio::time::timeout;
+use weir_cluster::{
+    Bus, BusInbox, Directory, DirectoryError, Inbox, Interest, MemoryDirectory, MemoryHub,
+    MemoryOptions, NewMember, Signal, TrackKey, Watch,
+    contract::{Backend, Recorder, Store, StoreOptions, View},
+    contract_suite,
+};
+use weir_protocol::{Chunk, Json, LeaveReason, MemberId, RoomEvent, RoomId, TrackId};
+
+struct Memory;
+
+struct MemoryStore(MemoryHub);
+
+impl Backend for Memory {
+    fn store(&self, options: StoreOptions) -> BoxFuture<'_, Arc<dyn Store>> {
+        let options = MemoryOptions {
+            empty_ttl: options.empty_ttl,
+            max_rooms: options.max_rooms,
+            ..MemoryOptions::default()
+        };
+        Box::pin(async move { Arc::new(MemoryStore(MemoryHub::new(options))) as Arc<dyn Store> })
+    }
+}
+
+impl Store for MemoryStore {
+    fn directory(&self, inbox: Arc<dyn Inbox>) -> BoxFuture<'_, Arc<dyn Directory>> {
+        Box::pin(async move { Arc::new(self.0.directory(inbox)) as Arc<dyn Directory> })
+    }
+
+    fn bus(&self, inbox: Arc<dyn BusInbox>) -> BoxFuture<'_, Arc<dyn Bus>> {
+        Box::pin(async move { Arc::new(self.0.bus(inbox)) as Arc<dyn Bus> })
+    }
+
+    /// On the paused clock, where whatever is due in between has its turn.
+    fn advance(&self, by: Duration) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            let _ = timeout(by, pending::<()>()).await;
+        })
+    }
+}
+
+contract_suite!(
+    #[tokio::test(start_paused = true)]
+    Memory
+);
+
+/// The same cases where nodes are really at it at once; those that need time to pass are not here.
+mod threads {
+    use weir_cluster::contract::{self, simulation::Simulation};
+
+    use super::*;
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn at_once() {
+        for _ in 0..20 {
+            contract::rooms::one_of_many_creates_a_room(&Memory).await;
+            contract::members::everybody_who_creates_by_joining_is_in_one_room(&Memory).await;
+            contract::members::of_many_as_many_join_as_fit(&Memory).await;
+            contract::tracks::who_publishes_at_once_stays_within_the_limit(&Memory).await;
+            contract::watches::every_node_sees_the_same_events_in_order(&Memory).await;
+            contract::watches::a_snapshot_and_later_events_are_the_room(&Memory).await;
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn nodes_agree() {
+        let simulation = Simulation {
+            seed: rand::random(),
+            rounds: 500,
+            time_passes: false,
+        };
+        simulation.run(&Memory).await;
+    }
+
+    /// Rooms that go at once, while others create and join them: a member is never without a room.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn joining_races_the_end_of_a_room() {
+        let hub = MemoryHub::new(MemoryOptions {
+            empty_ttl: Duration::ZERO,
+            ..MemoryOptions::default()
+        });
+        let room = RoomId::made("hall");
+        let inbox = Arc::new(Recorder::default());
+        let watching = hub.directory(inbox.clone());
+        let watch = watching.watch(&room).await.expect("memory is there");
+        let tasks: Vec<_> = (0..4)
+            .map(|task| {
+                let directory = hub.directory(Arc::new(Recorder::default()));
+                tokio::spawn(come_and_go(directory, RoomId::made("hall"), task))
+            })
+            .collect();
+        for task in tasks {
+            task.await.expect("no task panics");
+        }
+        let mut view = View::default();
+        for event in inbox.events_until_closed(&room).await {
+            view.apply(&event);
+        }
+        drop(watch);
+    }
+
+    async fn come_and_go(directory: MemoryDirectory, room: RoomId, task: usize) {
+        for n in 0..500 {
+            let new = NewMember {
+                id: MemberId::new(&format!("t{task}m{n}")),
+                name: String::new(),
+                metadata: Json::default(),
+                create_missing: (n % 2 == 0).then_some(10_u32),
+            };
+            let id = new.id.clone();
+            match directory.join(&room, new).await {
+                Ok(_) => {
+                    tokio::task::yield_now().await;
+                    let snapshot = directory.snapshot(&room).await.expect("it is not empty");
+                    assert!(snapshot.members.iter().any(|member| member.id == id));
+                    let left = directory.leave(&room, &id, LeaveReason::Left).await;
+                    left.expect("it is still a member");
+                }
+                Err(error) => assert_eq!(error, DirectoryError::RoomNotFound(room.clone())),
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_last_handle_takes_the_sweeper_along() {
+    let tasks = || {
+        tokio::runtime::Handle::current()
+            .metrics()
+            .num_alive_tasks()
+    };
+    let hub = MemoryHub::new(MemoryOptions::default());
+    let directory = hub.directory(Arc::new(Recorder::default()));
+    drop(hub);
+    tokio::task::yield_now().await;
+    assert_eq!(tasks(), 1, "a directory needs it");
+    drop(directory);
+    tokio::task::yield_now().await;
+    assert_eq!(tasks(), 0);
+}
+
+/// Lets go of its watch when it is told of the first event.
+#[derive(Debug, Default)]
+struct Leaving(Mutex<Option<Watch>>, AtomicUsize);
+
+impl Inbox for Leaving {
+    fn room_event(&self, _: &RoomId, _: &Arc<RoomEvent>) {
+        self.1.fetch_add(1, Ordering::Relaxed);
+        *self.0.lock().expect("nothing panics under it") = None;
+    }
+}
+
+#[tokio::test]
+async fn an_inbox_may_end_its_watch_while_it_is_told() {
+    let hub = MemoryHub::new(MemoryOptions::default());
+    let inbox = Arc::new(Leaving::default());
+    let directory = hub.directory(inbox.clone());
+    let room = RoomId::made("hall");
+    let watch = directory.watch(&room).await.expect("memory is there");
+    *inbox.0.lock().expect("nothing panics under it") = Some(watch);
+    for n in 0..2 {
+        let member = NewMember {
+            id: MemberId::new(&format!("m{n}")),
+            name: String::new(),
+            metadata: Json::default(),
+            create_missing: Some(10),
+        };
+        let joined = directory.join(&room, member).await;
+        joined.expect("there is a place");
+    }
+    assert_eq!(inbox.1.load(Ordering::Relaxed), 1);
+}
+
+#[tokio::test]
+async fn the_bus_knows_who_is_interested() {
+    let hub = MemoryHub::new(MemoryOptions::default());
+    let [a, b, c] = [(); 3].map(|()| hub.bus(Arc::new(Recorder::default())));
+    let track = TrackKey {
+        room: RoomId::made("hall"),
+        track: TrackId(1),
+    };
+    let keyframe = || Arc::new(Signal::KeyframeRequested(TrackId(1)));
+    let chunk = Arc::new(Chunk {
+        track: TrackId(1),
+        seq: 1,
+        ts: 0,
+        key: true,
+        dur: None,
+        payload: bytes::Bytes::new(),
+    });
+    let mut held = Vec::new();
+    for (bus, nodes) in [(&a, 0), (&b, 1), (&c, 2), (&c, 2)] {
+        held.push(bus.subscribe(&track).await.expect("memory is there"));
+        held.push(bus.listen(&track.room).await.expect("memory is there"));
+        let interest = Ok(Interest::Nodes(nodes));
+        assert_eq!(a.publish(&track, chunk.clone()), interest);
+        assert_eq!(a.send(&track.room, keyframe()), interest);
+    }
+    drop(held);
+    assert_eq!(a.publish(&track, chunk), Ok(Interest::Nodes(0)));
+}
