@@ -62,7 +62,6 @@ async fn numbers(node: &Node, track: &TrackKey, count: usize) -> Vec<u64> {
     chunks.map(|(_, chunk)| chunk.seq).collect()
 }
 
-#[allow(missing_docs)]
 pub async fn chunks_keep_their_order(backend: &dyn Backend) {
     let (_store, [a, b, c]) = Node::several(backend).await;
     let tracks = [key("hall", 1), key("hall", 2)];
@@ -91,7 +90,6 @@ pub async fn chunks_keep_their_order(backend: &dyn Backend) {
     }
 }
 
-#[allow(missing_docs)]
 pub async fn a_node_gets_no_chunk_of_its_own(backend: &dyn Backend) {
     let (_store, [a, b]) = Node::several(backend).await;
     let track = key("hall", 1);
@@ -103,7 +101,6 @@ pub async fn a_node_gets_no_chunk_of_its_own(backend: &dyn Backend) {
     assert_eq!(numbers(&a, &track, 1).await, [2]);
 }
 
-#[allow(missing_docs)]
 pub async fn an_end_of_a_subscription_is_an_end_of_chunks(backend: &dyn Backend) {
     let (_store, [a, b]) = Node::several(backend).await;
     let (track, other) = (key("hall", 1), key("hall", 2));
@@ -122,7 +119,6 @@ pub async fn an_end_of_a_subscription_is_an_end_of_chunks(backend: &dyn Backend)
     assert_eq!(numbers(&b, &track, 3).await, [1, 3]);
 }
 
-#[allow(missing_docs)]
 pub async fn two_subscriptions_tell_once(backend: &dyn Backend) {
     let (_store, [a, b]) = Node::several(backend).await;
     let track = key("hall", 1);
@@ -138,7 +134,6 @@ pub async fn two_subscriptions_tell_once(backend: &dyn Backend) {
     drop(second);
 }
 
-#[allow(missing_docs)]
 pub async fn tracks_of_different_rooms_are_apart(backend: &dyn Backend) {
     let (_store, [a, b]) = Node::several(backend).await;
     let (here, there) = (key("hall", 1), key("cellar", 1));
@@ -149,7 +144,6 @@ pub async fn tracks_of_different_rooms_are_apart(backend: &dyn Backend) {
     assert_eq!(chunks, [(here.clone(), chunk(&here, 2))]);
 }
 
-#[allow(missing_docs)]
 pub async fn signals_reach_the_other_nodes_in_order(backend: &dyn Backend) {
     let (_store, [a, b, c]) = Node::several(backend).await;
     let (hall, cellar) = (room("hall"), room("cellar"));
@@ -172,7 +166,6 @@ pub async fn signals_reach_the_other_nodes_in_order(backend: &dyn Backend) {
     assert_eq!(c.inbox.signals_until(1).await, [(cellar, elsewhere)]);
 }
 
-#[allow(missing_docs)]
 pub async fn an_end_of_listening_is_an_end_of_signals(backend: &dyn Backend) {
     let (_store, [a, b]) = Node::several(backend).await;
     let (hall, cellar) = (room("hall"), room("cellar"));

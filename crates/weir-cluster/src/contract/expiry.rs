@@ -18,7 +18,6 @@ fn ttl() -> Duration {
     StoreOptions::default().empty_ttl
 }
 
-#[allow(missing_docs)]
 pub async fn a_room_that_nobody_joins_goes(backend: &dyn Backend) {
     let (store, [a, b]) = Node::several(backend).await;
     let id = room("hall");
@@ -39,7 +38,6 @@ pub async fn a_room_that_nobody_joins_goes(backend: &dyn Backend) {
     assert_eq!(joined, Err(missing));
 }
 
-#[allow(missing_docs)]
 pub async fn joining_keeps_a_room(backend: &dyn Backend) {
     let (store, [a, b]) = Node::several(backend).await;
     let id = room("hall");
@@ -62,7 +60,6 @@ pub async fn joining_keeps_a_room(backend: &dyn Backend) {
     assert_eq!(events[0].version, 7);
 }
 
-#[allow(missing_docs)]
 pub async fn each_room_goes_at_its_time(backend: &dyn Backend) {
     let (store, [a, b]) = Node::several(backend).await;
     let rooms = ["one", "two", "three"].map(room);
@@ -86,7 +83,6 @@ pub async fn each_room_goes_at_its_time(backend: &dyn Backend) {
     }
 }
 
-#[allow(missing_docs)]
 pub async fn a_room_created_again_has_its_own_time(backend: &dyn Backend) {
     let (store, [a]) = Node::several(backend).await;
     let id = room("hall");

@@ -11,7 +11,6 @@ use super::{
 };
 use crate::{DirectoryError, NewMember};
 
-#[allow(missing_docs)]
 pub async fn joining_answers_with_the_room_after_it(backend: &dyn Backend) {
     let (_store, [a, b]) = Node::several(backend).await;
     let id = room("hall");
@@ -35,7 +34,6 @@ pub async fn joining_answers_with_the_room_after_it(backend: &dyn Backend) {
     }
 }
 
-#[allow(missing_docs)]
 pub async fn joining_creates_a_missing_room_if_asked_to(backend: &dyn Backend) {
     let (_store, [a, b]) = Node::several(backend).await;
     let id = room("hall");
@@ -60,7 +58,6 @@ pub async fn joining_creates_a_missing_room_if_asked_to(backend: &dyn Backend) {
     assert_eq!(b.directory.join(&id, ben).await, Err(full));
 }
 
-#[allow(missing_docs)]
 pub async fn everybody_who_creates_by_joining_is_in_one_room(backend: &dyn Backend) {
     let (_store, nodes) = Node::several::<4>(backend).await;
     let id = room("hall");
@@ -81,7 +78,6 @@ pub async fn everybody_who_creates_by_joining_is_in_one_room(backend: &dyn Backe
     assert!(versions.into_iter().eq(1..=20));
 }
 
-#[allow(missing_docs)]
 pub async fn joining_again_changes_nothing(backend: &dyn Backend) {
     let (_store, [a, b]) = Node::several(backend).await;
     let id = room("hall");
@@ -97,7 +93,6 @@ pub async fn joining_again_changes_nothing(backend: &dyn Backend) {
     }
 }
 
-#[allow(missing_docs)]
 pub async fn a_full_room_takes_nobody(backend: &dyn Backend) {
     let (_store, [a, b]) = Node::several(backend).await;
     let id = room("hall");
@@ -117,7 +112,6 @@ pub async fn a_full_room_takes_nobody(backend: &dyn Backend) {
     assert_eq!(ids, ["ben", "cat"]);
 }
 
-#[allow(missing_docs)]
 pub async fn of_many_as_many_join_as_fit(backend: &dyn Backend) {
     let (_store, nodes) = Node::several::<3>(backend).await;
     let id = room("hall");
@@ -146,7 +140,6 @@ pub async fn of_many_as_many_join_as_fit(backend: &dyn Backend) {
     assert_eq!(snapshot.members.len(), 10);
 }
 
-#[allow(missing_docs)]
 pub async fn updates_change_what_they_give(backend: &dyn Backend) {
     let (_store, [a, b]) = Node::several(backend).await;
     let id = room("hall");
@@ -174,7 +167,6 @@ pub async fn updates_change_what_they_give(backend: &dyn Backend) {
     assert_eq!((snapshot.members, snapshot.version), (vec![ann], 5));
 }
 
-#[allow(missing_docs)]
 pub async fn leaving_takes_the_tracks_along(backend: &dyn Backend) {
     let (_store, [a, b]) = Node::several(backend).await;
     let id = room("hall");
@@ -210,7 +202,6 @@ pub async fn leaving_takes_the_tracks_along(backend: &dyn Backend) {
     assert_eq!(snapshot.tracks, [stays]);
 }
 
-#[allow(missing_docs)]
 pub async fn who_is_not_there_can_do_nothing(backend: &dyn Backend) {
     let (_store, [a, b]) = Node::several(backend).await;
     let id = room("hall");

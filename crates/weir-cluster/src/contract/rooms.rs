@@ -9,7 +9,6 @@ use super::{
 };
 use crate::{DirectoryError, NewMember};
 
-#[allow(missing_docs)]
 pub async fn a_created_room_is_there_for_every_node(backend: &dyn Backend) {
     let (_store, [a, b]) = Node::several(backend).await;
     let id = room("hall");
@@ -26,7 +25,6 @@ pub async fn a_created_room_is_there_for_every_node(backend: &dyn Backend) {
     }
 }
 
-#[allow(missing_docs)]
 pub async fn a_room_is_created_once(backend: &dyn Backend) {
     let (_store, [a, b]) = Node::several(backend).await;
     let id = room("hall");
@@ -40,7 +38,6 @@ pub async fn a_room_is_created_once(backend: &dyn Backend) {
     assert_eq!((snapshot.room.max_members, snapshot.version), (7, 1));
 }
 
-#[allow(missing_docs)]
 pub async fn one_of_many_creates_a_room(backend: &dyn Backend) {
     let (_store, nodes) = Node::several::<4>(backend).await;
     let id = room("hall");
@@ -63,7 +60,6 @@ pub async fn one_of_many_creates_a_room(backend: &dyn Backend) {
     assert_eq!(created, [snapshot.room]);
 }
 
-#[allow(missing_docs)]
 pub async fn a_missing_room_is_not_found(backend: &dyn Backend) {
     let (_store, [node]) = Node::several(backend).await;
     let id = room("nowhere");
@@ -77,7 +73,6 @@ pub async fn a_missing_room_is_not_found(backend: &dyn Backend) {
     assert_eq!(node.directory.snapshot(&id).await, Err(missing));
 }
 
-#[allow(missing_docs)]
 pub async fn rooms_are_limited(backend: &dyn Backend) {
     let options = StoreOptions {
         max_rooms: 2,

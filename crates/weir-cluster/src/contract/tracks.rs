@@ -10,7 +10,6 @@ use super::{
 };
 use crate::DirectoryError;
 
-#[allow(missing_docs)]
 pub async fn ids_are_never_used_again(backend: &dyn Backend) {
     let (_store, [a, b]) = Node::several(backend).await;
     let id = room("hall");
@@ -30,7 +29,6 @@ pub async fn ids_are_never_used_again(backend: &dyn Backend) {
     assert_eq!(snapshot.tracks, [third]);
 }
 
-#[allow(missing_docs)]
 pub async fn updates_change_what_they_give(backend: &dyn Backend) {
     let (_store, [a, b]) = Node::several(backend).await;
     let id = room("hall");
@@ -68,7 +66,6 @@ pub async fn updates_change_what_they_give(backend: &dyn Backend) {
     assert_eq!((snapshot.tracks, snapshot.version), (vec![track], 6));
 }
 
-#[allow(missing_docs)]
 pub async fn only_the_owner_changes_a_track(backend: &dyn Backend) {
     let (_store, [a, b]) = Node::several(backend).await;
     let id = room("hall");
@@ -94,7 +91,6 @@ pub async fn only_the_owner_changes_a_track(backend: &dyn Backend) {
     assert_eq!(a.directory.snapshot(&id).await, before);
 }
 
-#[allow(missing_docs)]
 pub async fn tracks_are_limited_per_member(backend: &dyn Backend) {
     let (_store, [a]) = Node::several(backend).await;
     let id = room("hall");
@@ -121,7 +117,6 @@ pub async fn tracks_are_limited_per_member(backend: &dyn Backend) {
     assert_eq!(last.id, TrackId(5));
 }
 
-#[allow(missing_docs)]
 pub async fn who_publishes_at_once_stays_within_the_limit(backend: &dyn Backend) {
     let (_store, [a]) = Node::several(backend).await;
     let id = room("hall");

@@ -25,7 +25,6 @@ async fn be_busy(node: Node, room: weir_protocol::RoomId, id: String) {
 /// How many events [`be_busy`] causes.
 const BUSY: usize = 5 * 7;
 
-#[allow(missing_docs)]
 pub async fn every_node_sees_the_same_events_in_order(backend: &dyn Backend) {
     let (_store, nodes) = Node::several::<4>(backend).await;
     let id = room("hall");
@@ -51,7 +50,6 @@ pub async fn every_node_sees_the_same_events_in_order(backend: &dyn Backend) {
     drop(watches);
 }
 
-#[allow(missing_docs)]
 pub async fn a_snapshot_and_later_events_are_the_room(backend: &dyn Backend) {
     let (_store, nodes) = Node::several::<2>(backend).await;
     let [a, b] = &nodes;
@@ -75,7 +73,6 @@ pub async fn a_snapshot_and_later_events_are_the_room(backend: &dyn Backend) {
     view.assert_is(&snapshot);
 }
 
-#[allow(missing_docs)]
 pub async fn an_end_of_a_watch_is_an_end_of_events(backend: &dyn Backend) {
     let (_store, [a, b]) = Node::several(backend).await;
     let (id, other) = (room("hall"), room("cellar"));
@@ -100,7 +97,6 @@ pub async fn an_end_of_a_watch_is_an_end_of_events(backend: &dyn Backend) {
     assert_eq!(events[1].version, 3);
 }
 
-#[allow(missing_docs)]
 pub async fn two_watches_tell_once(backend: &dyn Backend) {
     let (_store, [a]) = Node::several(backend).await;
     let id = room("hall");
@@ -117,7 +113,6 @@ pub async fn two_watches_tell_once(backend: &dyn Backend) {
     drop(second);
 }
 
-#[allow(missing_docs)]
 pub async fn a_watch_may_come_before_its_room_and_outlive_it(backend: &dyn Backend) {
     let (store, [a, b]) = Node::several(backend).await;
     let id = room("hall");

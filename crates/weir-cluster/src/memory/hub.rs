@@ -219,3 +219,65 @@ impl Shared {
         self.remove(&id, cell);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use weir_protocol::{Json, MemberId};
+
+    use super::*;
+    use crate::{Directory, NewMember, contract::Recorder};
+
+    /// A hub whose rooms are swept by hand.
+    fn unswept() -> MemoryHub {
+        let options = MemoryOptions {
+            empty_ttl: Duration::ZERO,
+            ..MemoryOptions::default()
+        };
+        MemoryHub(Arc::new(Sweeping {
+            shared: Arc::new(Shared::new(options)),
+            sweeper: tokio::spawn(std::future::pending()),
+        }))
+    }
+
+    fn hall(max_members: u32) -> NewRoom {
+        NewRoom {
+            id: RoomId::made("hall"),
+            metadata: Json::default(),
+            max_members,
+        }
+    }
+
+    #[tokio::test]
+    async fn who_joins_between_the_deadline_and_the_sweeper_keeps_the_room() {
+        let hub = unswept();
+        let shared = hub.shared();
+        let id = shared.create(hall(5)).expect("it is new").id;
+        let (ticket, cell) = shared.expiry.due().await;
+        let directory = hub.directory(Arc::new(Recorder::default()));
+        let ann = NewMember {
+            id: MemberId::new("ann"),
+            name: String::new(),
+            metadata: Json::default(),
+            create_missing: None,
+        };
+        let joined = directory.join(&id, ann).await.expect("it is still there");
+        shared.expire(ticket, &cell);
+        assert_eq!(directory.snapshot(&id).await, Ok(joined.snapshot));
+    }
+
+    #[tokio::test]
+    async fn a_closed_room_that_is_not_yet_removed_is_replaced() {
+        let hub = unswept();
+        let shared = hub.shared();
+        let id = shared.create(hall(5)).expect("it is new").id;
+        let (_, old) = shared.expiry.due().await;
+        lock(&old).close(CloseReason::Expired, &shared.watchers);
+        let missing = DirectoryError::RoomNotFound(id.clone());
+        assert_eq!(shared.with_room(&id, |_, _| Ok(())), Err(missing));
+
+        let new = shared.create(hall(7)).expect("the old one is closed");
+        shared.remove(&id, &old);
+        let record = shared.with_room(&id, |_, room| Ok(room.record().clone()));
+        assert_eq!(record, Ok(new));
+    }
+}
