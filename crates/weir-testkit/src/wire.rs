@@ -21,7 +21,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 pub(crate) const READ_SIZE: usize = 64 << 10;
 /// The key and its answer of RFC 6455, section 1.3: a test client needs no random one.
 const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
-const ACCEPT: &str = "s3pplbkitxaq9kygzzhzrbk+xoo=";
+const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 
 /// How to connect.
 #[derive(Debug, Clone, Default)]
@@ -306,13 +306,16 @@ async fn upgraded(stream: &mut TcpStream) -> Result<BytesMut, ConnectError> {
         }
     };
     let head = buffer.split_to(end);
-    let text = String::from_utf8_lossy(&head).to_lowercase();
-    let accepted = format!("\r\nsec-websocket-accept: {ACCEPT}\r\n");
-    if text.starts_with("http/1.1 101") && text.contains(&accepted) {
+    let text = String::from_utf8_lossy(&head);
+    let accepted = text
+        .lines()
+        .filter_map(|line| line.split_once(':'))
+        .any(|(name, value)| {
+            name.eq_ignore_ascii_case("sec-websocket-accept") && value.trim() == ACCEPT
+        });
+    if text.starts_with("HTTP/1.1 101 ") && accepted {
         Ok(buffer)
     } else {
-        Err(ConnectError::Upgrade(
-            String::from_utf8_lossy(&head).trim_end().into(),
-        ))
+        Err(ConnectError::Upgrade(text.trim_end().into()))
     }
 }

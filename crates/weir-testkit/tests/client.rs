@@ -32,7 +32,7 @@ impl Peer {
         );
         // The opening comes along with the answer to the upgrade, as it may.
         let mut answer = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\
-            Connection: Upgrade\r\nSec-WebSocket-Accept: s3pPLBkiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n"
+            Connection: Upgrade\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n"
             .to_vec();
         answer.extend(frame(0x81, br#"0{"sid":"engine","pingInterval":25000}"#));
         stream.write_all(&answer).await.unwrap();
