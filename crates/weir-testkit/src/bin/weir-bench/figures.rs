@@ -86,8 +86,10 @@ impl Stream {
 #[derive(Debug)]
 pub(crate) struct Idle {
     pub(crate) connections: usize,
-    /// Resident memory per connection in KiB.
+    /// Resident memory per connection in KiB, when all have joined and it stands still.
     pub(crate) memory: f64,
+    /// The same after the idle window: V8 collects its garbage once nothing happens.
+    pub(crate) memory_later: f64,
     /// CPU time of the server for connecting and joining all of them.
     pub(crate) connecting: Duration,
     /// CPU time of the server while nothing happens but heartbeats.

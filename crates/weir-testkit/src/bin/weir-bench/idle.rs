@@ -54,17 +54,17 @@ pub(crate) async fn run(
         "  {connections} joined, {:.2} s of the server's CPU",
         connecting.as_secs_f64()
     );
-    settled(pid).await?;
+    let joined = settled(pid).await?;
 
     let (cpu, heartbeats) = (CpuTime::of(pid)?, tally.heartbeats.get());
     interval_at(Instant::now() + window, window).tick().await;
     tally.check()?;
     let idling = CpuTime::of(pid)?.since(&cpu);
     let heartbeats = tally.heartbeats.get() - heartbeats;
-    let after = resident(pid)?;
+    let later = resident(pid)?;
     eprintln!(
-        "  idle for {} s: {heartbeats} heartbeats, {:.3} s of CPU; {before} KiB before, {after} \
-         KiB now",
+        "  idle for {} s: {heartbeats} heartbeats, {:.3} s of CPU; resident {before} KiB before, \
+         {joined} KiB when all had joined, {later} KiB now",
         window.as_secs(),
         idling.as_secs_f64(),
     );
@@ -75,13 +75,19 @@ pub(crate) async fn run(
     crowd
         .members
         .spawn_local(publisher.send(track, Instant::now() + period, period));
+    // As long as the idling, so that each connection's heartbeat falls into it too.
+    let timing = Timing {
+        measured: window.as_secs(),
+        ..timing
+    };
     let amid = observe(timing, server, &tally).await?;
     finish(&tally, AUDIENCE.min(connections) as u64).await?;
 
-    let memory = (after as f64 - before as f64) / connections as f64;
+    let each = |resident: u64| (resident as f64 - before as f64) / connections as f64;
     Ok(Idle {
         connections,
-        memory,
+        memory: each(joined),
+        memory_later: each(later),
         connecting,
         idling,
         heartbeats,

@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::Context as _;
 
 use crate::args::Args;
-use crate::figures::{Figures, Idle, Of, Stream};
+use crate::figures::{Figures, Of, Stream};
 
 /// How many times less CPU per delivery than Node, at least.
 const GOAL: f64 = 2.3;
@@ -17,18 +17,23 @@ const END: &str = "<!-- bench:end -->";
 type Row = (&'static str, &'static str, fn(&Of) -> Option<(String, f64)>);
 
 /// The rows, in the order of the table. Of every figure less is better.
-const ROWS: [Row; 9] = [
+const ROWS: [Row; 10] = [
     (FAN_OUT, CPU, |of| of.fan_out.as_ref().map(cpu)),
     ("", LATENCY, |of| of.fan_out.as_ref().map(latency)),
     (ROOMS, CPU, |of| of.rooms.as_ref().map(cpu)),
     ("", LATENCY, |of| of.rooms.as_ref().map(latency)),
-    (IDLE, MEMORY, |of| of.idle.as_ref().map(memory)),
-    ("", "CPU to connect and join, each", |of| {
+    (IDLE, MEMORY, |of| {
+        of.idle.as_ref().map(|idle| kib(idle.memory))
+    }),
+    ("", "the same after they idled", |of| {
+        of.idle.as_ref().map(|idle| kib(idle.memory_later))
+    }),
+    ("", "CPU to connect and join, per connection", |of| {
         of.idle
             .as_ref()
             .map(|idle| micros(idle.cpu_per_connection()))
     }),
-    ("", "CPU per heartbeat", |of| {
+    ("", "CPU while idle, per heartbeat", |of| {
         of.idle.as_ref()?.cpu_per_heartbeat().map(micros)
     }),
     (AMID, CPU, |of| of.idle.as_ref().map(|idle| cpu(&idle.amid))),
@@ -40,10 +45,10 @@ const ROWS: [Row; 9] = [
 const FAN_OUT: &str = "1 publisher × 200 subscribers, 6 KB × 30/s";
 const ROOMS: &str = "20 rooms of 1 + 9, 1.2 KB × 50/s each";
 const IDLE: &str = "idle connections, joined, in rooms of 10";
-const AMID: &str = "1.2 KB × 10/s to 100 of these";
+const AMID: &str = "1.2 KB × 10/s to 100 of these, heartbeats included";
 const CPU: &str = "CPU per delivered chunk";
 const LATENCY: &str = "latency p50 / p95 / p99";
-const MEMORY: &str = "memory per connection";
+const MEMORY: &str = "memory per connection, all joined";
 
 fn micros(value: f64) -> (String, f64) {
     (format!("{value:.1} µs"), value)
@@ -58,8 +63,8 @@ fn latency(stream: &Stream) -> (String, f64) {
     (format!("{p50:.2} / {p95:.2} / {p99:.2} ms"), p50)
 }
 
-fn memory(idle: &Idle) -> (String, f64) {
-    (format!("{:.1} KiB", idle.memory), idle.memory)
+fn kib(value: f64) -> (String, f64) {
+    (format!("{value:.1} KiB"), value)
 }
 
 /// The Markdown table with the line about the machine.
@@ -89,11 +94,13 @@ pub(crate) fn table(args: &Args, figures: &Figures, machine: &str) -> String {
     let timing = args.timing();
     table
         + &format!(
-            "\n{machine}. Both servers and the load generator share these cores; {} s of each load \
-         count, after {} s of warm-up. CPU is user and system time of the server's process, \
-         latency is from the publisher's write to the subscriber's read, and every delivery was \
-         verified.\n",
-            timing.measured, timing.warm_up,
+            "\n{machine}. Servers and load generator share these cores. Of each load {} s count, after \
+         {} s of warm-up; the connections idled for {} s, and as long with chunks to 100 of them. CPU is user and system time of the \
+         server's process, latency is from the publisher's write to the subscriber's read, memory \
+         is resident; every delivery was verified.\n",
+            timing.measured,
+            timing.warm_up,
+            args.idle_window().as_secs(),
         )
 }
 
