@@ -1,0 +1,172 @@
+//! The table, and whether the goals are met.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::Context as _;
+
+use crate::args::Args;
+use crate::figures::{Figures, Of, Stream};
+
+/// How many times less CPU per delivery than Node, at least.
+const GOAL: f64 = 2.3;
+const BEGIN: &str = "<!-- bench:begin -->";
+const END: &str = "<!-- bench:end -->";
+
+/// One row: what it says of a server, and the number that is compared.
+type Row = (&'static str, &'static str, fn(&Of) -> Option<(String, f64)>);
+
+/// The rows, in the order of the table. Of every figure less is better.
+const ROWS: [Row; 10] = [
+    (FAN_OUT, CPU, |of| of.fan_out.as_ref().map(cpu)),
+    ("", LATENCY, |of| of.fan_out.as_ref().map(latency)),
+    (ROOMS, CPU, |of| of.rooms.as_ref().map(cpu)),
+    ("", LATENCY, |of| of.rooms.as_ref().map(latency)),
+    (IDLE, MEMORY, |of| {
+        of.idle.as_ref().map(|idle| kib(idle.memory))
+    }),
+    ("", "the same after they idled", |of| {
+        of.idle.as_ref().map(|idle| kib(idle.memory_later))
+    }),
+    ("", "CPU to connect and join, per connection", |of| {
+        of.idle
+            .as_ref()
+            .map(|idle| micros(idle.cpu_per_connection()))
+    }),
+    ("", "CPU while idle, per heartbeat", |of| {
+        of.idle.as_ref()?.cpu_per_heartbeat().map(micros)
+    }),
+    (AMID, CPU, |of| of.idle.as_ref().map(|idle| cpu(&idle.amid))),
+    ("", LATENCY, |of| {
+        of.idle.as_ref().map(|idle| latency(&idle.amid))
+    }),
+];
+
+const FAN_OUT: &str = "1 publisher × 200 subscribers, 6 KB × 30/s";
+const ROOMS: &str = "20 rooms of 1 + 9, 1.2 KB × 50/s each";
+const IDLE: &str = "idle connections, joined, in rooms of 10";
+const AMID: &str = "1.2 KB × 10/s to 100 of these, heartbeats included";
+const CPU: &str = "CPU per delivered chunk";
+const LATENCY: &str = "latency p50 / p95 / p99";
+const MEMORY: &str = "memory per connection, all joined";
+
+fn micros(value: f64) -> (String, f64) {
+    (format!("{value:.1} µs"), value)
+}
+
+fn cpu(stream: &Stream) -> (String, f64) {
+    micros(stream.cpu_per_delivery())
+}
+
+fn latency(stream: &Stream) -> (String, f64) {
+    let [p50, p95, p99] = stream.percentiles();
+    (format!("{p50:.2} / {p95:.2} / {p99:.2} ms"), p50)
+}
+
+fn kib(value: f64) -> (String, f64) {
+    (format!("{value:.1} KiB"), value)
+}
+
+/// The Markdown table with the line about the machine.
+pub(crate) fn table(args: &Args, figures: &Figures, machine: &str) -> String {
+    let mut table =
+        String::from("| load | figure | Weir | Node | Node ÷ Weir |\n|---|---|--:|--:|--:|\n");
+    for (load, name, read) in ROWS {
+        let (weir, node) = (read(&figures.weir), read(&figures.node));
+        if weir.is_none() && node.is_none() {
+            continue;
+        }
+        let ratio = match (&weir, &node) {
+            (Some((_, weir)), Some((_, node))) => format!("{:.1}", node / weir),
+            _ => "–".into(),
+        };
+        let cell = |figure: Option<(String, f64)>| figure.map_or("–".into(), |(text, _)| text);
+        let load = match load {
+            IDLE => format!("{} {IDLE}", thousands(args.idle_connections())),
+            other => other.to_owned(),
+        };
+        table += &format!(
+            "| {load} | {name} | {} | {} | {ratio} |\n",
+            cell(weir),
+            cell(node)
+        );
+    }
+    let timing = args.timing();
+    table
+        + &format!(
+            "\n{machine}. Servers and load generator share these cores. Of each load {} s count, after \
+         {} s of warm-up; the connections idled for {} s, and as long with chunks to 100 of them. CPU is user and system time of the \
+         server's process, latency is from the publisher's write to the subscriber's read, memory \
+         is resident; every delivery was verified.\n",
+            timing.measured,
+            timing.warm_up,
+            args.idle_window().as_secs(),
+        )
+}
+
+fn thousands(number: usize) -> String {
+    match number / 1_000 {
+        0 => number.to_string(),
+        thousands => format!("{thousands},{:03}", number % 1_000),
+    }
+}
+
+/// The goals that were missed, in words. A goal whose figures were not taken is missed.
+pub(crate) fn misses(figures: &Figures) -> Vec<String> {
+    let compare = |read: fn(&Of) -> Option<(String, f64)>| {
+        let ((_, weir), (_, node)) = (read(&figures.weir)?, read(&figures.node)?);
+        Some(node / weir)
+    };
+    let mut misses = Vec::new();
+    let mut load = "";
+    for (name, figure, read) in ROWS {
+        load = if name.is_empty() { load } else { name };
+        let goal = match figure {
+            CPU => GOAL,
+            MEMORY => 1.0,
+            _ => continue,
+        };
+        match compare(read) {
+            Some(ratio) if ratio >= goal => {}
+            Some(ratio) => misses.push(format!(
+                "{load}: {figure}: Node ÷ Weir is {ratio:.2}, at least {goal} is the goal"
+            )),
+            None => misses.push(format!("{load}: {figure}: not measured on both")),
+        }
+    }
+    misses
+}
+
+/// Replaces what stands between the marks of a file.
+pub(crate) fn write(path: &Path, table: &str) -> anyhow::Result<()> {
+    let text = fs::read_to_string(path).with_context(|| path.display().to_string())?;
+    let text = replaced(&text, table)
+        .with_context(|| format!("{} has no {BEGIN} and {END}", path.display()))?;
+    fs::write(path, text).with_context(|| path.display().to_string())
+}
+
+fn replaced(text: &str, table: &str) -> Option<String> {
+    let (before, rest) = text.split_once(BEGIN)?;
+    let (_, after) = rest.split_once(END)?;
+    Some(format!("{before}{BEGIN}\n{table}{END}{after}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_stands_between_the_marks_is_replaced() {
+        let text = format!("a\n{BEGIN}\nold\n{END}\nb\n");
+        assert_eq!(
+            replaced(&text, "new\n"),
+            Some(format!("a\n{BEGIN}\nnew\n{END}\nb\n"))
+        );
+        assert_eq!(replaced("a", "new\n"), None);
+    }
+
+    #[test]
+    fn a_goal_without_figures_is_missed() {
+        assert_eq!(misses(&Figures::default()).len(), 4);
+    }
+}

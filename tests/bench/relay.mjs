@@ -1,0 +1,86 @@
+// The relay that Socket.IO's tutorials teach, speaking the part of Weir's wire contract that
+// weir-bench needs. Nothing is held back and nothing is tuned: stock `socket.io` on stock `ws`,
+// rooms by `socket.join`, media by `socket.to(room).emit`, default heartbeat, compression off
+// as it is by default. WebSocket only, as are all connections of the benchmark.
+
+import { createServer } from "node:http";
+import { randomBytes } from "node:crypto";
+import { Server } from "socket.io";
+
+const http = createServer();
+const io = new Server(http, { transports: ["websocket"] });
+
+/** Room id → { members: Map<member id, member>, tracks: Map<track id, track>, version }. */
+const rooms = new Map();
+
+const fail = (ack, code, message) =>
+  ack?.({ ok: false, error: { code, message, retryable: false } });
+
+io.on("connection", (socket) => {
+  const self = { id: randomBytes(8).toString("hex"), name: "", metadata: null, joinedAt: 0 };
+  let room = null;
+
+  socket.on("room:create", ({ id = randomBytes(9).toString("base64url") } = {}, ack) => {
+    if (rooms.has(id)) return fail(ack, "room_exists", `room "${id}" exists`);
+    rooms.set(id, { id, members: new Map(), tracks: new Map(), lastTrack: 0, version: 0 });
+    ack?.({ ok: true, room: { id } });
+  });
+
+  socket.on("room:join", ({ room: id, name = "" }, ack) => {
+    if (room) return fail(ack, "already_joined", `already in room "${room.id}"`);
+    if (!rooms.has(id)) return fail(ack, "room_not_found", `no room "${id}"`);
+    room = rooms.get(id);
+    self.name = name;
+    self.joinedAt = Date.now();
+    room.members.set(self.id, self);
+    room.version += 1;
+    socket.join(id);
+    ack?.({
+      ok: true,
+      room: { id },
+      self,
+      members: [...room.members.values()],
+      tracks: [...room.tracks.values()].map((track) => track.description),
+      version: room.version,
+    });
+    socket.to(id).emit("member:joined", { member: self, version: room.version });
+  });
+
+  socket.on("track:publish", (description, ack) => {
+    if (!room) return fail(ack, "not_joined", "join a room first");
+    const id = ++room.lastTrack;
+    const track = { seq: 0, member: self.id, description: { ...description, id, member: self.id } };
+    room.tracks.set(id, track);
+    room.version += 1;
+    ack?.({ ok: true, track: track.description });
+    socket.to(room.id).emit("track:published", { track: track.description, version: room.version });
+  });
+
+  socket.on("media", (header, payload) => {
+    const track = room?.tracks.get(header.track);
+    if (track?.member !== self.id) return;
+    socket.to(room.id).emit("media", { ...header, seq: ++track.seq }, payload);
+  });
+
+  socket.on("disconnect", () => {
+    if (!room) return;
+    room.members.delete(self.id);
+    room.version += 1;
+    for (const [id, track] of room.tracks) {
+      if (track.member === self.id) room.tracks.delete(id);
+    }
+    socket.to(room.id).emit("member:left", {
+      id: self.id,
+      reason: "disconnected",
+      version: room.version,
+    });
+    if (room.members.size === 0) rooms.delete(room.id);
+  });
+});
+
+http.listen(0, "127.0.0.1", () => {
+  const { address, port } = http.address();
+  console.error(JSON.stringify({ message: "listening", listen: `${address}:${port}` }));
+});
+
+for (const signal of ["SIGTERM", "SIGINT"]) process.once(signal, () => process.exit(0));
