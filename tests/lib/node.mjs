@@ -3,6 +3,7 @@ import { spawn } from "node:child_process";
 import { readFile, writeFile } from "node:fs/promises";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
+import { atEnd } from "./at-end.mjs";
 import { within } from "./eventually.mjs";
 
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
@@ -105,6 +106,6 @@ function parsed(line) {
 /** Starts a node on free ports for the test `t`, which also ends it and looks at how it ended. */
 export async function startNode(t, env = {}) {
   const node = new Node(env);
-  t.after(() => node.stop());
+  atEnd(t, () => node.stop());
   return node.listening();
 }

@@ -1,6 +1,7 @@
 import { spawn } from "node:child_process";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
+import { atEnd } from "./at-end.mjs";
 import { within } from "./eventually.mjs";
 import { Peer } from "./peer.mjs";
 
@@ -36,7 +37,7 @@ export class PythonPeer extends Peer {
   /** Connects, by `transports` alone if given, and ends at the end of the test `t`. */
   static async connect(t, url, transports = null, label = "python") {
     const peer = new PythonPeer(label);
-    t.after(() => peer.kill());
+    atEnd(t, () => peer.kill());
     await peer.#command("connect", { url, transports });
     return peer;
   }

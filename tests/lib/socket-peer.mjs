@@ -1,4 +1,5 @@
 import { io } from "socket.io-client";
+import { atEnd } from "./at-end.mjs";
 import { within } from "./eventually.mjs";
 import { Peer } from "./peer.mjs";
 
@@ -21,7 +22,7 @@ export class SocketPeer extends Peer {
   static async connect(t, url, way = "websocket", label = way) {
     const socket = io(url, { ...WAYS[way], forceNew: true, reconnection: false });
     const peer = new SocketPeer(label, socket);
-    t.after(() => socket.close());
+    atEnd(t, () => socket.close());
     const connected = new Promise((resolve, reject) => {
       socket.once("connect", resolve);
       socket.once("connect_error", reject);
