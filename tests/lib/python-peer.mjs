@@ -69,6 +69,11 @@ export class PythonPeer extends Peer {
     await this.exit;
   }
 
+  /** Stops the process as it stands, with its connection open. */
+  freeze() {
+    this.#process.kill("SIGSTOP");
+  }
+
   #command(command, fields = {}) {
     const id = this.#next++;
     const answered = new Promise((resolve) => this.#asked.set(id, resolve));

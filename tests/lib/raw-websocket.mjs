@@ -42,8 +42,12 @@ export class RawWebSocket {
         "\r\n",
       ].join("\r\n"),
     );
-    const [answer] = await once(tcp, "data");
-    if (!/^HTTP\/1\.1 101 /.test(answer)) throw new Error(`no upgrade but ${answer}`);
+    const answered = once(tcp, "data");
+    const [answer = "the end"] = await Promise.race([answered, once(tcp, "close").then(() => [])]);
+    if (!/^HTTP\/1\.1 101 /.test(answer)) {
+      tcp.destroy();
+      throw new Error(`no upgrade but ${answer}`);
+    }
     return new RawWebSocket(tcp);
   }
 
