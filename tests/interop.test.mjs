@@ -97,6 +97,9 @@ async function exchange(peers) {
 }
 
 function everybodyHere(peer, peers) {
+  const { self, members } = peer.joined;
+  assert.deepEqual(members.find(({ id }) => id === self.id), self);
+  assert.deepEqual({ name: self.name, metadata: self.metadata }, { name: peer.label, metadata: { client: peer.label } });
   return peer.until("sees everybody", () => {
     const before = peer.joined.members.map(({ id }) => id);
     const since = peer.all("member:joined").map(({ member }) => member.id);

@@ -82,6 +82,6 @@ export class Peer {
 
   /** The id of the member that it is. */
   get id() {
-    return this.joined.self?.id ?? this.joined.self;
+    return this.joined.self.id;
   }
 }
