@@ -1,0 +1,23 @@
+# What people and CI type; `make` alone lists it.
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check bench
+
+help: ## List what there is to make
+	@sed -n 's/^\([a-z]*\): ## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+
+run: ## Build a node and start it on http://localhost:8080
+	cargo run --release -p weir -- serve
+
+test: ## Install what the tests need, then run all of them
+	@tests/run
+
+check: ## Format, lints, documentation, dependency rules, syntax of the scripts
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
+	.ci/dependencies
+	.ci/syntax
+
+bench: ## Measure a node beside the same relay on Node's Socket.IO
+	cargo run --release -p weir-testkit --bin weir-bench

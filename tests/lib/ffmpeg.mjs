@@ -1,0 +1,44 @@
+import { execFile, spawn } from "node:child_process";
+import { promisify } from "node:util";
+
+const run = promisify(execFile);
+
+/** Live WebM, VP8 and Opus, in real time: a key frame each two seconds, a cluster each half. */
+const LIVE = [
+  ...["-v", "error", "-nostdin"],
+  ...["-re", "-f", "lavfi", "-i", "testsrc2=size=640x360:rate=30"],
+  ...["-re", "-f", "lavfi", "-i", "sine=frequency=1000:sample_rate=48000"],
+  ...["-c:v", "libvpx", "-deadline", "realtime", "-cpu-used", "8", "-b:v", "800k", "-g", "60"],
+  ...["-c:a", "libopus", "-b:a", "32k", "-f", "webm", "-cluster_time_limit", "500"],
+];
+
+/** Yields a live stream of so many seconds, as ffmpeg makes it. */
+export async function* live(seconds) {
+  const ffmpeg = spawn("ffmpeg", [...LIVE, "-t", String(seconds), "-"], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  const exit = new Promise((resolve, reject) => {
+    ffmpeg.once("error", reject);
+    ffmpeg.once("close", resolve);
+  });
+  exit.catch(() => {});
+  yield* ffmpeg.stdout;
+  const code = await exit;
+  if (code !== 0) throw new Error(`ffmpeg ends with ${code}`);
+}
+
+/** Decodes a file and counts its frames: `{ video, audio }`. */
+export async function frames(file) {
+  const { stdout } = await run("ffprobe", [
+    ...["-v", "error", "-count_frames", "-of", "json"],
+    ...["-show_entries", "stream=codec_type,nb_read_frames", file],
+  ]);
+  const streams = JSON.parse(stdout).streams.map((each) => [each.codec_type, Number(each.nb_read_frames)]);
+  return Object.fromEntries(streams);
+}
+
+/** What ffmpeg complains of when it decodes a file; nothing, if it is sound. */
+export async function complaints(file) {
+  const { stdout, stderr } = await run("ffmpeg", ["-v", "error", "-nostdin", "-i", file, "-f", "null", "-"]);
+  return stdout + stderr;
+}

@@ -1,0 +1,85 @@
+import assert from "node:assert/strict";
+
+/** Whose doing each counted change is. */
+const ACTORS = {
+  "member:joined": ({ member }) => member.id,
+  "member:updated": ({ member }) => member.id,
+  "member:left": ({ id }) => id,
+  "track:published": ({ track }) => track.member,
+  "track:updated": ({ track }) => track.member,
+  "track:unpublished": ({ member }) => member,
+};
+
+/** The changes of the room that `peer` was told, in order of arrival. */
+function changes(peer) {
+  return peer.told
+    .filter(({ event }) => event in ACTORS)
+    .map(({ event, args: [change] }) => ({ event, change, actor: ACTORS[event](change) }));
+}
+
+/** The newest version of the room that `peer` knows of. */
+export function version(peer) {
+  return Math.max(peer.joined.version, ...changes(peer).map(({ change }) => change.version));
+}
+
+/** The room as `peer` sees it: what it found when it joined, and what it was told since. */
+export function view(peer) {
+  const members = new Map(peer.joined.members.map((member) => [member.id, member]));
+  const tracks = new Map(peer.joined.tracks.map((track) => [track.id, track]));
+  for (const { event, change } of changes(peer)) {
+    if (event === "member:joined" || event === "member:updated") members.set(change.member.id, change.member);
+    if (event === "track:published" || event === "track:updated") tracks.set(change.track.id, change.track);
+    if (event === "track:unpublished") tracks.delete(change.id);
+    if (event === "member:left") {
+      members.delete(change.id);
+      for (const [id, track] of tracks) if (track.member === change.id) tracks.delete(id);
+    }
+  }
+  return { members, tracks };
+}
+
+/** Asserts that `peer` sees the room as `fresh` found it a moment ago; each knows itself. */
+export function assertSameView(peer, fresh) {
+  const seen = others(view(peer), peer, fresh);
+  const found = others(view(fresh), peer, fresh);
+  assert.deepEqual(seen, found, `${peer.label} sees another room than who joins now`);
+}
+
+function others({ members, tracks }, ...without) {
+  const ids = without.map(({ id }) => id);
+  const byId = (left, right) => (left.id < right.id ? -1 : 1);
+  return {
+    members: [...members.values()].filter(({ id }) => !ids.includes(id)).sort(byId),
+    tracks: [...tracks.values()].filter(({ member }) => !ids.includes(member)).sort(byId),
+  };
+}
+
+/**
+ * Asserts that all `peers` of one room were told one history: each change of the others once, in
+ * the order of its version, none left out from joining up to `upTo(peer)`, the same change for the
+ * same version, and never of their own arrival and leaving.
+ */
+export function assertHistory(peers, upTo = version) {
+  const history = new Map();
+  for (const peer of peers) {
+    for (const told of changes(peer)) {
+      const known = history.get(told.change.version) ?? told;
+      history.set(told.change.version, known);
+      assert.deepEqual(told, known, `${peer.label}: version ${told.change.version} is another change`);
+    }
+  }
+  for (const peer of peers) {
+    let last = peer.joined.version;
+    const told = new Set();
+    for (const { event, change, actor } of changes(peer)) {
+      assert.ok(change.version > last, `${peer.label}: ${event} ${change.version} after ${last}`);
+      assert.ok(actor !== peer.id || !/^member:(joined|left)$/.test(event), `${peer.label} is told of itself`);
+      last = change.version;
+      told.add(change.version);
+    }
+    for (let each = peer.joined.version + 1; each <= upTo(peer); each++) {
+      const own = history.get(each)?.actor === peer.id;
+      assert.ok(told.has(each) || own, `${peer.label} is not told version ${each}`);
+    }
+  }
+}

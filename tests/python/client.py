@@ -1,0 +1,77 @@
+"""A stock python-socketio client that is told what to do in JSON lines on stdin.
+
+It writes a line for each event of the server and for each command with an id. Bytes travel as
+{"$bytes": base64}.
+"""
+
+import asyncio
+import base64
+import json
+import sys
+
+import socketio
+from engineio.payload import Payload
+
+
+def pack(value):
+    if isinstance(value, (bytes, bytearray)):
+        return {"$bytes": base64.b64encode(value).decode()}
+    raise TypeError(f"{type(value).__name__} has no place in JSON")
+
+
+def unpack(fields):
+    return base64.b64decode(fields["$bytes"]) if "$bytes" in fields else fields
+
+
+def write(**line):
+    # One write a line: what arrives while another is written must not end up inside it.
+    sys.stdout.write(json.dumps(line, default=pack) + "\n")
+    sys.stdout.flush()
+
+
+def argument(args):
+    """One argument goes as it is; several are several only as a tuple."""
+    return None if not args else args[0] if len(args) == 1 else tuple(args)
+
+
+async def obey(client, line):
+    """Does what one line says; emits keep the order of the lines."""
+    command, answer = line["command"], line.get("id")
+    if command == "connect":
+        if line["transports"] == ["polling"]:
+            # By default this library gives up on a poll that brings more than 16 packets, which
+            # are 8 chunks: whoever takes media by polling alone in Python has to raise it.
+            Payload.max_decode_packets = 10_000
+        await client.connect(line["url"], transports=line["transports"])
+        write(answer=answer, value=None)
+    elif command == "ask":
+        await client.emit(
+            line["event"],
+            argument(line["args"]),
+            callback=lambda value: write(answer=answer, value=value),
+        )
+    elif command == "emit":
+        await client.emit(line["event"], argument(line["args"]))
+    elif command == "transport":
+        write(answer=answer, value=client.transport())
+    elif command == "close":
+        await client.disconnect()
+        write(answer=answer, value=None)
+
+
+async def main():
+    client = socketio.AsyncClient(reconnection=False)
+
+    @client.on("*")
+    async def on_any(event, *args):
+        write(event=event, args=args)
+
+    lines = asyncio.StreamReader(limit=64 * 1024 * 1024)
+    await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(lines), sys.stdin
+    )
+    while line := await lines.readline():
+        await obey(client, json.loads(line, object_hook=unpack))
+
+
+asyncio.run(main())

@@ -1,0 +1,50 @@
+#!/usr/bin/env bash
+# Installs what the tests need beside Rust; does nothing where it is there already.
+set -euo pipefail
+cd "$(dirname "$0")"
+
+fail() {
+  echo "setup: $*" >&2
+  exit 1
+}
+
+# Debian's packages, asked for only where what they bring is missing.
+missing=()
+for program in ffmpeg ffprobe; do
+  command -v "$program" >/dev/null || missing+=(ffmpeg)
+done
+command -v python3 >/dev/null || missing+=(python3)
+python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)
+if ((${#missing[@]} > 0)); then
+  mapfile -t missing < <(printf '%s\n' "${missing[@]}" | sort -u)
+  install="apt-get update && apt-get install -y --no-install-recommends ${missing[*]}"
+  command -v apt-get >/dev/null || fail "install these first: ${missing[*]}"
+  echo "setup: installing ${missing[*]}"
+  if ((EUID == 0)); then
+    DEBIAN_FRONTEND=noninteractive sh -c "$install"
+  elif sudo -n true 2>/dev/null; then
+    sudo DEBIAN_FRONTEND=noninteractive sh -c "$install"
+  else
+    fail "the tests need packages that only root can install; run: sudo sh -c '$install'"
+  fi
+fi
+
+major=$(node -p 'process.versions.node.split(".")[0]' 2>/dev/null || echo 0)
+((major >= 20)) || fail "the tests need Node.js 20 or newer with npm; see https://nodejs.org"
+command -v npm >/dev/null || fail "the tests need npm, which comes with Node.js; see https://nodejs.org"
+
+# Each is installed anew when what it is made from has changed, by the sum that it leaves behind.
+sum=$(sha256sum package.json package-lock.json)
+if [[ $(cat node_modules/.made-from 2>/dev/null) != "$sum" ]]; then
+  echo "setup: installing the JavaScript client"
+  npm ci --loglevel=error
+  echo "$sum" >node_modules/.made-from
+fi
+
+sum=$(sha256sum requirements.txt; python3 --version)
+if [[ $(cat .venv/.made-from 2>/dev/null) != "$sum" ]]; then
+  echo "setup: installing the Python client"
+  python3 -m venv --clear .venv
+  .venv/bin/pip install --quiet --disable-pip-version-check --requirement requirements.txt
+  echo "$sum" >.venv/.made-from
+fi

@@ -1,0 +1,81 @@
+// The tutorial of the README, run as a reader would.
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { atEnd } from "./lib/at-end.mjs";
+import { eventually } from "./lib/eventually.mjs";
+import { startNode } from "./lib/node.mjs";
+
+const LINES = 15;
+
+test("the tutorial has at most 15 lines of stock socket.io-client", async () => {
+  const code = await tutorial();
+  const lines = code.trim().split("\n");
+  assert.ok(lines.length <= LINES, `${lines.length} lines`);
+  const imports = [...code.matchAll(/from "([^"]+)"|import\(|require\(/g)].map(([, name]) => name);
+  assert.deepEqual(imports, ["socket.io-client"]);
+});
+
+test("two who follow the tutorial see each other come, hear each other, and see each other go", async (t) => {
+  const node = await startNode(t);
+  const follow = await reader(t, node.url);
+
+  const first = follow();
+  const [, room] = await first.prints(/^in room ([A-Za-z0-9_-]+) with process \d+$/m);
+  const second = follow(room);
+  await second.prints(new RegExp(`^in room ${room} with process ${first.pid}, process ${second.pid}$`, "m"));
+  const [, id] = await first.prints(new RegExp(`^process ${second.pid} \\((\\S+)\\) came$`, "m"));
+
+  await first.prints(/^track 2, chunk 1: hello\ntrack 2, chunk 2: hello$/m);
+  // It joined while the first was sending: it starts wherever that stands, and goes on without gap.
+  const [, seq] = await second.prints(/^track 1, chunk (\d+): hello$/m);
+  await second.prints(new RegExp(`^track 1, chunk ${Number(seq) + 1}: hello$`, "m"));
+
+  second.end();
+  await first.prints(new RegExp(`^${id} went: disconnected$`, "m"));
+});
+
+test("the tutorial with the id of no room says so", async (t) => {
+  const node = await startNode(t);
+  const follow = await reader(t, node.url);
+  await follow("no-such-room").prints(/no-such-room/);
+});
+
+async function tutorial() {
+  const readme = await readFile(new URL("../README.md", import.meta.url), "utf8");
+  const block = readme.match(/<!-- tutorial -->\s*```js\n([\s\S]*?)```/);
+  assert.ok(block, "README.md has a js block after <!-- tutorial -->");
+  return block[1];
+}
+
+/** A folder as the tutorial asks for; returns what starts the saved code with these arguments. */
+async function reader(t, url) {
+  const folder = await mkdtemp(join(tmpdir(), "weir-tutorial-"));
+  atEnd(t, () => rm(folder, { recursive: true }));
+  await writeFile(join(folder, "tutorial.mjs"), await tutorial());
+  await symlink(fileURLToPath(new URL("node_modules", import.meta.url)), join(folder, "node_modules"));
+  return (...args) => {
+    const child = spawn(process.execPath, ["tutorial.mjs", ...args], {
+      cwd: folder,
+      env: { ...process.env, WEIR_URL: url },
+    });
+    let output = "";
+    child.stdout.on("data", (text) => (output += text));
+    child.stderr.on("data", (text) => (output += text));
+    const gone = new Promise((resolve) => child.once("close", resolve));
+    const end = () => child.kill("SIGINT");
+    atEnd(t, async () => {
+      end();
+      await gone;
+    });
+    const prints = (pattern) =>
+      eventually(`the tutorial prints ${pattern}`, () => output.match(pattern)).catch((error) => {
+        throw new Error(`${error.message}; it printed:\n${output}`);
+      });
+    return { pid: child.pid, end, prints };
+  };
+}
