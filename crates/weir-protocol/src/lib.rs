@@ -1,1 +1,5 @@
 //! Weir: protocol.
+
+mod limits;
+
+pub use limits::Limits;

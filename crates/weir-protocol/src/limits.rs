@@ -1,0 +1,63 @@
+//! What a client may send, at most.
+
+use serde::{Deserialize, Serialize};
+
+/// The limits of the wire contract. Every one can be configured; the defaults are the contract's.
+///
+/// Whatever is over a limit is refused with `too_large`, `room_full` or `rate_limited`, never cut
+/// short.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// Payload of one media chunk, in bytes. Default 1 MiB.
+    pub chunk_bytes: usize,
+    /// Header of one media chunk as JSON, in bytes. Default 512.
+    pub media_header_bytes: usize,
+    /// One WebSocket message, in bytes; a larger one closes its connection. Default 4 MiB.
+    pub websocket_message_bytes: usize,
+    /// Id of a room, in characters. Default 64.
+    pub room_id_chars: usize,
+    /// Name of a member or a track, in characters. Default 128.
+    pub name_chars: usize,
+    /// Metadata of a room or a member as JSON, in bytes. Default 16 KiB.
+    pub metadata_bytes: usize,
+    /// `init` of a track, in bytes. Default 64 KiB.
+    pub init_bytes: usize,
+    /// `data` of a `message`, in bytes. Default 64 KiB.
+    pub message_bytes: usize,
+    /// Members of one room, whatever its own `maxMembers` says. Default 1,000.
+    pub members_per_room: usize,
+    /// Tracks that one member publishes at a time. Default 16.
+    pub tracks_per_member: usize,
+    /// Media that one member publishes over all its tracks, in bits a second, averaged over a
+    /// second. Default 20 Mbit/s.
+    pub ingest_bits_per_second: u64,
+    /// Chunks that one member publishes over all its tracks, a second, averaged over a second.
+    /// Default 500.
+    pub chunks_per_second: u32,
+    /// Requests (everything but media) of one connection, a second, in the long run. Default 20.
+    pub requests_per_second: u32,
+    /// Requests that one connection may send at once after a pause. Default 40.
+    pub request_burst: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            chunk_bytes: 1024 * 1024,
+            media_header_bytes: 512,
+            websocket_message_bytes: 4 * 1024 * 1024,
+            room_id_chars: 64,
+            name_chars: 128,
+            metadata_bytes: 16 * 1024,
+            init_bytes: 64 * 1024,
+            message_bytes: 64 * 1024,
+            members_per_room: 1_000,
+            tracks_per_member: 16,
+            ingest_bits_per_second: 20_000_000,
+            chunks_per_second: 500,
+            requests_per_second: 20,
+            request_burst: 40,
+        }
+    }
+}
