@@ -1,1 +1,3 @@
 //! Weir: gateway.
+
+pub mod config;
