@@ -1,1 +1,7 @@
-//! Weir: gateway.
+//! The edge of a node: configuration, listeners, and what clients and operators see of it.
+
+pub mod config;
+pub mod logs;
+pub mod node;
+pub mod ops;
+pub mod web;

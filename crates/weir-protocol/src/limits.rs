@@ -1,38 +1,43 @@
-//! The contract's limits.
+//! What a client may send, at most.
 
 use serde::{Deserialize, Serialize};
 
-/// What a client may send, and how much of it. The defaults are the contract's.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// The limits of the wire contract. Every one can be configured; the defaults are the contract's.
+///
+/// Whatever is over a limit is refused with `too_large`, `room_full` or `rate_limited`, never cut
+/// short.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
-    /// The longest payload of a chunk, in bytes.
+    /// Payload of one media chunk, in bytes. Default 1 MiB.
     pub chunk_bytes: usize,
-    /// The longest header of a chunk, in bytes of JSON.
+    /// Header of one media chunk as JSON, in bytes. Default 512.
     pub media_header_bytes: usize,
-    /// The longest WebSocket message, in bytes; a longer one closes its connection.
+    /// One WebSocket message, in bytes; a larger one closes its connection. Default 4 MiB.
     pub websocket_message_bytes: usize,
-    /// The longest room id, in characters.
+    /// Id of a room, in characters. Default 64.
     pub room_id_chars: usize,
-    /// The longest name, topic, source or codec, in characters.
+    /// A name, and likewise a topic, a source or a codec, in characters. Default 128.
     pub name_chars: usize,
-    /// The longest metadata, in bytes of JSON.
+    /// Metadata of a room or a member as JSON, in bytes. Default 16 KiB.
     pub metadata_bytes: usize,
-    /// The longest `init` of a track, in bytes.
+    /// `init` of a track, in bytes. Default 64 KiB.
     pub init_bytes: usize,
-    /// The longest data of a message, in bytes of JSON and attachments.
+    /// `data` of a `message`, in bytes. Default 64 KiB.
     pub message_bytes: usize,
-    /// The most members of a room.
+    /// Members of one room, whatever its own `maxMembers` says. Default 1,000.
     pub members_per_room: usize,
-    /// The most tracks that one member publishes at a time.
+    /// Tracks that one member publishes at a time. Default 16.
     pub tracks_per_member: usize,
-    /// The most bits of payload a second that one member publishes, averaged over a second.
+    /// Media that one member publishes over all its tracks, in bits a second, averaged over a
+    /// second. Default 20 Mbit/s.
     pub ingest_bits_per_second: u64,
-    /// The most chunks a second that one member publishes, averaged over a second.
+    /// Chunks that one member publishes over all its tracks, a second, averaged over a second.
+    /// Default 500.
     pub chunks_per_second: u32,
-    /// The requests a second that one connection may make on average.
+    /// Requests (everything but media) of one connection, a second, in the long run. Default 20.
     pub requests_per_second: u32,
-    /// The requests that one connection may make at once.
+    /// Requests that one connection may send at once after a pause. Default 40.
     pub request_burst: u32,
 }
 

@@ -1,2 +1,10 @@
 //! The `weir` binary.
-fn main() {}
+
+use std::process::ExitCode;
+
+mod cli;
+mod serve;
+
+fn main() -> ExitCode {
+    cli::run()
+}

@@ -1,0 +1,79 @@
+//! Values that make sense alone and none together.
+
+use std::net::SocketAddr;
+
+use super::error::Problem;
+use super::load::Values;
+use super::sections::Config;
+
+/// All contradictions of a configuration whose single values hold.
+pub(super) fn contradictions(config: &Config, values: &Values) -> Vec<Problem> {
+    let mut found = Vec::new();
+    let mut refuse = |key: &str, why: &str, other: &str, right: &str| {
+        let (stated, other_stated) = (&values[key], &values[other]);
+        found.push(Problem::Refused {
+            key: key.to_owned(),
+            value: stated.value.to_string(),
+            origin: stated.origin.clone(),
+            right: format!(
+                "{why} {other} = {} ({}); {right}",
+                other_stated.value, other_stated.origin
+            ),
+        });
+    };
+
+    if overlap(config.server.listen, config.server.ops_listen) {
+        refuse(
+            "server.ops_listen",
+            "takes the same port as",
+            "server.listen",
+            "give each a port of its own",
+        );
+    }
+
+    let limits = &config.limits;
+    let carried = [
+        ("limits.chunk_bytes", limits.chunk_bytes),
+        ("limits.media_header_bytes", limits.media_header_bytes),
+        ("limits.metadata_bytes", limits.metadata_bytes),
+        ("limits.init_bytes", limits.init_bytes),
+        ("limits.message_bytes", limits.message_bytes),
+    ];
+    for (key, bytes) in carried {
+        if bytes > limits.websocket_message_bytes {
+            refuse(
+                key,
+                "cannot be sent within",
+                "limits.websocket_message_bytes",
+                "lower the first or raise the second",
+            );
+        }
+    }
+    if limits.chunk_bytes > config.egress.queue_bytes {
+        refuse(
+            "limits.chunk_bytes",
+            "could never wait within",
+            "egress.queue_bytes",
+            "lower the first or raise the second",
+        );
+    }
+    let chunk_bits = u64::try_from(limits.chunk_bytes)
+        .unwrap_or(u64::MAX)
+        .saturating_mul(8);
+    if chunk_bits > limits.ingest_bits_per_second {
+        refuse(
+            "limits.chunk_bytes",
+            &format!("makes chunks of {chunk_bits} bits, of which not one a second fits"),
+            "limits.ingest_bits_per_second",
+            "lower the first or raise the second",
+        );
+    }
+    found
+}
+
+/// Whether two listeners cannot have both addresses. Port 0 takes a free port, so never the same.
+fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
+    one.port() != 0
+        && one.port() == other.port()
+        && (one.ip() == other.ip() || one.ip().is_unspecified() || other.ip().is_unspecified())
+}

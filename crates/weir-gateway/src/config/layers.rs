@@ -1,0 +1,203 @@
+//! The layers: every value that a file, the environment or a flag gives, with where it stands.
+
+use std::collections::HashMap;
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use ::config::{ConfigError as LayerError, Source, Value as LayerValue, ValueKind};
+use toml::{Table, Value};
+
+use super::error::Problem;
+use super::names::{self, PREFIX};
+use super::sections::Config;
+
+/// The variable that names the file, as `--config` does.
+const FILE_VARIABLE: &str = "WEIR_CONFIG";
+
+/// A flag of the command line that sets a key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Flag {
+    /// The flag as users write it, such as `--listen`.
+    pub name: &'static str,
+    /// The key that it sets, such as `server.listen`.
+    pub key: &'static str,
+    /// Its value, not yet checked.
+    pub value: String,
+}
+
+/// One value, and where it stands.
+#[derive(Debug, Clone)]
+pub(super) struct Entry {
+    pub(super) key: String,
+    pub(super) value: Value,
+    pub(super) origin: String,
+}
+
+/// The values that come from one place.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Layer(pub(super) Vec<Entry>);
+
+impl Layer {
+    /// What holds where nobody says anything.
+    pub(super) fn defaults() -> Self {
+        let table = Table::try_from(Config::default())
+            .expect("the default configuration consists of what TOML can express");
+        Self::of_table(&table, "default")
+    }
+
+    /// The values of a file, which may still be of any name and type.
+    pub(super) fn file(path: &Path, named_by: &str) -> Result<Self, Problem> {
+        // Quoted in comments of one line.
+        let shown = path.display().to_string().escape_debug().to_string();
+        let problem = |reason| Problem::File {
+            path: shown.clone(),
+            origin: named_by.to_owned(),
+            reason,
+        };
+        let text = fs::read_to_string(path).map_err(|error| problem(error.to_string()))?;
+        let table = text
+            .parse::<Table>()
+            .map_err(|error| problem(error.to_string()))?;
+        Ok(Self::of_table(&table, &format!("file {shown}")))
+    }
+
+    /// The values of flags.
+    pub(super) fn flags(flags: &[Flag]) -> Self {
+        let entry = |flag: &Flag| Entry {
+            key: flag.key.to_owned(),
+            value: parse(flag.key, &flag.value),
+            origin: flag.name.to_owned(),
+        };
+        Self(flags.iter().map(entry).collect())
+    }
+
+    fn of_table(table: &Table, origin: &str) -> Self {
+        let mut layer = Self::default();
+        layer.flatten("", table, origin);
+        layer
+    }
+
+    fn flatten(&mut self, path: &str, table: &Table, origin: &str) {
+        for (name, value) in table {
+            let key = if path.is_empty() {
+                name.clone()
+            } else {
+                format!("{path}.{name}")
+            };
+            match value {
+                Value::Table(inner) if !inner.is_empty() => self.flatten(&key, inner, origin),
+                // An empty section says nothing, unless it is none of ours.
+                Value::Table(_) if names::is_section(&key) => {}
+                _ => {
+                    let origin = origin.to_owned();
+                    self.0.push(Entry {
+                        key,
+                        value: value.clone(),
+                        origin,
+                    });
+                }
+            }
+        }
+    }
+}
+
+/// Lets the `config` crate merge the layer over those before it.
+impl Source for Layer {
+    fn clone_into_box(&self) -> Box<dyn Source + Send + Sync> {
+        Box::new(self.clone())
+    }
+
+    fn collect(&self) -> Result<HashMap<String, LayerValue>, LayerError> {
+        let merged = |entry: &Entry| {
+            let kind = match &entry.value {
+                Value::Integer(number) => ValueKind::I64(*number),
+                Value::Boolean(switch) => ValueKind::Boolean(*switch),
+                Value::String(text) => ValueKind::String(text.clone()),
+                other => {
+                    let kind = other.type_str();
+                    return Err(LayerError::Message(format!("{} is a {kind}", entry.key)));
+                }
+            };
+            Ok((
+                entry.key.clone(),
+                LayerValue::new(Some(&entry.origin), kind),
+            ))
+        };
+        self.0.iter().map(merged).collect()
+    }
+}
+
+/// What the environment says.
+#[derive(Debug, Default)]
+pub(super) struct Environment {
+    /// The file that it names, and the variable that does.
+    pub(super) file: Option<(PathBuf, &'static str)>,
+    pub(super) layer: Layer,
+    pub(super) problems: Vec<Problem>,
+}
+
+impl Environment {
+    /// Takes the variables that are ours.
+    ///
+    /// `WEIR_SECTION__KEY` is a key, and refused if there is none of that name. Without the double
+    /// underscore, a variable that begins with the name of a section is refused as well, since
+    /// nobody would notice that `WEIR_SERVER_LISTEN` does nothing. Others are not ours.
+    pub(super) fn read(variables: &[(OsString, OsString)]) -> Self {
+        let mut environment = Self::default();
+        for (name, value) in variables {
+            let Some(rest) = name.to_str().and_then(|name| name.strip_prefix(PREFIX)) else {
+                continue;
+            };
+            let name = format!("{PREFIX}{rest}");
+            if name == FILE_VARIABLE {
+                environment.file = Some((PathBuf::from(value), FILE_VARIABLE));
+            } else if let Some((section, key)) = rest.split_once("__") {
+                environment.take(name, &format!("{section}.{key}").to_lowercase(), value);
+            } else if is_misspelt(rest) {
+                let key = rest.to_lowercase().replacen('_', ".", 1);
+                // A whole section, as in WEIR_LOG=debug, is closest to none of its keys.
+                let nearest = names::nearest(&key).or((key == "log").then_some("log.filter"));
+                environment.unknown(name, nearest, value);
+            }
+        }
+        environment
+    }
+
+    fn take(&mut self, name: String, key: &str, value: &OsString) {
+        if names::rule(key).is_none() {
+            self.unknown(name, names::nearest(key), value);
+            return;
+        }
+        let origin = format!("env {name}");
+        let value = match value.to_str() {
+            Some(text) => parse(key, text),
+            // Refused by every rule, and shown as far as it can be.
+            None => Value::Array(vec![Value::String(value.to_string_lossy().into_owned())]),
+        };
+        self.layer.0.push(Entry {
+            key: key.to_owned(),
+            value,
+            origin,
+        });
+    }
+
+    fn unknown(&mut self, name: String, nearest: Option<&str>, value: &OsString) {
+        self.problems.push(Problem::Unknown {
+            key: name,
+            value: Value::String(value.to_string_lossy().into_owned()).to_string(),
+            origin: "environment".to_owned(),
+            nearest: nearest.map(names::variable),
+        });
+    }
+}
+
+/// Whether a variable without `__`, given without its prefix, was surely meant for us.
+fn is_misspelt(rest: &str) -> bool {
+    let section = rest.split('_').next().unwrap_or(rest).to_lowercase();
+    names::is_section(&section) && !names::is_service_link(rest)
+}
+
+fn parse(key: &str, text: &str) -> Value {
+    names::rule(key).map_or_else(|| Value::String(text.to_owned()), |rule| rule.parse(text))
+}

@@ -1,0 +1,57 @@
+//! The names a key goes by, and the key that somebody probably meant.
+
+use super::rules::{KEYS, Rule};
+
+/// What variables of the configuration begin with.
+pub(super) const PREFIX: &str = "WEIR_";
+
+/// The rule of a key, or `None` where there is no such key.
+pub(super) fn rule(key: &str) -> Option<&'static Rule> {
+    KEYS.iter()
+        .find(|(known, _)| *known == key)
+        .map(|(_, rule)| rule)
+}
+
+/// Whether keys of this section exist.
+pub(super) fn is_section(name: &str) -> bool {
+    KEYS.iter().any(|(key, _)| split(key).0 == name)
+}
+
+/// Section and name of a key. A key without a section is all section.
+pub(super) fn split(key: &str) -> (&str, &str) {
+    key.split_once('.').unwrap_or((key, ""))
+}
+
+/// The variable of a key: `WEIR_LIMITS__CHUNK_BYTES` for `limits.chunk_bytes`.
+pub(super) fn variable(key: &str) -> String {
+    format!("{PREFIX}{}", key.replacen('.', "__", 1).to_uppercase())
+}
+
+/// The known key that looks most like this one, if any looks much like it.
+pub(super) fn nearest(key: &str) -> Option<&'static str> {
+    let name = key.rsplit('.').next().unwrap_or(key);
+    KEYS.iter()
+        .map(|(known, _)| {
+            let whole = strsim::damerau_levenshtein(known, key);
+            // The right name in the wrong section, or in none.
+            let elsewhere = strsim::damerau_levenshtein(split(known).1, name) + 1;
+            (whole.min(elsewhere), *known)
+        })
+        .filter(|(distance, _)| *distance <= 1 + name.len() / 4)
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, known)| known)
+}
+
+/// Whether Kubernetes may have set this variable, given without its prefix, because a service in
+/// the namespace is called `weir-…` (`WEIR_ROOMS_SERVICE_HOST`, `WEIR_ROOMS_PORT_80_TCP_ADDR`).
+/// A node must not fail to start because of its neighbours.
+pub(super) fn is_service_link(rest: &str) -> bool {
+    rest.ends_with("_SERVICE_HOST")
+        || rest.contains("_SERVICE_PORT")
+        || rest.ends_with("_PORT")
+        || rest.split_once("_PORT_").is_some_and(|(_, port)| {
+            port.split('_')
+                .next()
+                .is_some_and(|digits| digits.parse::<u16>().is_ok())
+        })
+}

@@ -1,0 +1,173 @@
+//! What each key takes: its type and the values that make sense.
+
+use std::fmt;
+use std::net::SocketAddr;
+
+use toml::Value;
+use tracing_subscriber::EnvFilter;
+
+/// What a value must be.
+#[derive(Debug)]
+pub(super) enum Rule {
+    /// A whole number of a unit, between two bounds.
+    Number {
+        unit: &'static str,
+        min: u32,
+        max: u64,
+    },
+    /// `true` or `false`.
+    Switch,
+    /// An address to listen on.
+    Address,
+    /// One of a few words.
+    Choice(&'static [&'static str]),
+    /// Directives of a log filter.
+    LogFilter,
+}
+
+const fn bytes(min: u32) -> Rule {
+    Rule::Number {
+        unit: "bytes",
+        min,
+        max: 1 << 30,
+    }
+}
+
+const fn count(unit: &'static str, max: u64) -> Rule {
+    Rule::Number { unit, min: 1, max }
+}
+
+/// A day at most: nothing that waits for a client may wait longer.
+const WAIT: Rule = count("milliseconds", 24 * 60 * 60 * 1000);
+
+/// Every key, in the order in which they are written down, with what it takes.
+pub(super) const KEYS: &[(&str, Rule)] = &[
+    ("server.listen", Rule::Address),
+    ("server.ops_listen", Rule::Address),
+    ("server.max_connections", count("connections", 10_000_000)),
+    (
+        "server.max_connections_per_address",
+        Rule::Number {
+            unit: "connections",
+            min: 0,
+            max: 10_000_000,
+        },
+    ),
+    ("socketio.ping_interval_ms", WAIT),
+    ("socketio.ping_timeout_ms", WAIT),
+    ("socketio.connect_timeout_ms", WAIT),
+    ("socketio.upgrade_timeout_ms", WAIT),
+    ("limits.chunk_bytes", bytes(1)),
+    // `{"track":16,"ts":1700000000000000,"key":true,"dur":33333}` takes 57.
+    ("limits.media_header_bytes", bytes(64)),
+    ("limits.websocket_message_bytes", bytes(1024)),
+    // Ids that the node makes are shorter than this.
+    (
+        "limits.room_id_chars",
+        Rule::Number {
+            unit: "characters",
+            min: 32,
+            max: 256,
+        },
+    ),
+    ("limits.name_chars", count("characters", 65_536)),
+    // `{}` is the least metadata there is.
+    ("limits.metadata_bytes", bytes(2)),
+    ("limits.init_bytes", bytes(1)),
+    ("limits.message_bytes", bytes(2)),
+    ("limits.members_per_room", count("members", 1_000_000)),
+    ("limits.tracks_per_member", count("tracks", 10_000)),
+    (
+        "limits.ingest_bits_per_second",
+        count("bits a second", 1_000_000_000_000),
+    ),
+    (
+        "limits.chunks_per_second",
+        count("chunks a second", 10_000_000),
+    ),
+    (
+        "limits.requests_per_second",
+        count("requests a second", 10_000_000),
+    ),
+    ("limits.request_burst", count("requests", 10_000_000)),
+    ("egress.queue_bytes", bytes(1)),
+    // Below a page every write would wait for the one before it to be acknowledged.
+    ("egress.unsent_bytes", bytes(4096)),
+    // A year at most.
+    (
+        "rooms.empty_ttl_ms",
+        count("milliseconds", 365 * 24 * 60 * 60 * 1000),
+    ),
+    ("rooms.create_on_join", Rule::Switch),
+    ("log.format", Rule::Choice(&["auto", "human", "json"])),
+    ("log.filter", Rule::LogFilter),
+];
+
+impl Rule {
+    /// Refuses a value of another type, or one that makes no sense, saying what would.
+    pub(super) fn check(&self, value: &Value) -> Result<(), String> {
+        let fits = match (self, value) {
+            (Self::Number { min, max, .. }, Value::Integer(number)) => {
+                u64::try_from(*number).is_ok_and(|n| n >= u64::from(*min) && n <= *max)
+            }
+            (Self::Switch, Value::Boolean(_)) => true,
+            (Self::Address, Value::String(text)) => text.parse::<SocketAddr>().is_ok(),
+            (Self::Choice(words), Value::String(text)) => words.contains(&text.as_str()),
+            (Self::LogFilter, Value::String(text)) => {
+                return check_filter(text).map_err(|why| format!("must be {self} ({why})"));
+            }
+            _ => false,
+        };
+        if fits {
+            Ok(())
+        } else {
+            Err(format!("must be {self}"))
+        }
+    }
+
+    /// Text from the environment or a flag, as the type that the key takes. Text that is no such
+    /// thing stays text, for [`Rule::check`] to refuse.
+    pub(super) fn parse(&self, text: &str) -> Value {
+        let typed = match self {
+            Self::Number { .. } => text.parse().ok().map(Value::Integer),
+            Self::Switch => text.parse().ok().map(Value::Boolean),
+            Self::Address | Self::Choice(_) | Self::LogFilter => None,
+        };
+        typed.unwrap_or_else(|| Value::String(text.to_owned()))
+    }
+}
+
+fn check_filter(text: &str) -> Result<(), String> {
+    if text.trim().is_empty() {
+        return Err("it is empty; to log nothing write off".to_owned());
+    }
+    EnvFilter::builder()
+        .parse(text)
+        .map(drop)
+        .map_err(|error| error.to_string())
+}
+
+impl fmt::Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Number { unit, min: 0, max } => {
+                write!(
+                    f,
+                    "a whole number of {unit} from 1 to {max}, or 0 for no limit"
+                )
+            }
+            Self::Number { unit, min, max } => {
+                write!(f, "a whole number of {unit} from {min} to {max}")
+            }
+            Self::Switch => f.write_str("true or false"),
+            Self::Address => {
+                f.write_str("an IP address and a port, such as \"0.0.0.0:8080\" or \"[::1]:0\"")
+            }
+            Self::Choice(words) => write!(f, "one of \"{}\"", words.join("\", \"")),
+            Self::LogFilter => f.write_str(
+                "a level (error, warn, info, debug, trace, off) or directives such as \
+                 \"info,weir_engine=debug\"",
+            ),
+        }
+    }
+}

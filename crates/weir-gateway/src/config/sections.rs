@@ -1,0 +1,195 @@
+//! The sections of the configuration, as the rest of the gateway sees them.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use weir_protocol::Limits;
+
+/// Everything that can be configured. `Config::default()` is a node that needs nothing installed.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Addresses and connections.
+    pub server: Server,
+    /// Timing of Socket.IO.
+    pub socketio: SocketIo,
+    /// What clients may send.
+    pub limits: Limits,
+    /// What may wait on its way to a client.
+    pub egress: Egress,
+    /// Rooms.
+    pub rooms: Rooms,
+    /// Logging.
+    pub log: Log,
+}
+
+/// `[server]`: addresses and connections.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Server {
+    /// Where clients connect. Port 0 takes any free one. Default `0.0.0.0:8080`.
+    pub listen: SocketAddr,
+    /// Where `/livez` and `/readyz` answer; not for the public. Default `127.0.0.1:9090`.
+    pub ops_listen: SocketAddr,
+    /// Open connections to `listen`; further ones are refused. Default 20,000.
+    pub max_connections: usize,
+    /// Open connections to `listen` from one source address; `None` (0 in the file) is no limit.
+    /// Behind a proxy every connection has the proxy's address. Default 5,000.
+    #[serde(with = "zero_is_none")]
+    pub max_connections_per_address: Option<NonZeroUsize>,
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 8080)),
+            ops_listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 9090)),
+            max_connections: 20_000,
+            max_connections_per_address: NonZeroUsize::new(5_000),
+        }
+    }
+}
+
+/// `[socketio]`: timing of the transport.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SocketIo {
+    /// Between two pings to a client (`ping_interval_ms`). Default 25 s.
+    #[serde(rename = "ping_interval_ms", with = "millis")]
+    pub ping_interval: Duration,
+    /// How long a client may take to answer a ping before it counts as gone (`ping_timeout_ms`).
+    /// Default 20 s.
+    #[serde(rename = "ping_timeout_ms", with = "millis")]
+    pub ping_timeout: Duration,
+    /// How long a connection may exist without a CONNECT packet (`connect_timeout_ms`). Default
+    /// 10 s.
+    #[serde(rename = "connect_timeout_ms", with = "millis")]
+    pub connect_timeout: Duration,
+    /// How long an upgrade from long-polling to WebSocket may take (`upgrade_timeout_ms`). Default
+    /// 10 s.
+    #[serde(rename = "upgrade_timeout_ms", with = "millis")]
+    pub upgrade_timeout: Duration,
+}
+
+impl Default for SocketIo {
+    fn default() -> Self {
+        Self {
+            ping_interval: Duration::from_secs(25),
+            ping_timeout: Duration::from_secs(20),
+            connect_timeout: Duration::from_secs(10),
+            upgrade_timeout: Duration::from_secs(10),
+        }
+    }
+}
+
+/// `[egress]`: what may wait on its way to one client.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Egress {
+    /// What may wait in the node for one connection whose socket takes no more, in bytes; media
+    /// over it is dropped and announced. Default 1 MiB.
+    pub queue_bytes: usize,
+    /// What may wait unsent in the kernel for one connection (`TCP_NOTSENT_LOWAT`), in bytes.
+    /// Default 64 KiB.
+    pub unsent_bytes: u32,
+}
+
+impl Default for Egress {
+    fn default() -> Self {
+        Self {
+            queue_bytes: 1024 * 1024,
+            unsent_bytes: 64 * 1024,
+        }
+    }
+}
+
+/// `[rooms]`: how rooms come and go.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Rooms {
+    /// How long a room without members lives on (`empty_ttl_ms`). Default 300 s.
+    #[serde(rename = "empty_ttl_ms", with = "millis")]
+    pub empty_ttl: Duration,
+    /// Whether `room:join` makes a room that does not exist. Default no.
+    pub create_on_join: bool,
+}
+
+impl Default for Rooms {
+    fn default() -> Self {
+        Self {
+            empty_ttl: Duration::from_secs(300),
+            create_on_join: false,
+        }
+    }
+}
+
+/// `[log]`: what is logged to standard error, and how.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Log {
+    /// Form of a log line. Default [`LogFormat::Auto`].
+    pub format: LogFormat,
+    /// What is logged: a level, or directives such as `info,weir_engine=debug`, in the syntax of
+    /// `tracing_subscriber::EnvFilter`. Checked when it is loaded. Default `info`.
+    pub filter: String,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self {
+            format: LogFormat::Auto,
+            filter: "info".to_owned(),
+        }
+    }
+}
+
+/// Form of a log line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people where standard error is a terminal, JSON elsewhere.
+    Auto,
+    /// For people.
+    Human,
+    /// One flat JSON object a line.
+    Json,
+}
+
+/// A duration, written as a whole number of milliseconds.
+mod millis {
+    use std::time::Duration;
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(time: &Duration, to: S) -> Result<S::Ok, S::Error> {
+        u64::try_from(time.as_millis())
+            .unwrap_or(u64::MAX)
+            .serialize(to)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
+        u64::deserialize(from).map(Duration::from_millis)
+    }
+}
+
+/// A number whose 0 stands for its absence.
+mod zero_is_none {
+    use std::num::NonZeroUsize;
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(
+        number: &Option<NonZeroUsize>,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        number.map_or(0, NonZeroUsize::get).serialize(to)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<Option<NonZeroUsize>, D::Error> {
+        usize::deserialize(from).map(NonZeroUsize::new)
+    }
+}

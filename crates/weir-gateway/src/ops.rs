@@ -1,0 +1,93 @@
+//! The operations listener: what orchestrators and people ask a node, apart from clients.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::http::header::{CACHE_CONTROL, HeaderValue};
+use axum::response::{IntoResponse, Json, Response};
+use axum::routing::get;
+use serde::Serialize;
+
+/// What `/` of the operations listener says.
+const INDEX: &str = "\
+A Weir node's operations listener.
+
+/livez   200 while the process answers; restart it when it does not
+/readyz  200 when it takes clients, 503 when not, with the reasons as JSON
+";
+
+/// Whether a node takes clients, shared between whoever knows and whoever asks.
+///
+/// A node is ready when no reason against it stands. Clones speak of the same node.
+#[derive(Debug, Clone, Default)]
+pub struct Readiness {
+    /// The reasons against, which are few and short.
+    against: Arc<Mutex<BTreeSet<&'static str>>>,
+}
+
+impl Readiness {
+    /// A node against whose readiness nothing stands.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Withdraws (`ready`) or raises (not `ready`) one reason against readiness, such as
+    /// `"starting"`. Reasons are independent: the node is ready when all are withdrawn.
+    pub fn set_ready(&self, ready: bool, reason: &'static str) {
+        let mut against = self.against.lock().unwrap_or_else(PoisonError::into_inner);
+        if ready {
+            against.remove(reason);
+        } else {
+            against.insert(reason);
+        }
+    }
+
+    /// Whether no reason against readiness stands.
+    pub fn is_ready(&self) -> bool {
+        self.against
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .is_empty()
+    }
+
+    /// The reasons against readiness, in alphabetical order; none when it is ready.
+    pub fn reasons(&self) -> Vec<&'static str> {
+        let against = self.against.lock().unwrap_or_else(PoisonError::into_inner);
+        against.iter().copied().collect()
+    }
+}
+
+/// The answer of `/readyz`.
+#[derive(Debug, Serialize)]
+struct Report {
+    ready: bool,
+    reasons: Vec<&'static str>,
+}
+
+/// What the operations listener answers: `/livez`, `/readyz`, and at `/` a list of these.
+pub fn router(readiness: Readiness) -> Router {
+    Router::new()
+        .route("/", get(INDEX))
+        .route("/livez", get("ok"))
+        .route("/readyz", get(readyz))
+        .fallback((
+            StatusCode::NOT_FOUND,
+            "nothing here; / lists what there is\n",
+        ))
+        .with_state(readiness)
+}
+
+async fn readyz(State(readiness): State<Readiness>) -> Response {
+    let reasons = readiness.reasons();
+    let ready = reasons.is_empty();
+    let status = if ready {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
+    let fresh = [(CACHE_CONTROL, HeaderValue::from_static("no-store"))];
+    (status, fresh, Json(Report { ready, reasons })).into_response()
+}

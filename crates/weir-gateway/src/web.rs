@@ -1,0 +1,132 @@
+//! The web app's place: what the public listener answers to everything that is not Socket.IO.
+//!
+//! The files of `clients/web/dist` are embedded if they were there when the gateway was compiled.
+//! Without them `/` is a page that says what this is.
+
+use std::borrow::Cow;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::header::{
+    ALLOW, CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue, IF_NONE_MATCH,
+    X_CONTENT_TYPE_OPTIONS,
+};
+use axum::http::{Method, StatusCode, Uri};
+use axum::response::{IntoResponse, Response};
+use rust_embed::{EmbeddedFile, RustEmbed};
+
+const INDEX: &str = "index.html";
+const LANDING: &str = include_str!("landing.html");
+
+/// The built web app.
+#[derive(RustEmbed)]
+#[folder = "$CARGO_MANIFEST_DIR/../../clients/web/dist"]
+#[allow_missing = true]
+struct App;
+
+/// What the public listener answers apart from Socket.IO, for `GET` and `HEAD`.
+///
+/// A path that names a file is that file. `/`, and any path whose last part has no extension, is
+/// the app's `index.html`, since the app's own routes look like that; without an app, `/` alone is
+/// the landing page. Everything else is `404`, as plain text.
+///
+/// What lies under `assets/` must have a hash of its content in its name: browsers keep it for
+/// ever. They ask anew for everything else, and get `304` where it has not changed.
+pub fn router() -> Router {
+    serving::<App>()
+}
+
+fn serving<A: RustEmbed + 'static>() -> Router {
+    let answer = |method: Method, uri: Uri, headers: HeaderMap| async move {
+        answer::<A>(&method, &uri, &headers)
+    };
+    Router::new().fallback(answer)
+}
+
+fn answer<A: RustEmbed>(method: &Method, uri: &Uri, headers: &HeaderMap) -> Response {
+    if method != Method::GET && method != Method::HEAD {
+        let allowed = [(ALLOW, HeaderValue::from_static("GET, HEAD"))];
+        return (
+            StatusCode::METHOD_NOT_ALLOWED,
+            allowed,
+            "only GET and HEAD\n",
+        )
+            .into_response();
+    }
+    let path = uri.path().trim_start_matches('/');
+    if path == "socket.io" || path.starts_with("socket.io/") {
+        return missing();
+    }
+    if let Some(file) = A::get(path) {
+        return found(path, file, headers);
+    }
+    let last = path.rsplit('/').next().unwrap_or(path);
+    match A::get(INDEX) {
+        Some(index) if !last.contains('.') => found(INDEX, index, headers),
+        None if path.is_empty() => landing(),
+        _ => missing(),
+    }
+}
+
+fn found(path: &str, file: EmbeddedFile, headers: &HeaderMap) -> Response {
+    let hash = file.metadata.sha256_hash();
+    let tag = hash[..16]
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect::<String>();
+    let tag = format!("\"{tag}\"");
+    let lasting = if path.starts_with("assets/") {
+        "public, max-age=31536000, immutable"
+    } else {
+        "no-cache"
+    };
+    let known = headers
+        .get(IF_NONE_MATCH)
+        .and_then(|tags| tags.to_str().ok());
+    let unchanged = known.is_some_and(|tags| {
+        tags.split(',')
+            .any(|known| known.trim().trim_start_matches("W/") == tag)
+    });
+    let described = [(CACHE_CONTROL, lasting.to_owned()), (ETAG, tag)];
+    if unchanged {
+        return (StatusCode::NOT_MODIFIED, described).into_response();
+    }
+    let body = match file.data {
+        Cow::Borrowed(bytes) => Body::from(bytes),
+        Cow::Owned(bytes) => Body::from(bytes),
+    };
+    let typed = [
+        (CONTENT_TYPE, content_type(path)),
+        (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+    ];
+    (described, typed, body).into_response()
+}
+
+/// Text is UTF-8, which browsers do not assume.
+fn content_type(path: &str) -> HeaderValue {
+    let kind = mime_guess::from_path(path).first_or_octet_stream();
+    let text = kind.type_() == mime_guess::mime::TEXT || kind.subtype() == "javascript";
+    let named = if text {
+        format!("{kind}; charset=utf-8")
+    } else {
+        kind.to_string()
+    };
+    HeaderValue::try_from(named).unwrap_or(HeaderValue::from_static("application/octet-stream"))
+}
+
+fn landing() -> Response {
+    let described = [
+        (
+            CONTENT_TYPE,
+            HeaderValue::from_static("text/html; charset=utf-8"),
+        ),
+        (CACHE_CONTROL, HeaderValue::from_static("no-cache")),
+        (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+    ];
+    let page = LANDING.replace("{{version}}", env!("CARGO_PKG_VERSION"));
+    (described, page).into_response()
+}
+
+fn missing() -> Response {
+    (StatusCode::NOT_FOUND, "nothing here\n").into_response()
+}

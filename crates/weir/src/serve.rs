@@ -1,0 +1,65 @@
+//! `weir serve`: a node's life in this process, from its configuration to the signal that ends it.
+
+use anyhow::{Context, bail};
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::oneshot;
+use tracing::info;
+use weir_gateway::config::Config;
+use weir_gateway::logs;
+use weir_gateway::node::Node;
+
+/// Runs a node until a signal ends it.
+pub(crate) fn serve(config: Config) -> anyhow::Result<()> {
+    logs::init(&config.log)?;
+    let runtime = Runtime::new().context("cannot start the runtime")?;
+    let ended = runtime.block_on(until_signalled(config));
+    // After a second signal nothing may be waited for.
+    runtime.shutdown_background();
+    ended
+}
+
+async fn until_signalled(config: Config) -> anyhow::Result<()> {
+    // Before anything is bound: a signal from here on is never lost.
+    let mut signals = Signals::listen().context("cannot listen for signals")?;
+    let node = Node::build(config).await?;
+    let (stop, stopped) = oneshot::channel();
+    let run = node.run(async {
+        // A sender that is gone has stopped, too.
+        let _ = stopped.await;
+    });
+    let impatience = async {
+        info!(signal = signals.next().await, "told to stop");
+        let _ = stop.send(());
+        signals.next().await
+    };
+    tokio::select! {
+        // A node that has ended has done so properly, whatever signal came with it.
+        biased;
+        ended = run => Ok(ended?),
+        signal = impatience => bail!("ended at once by a second signal ({signal})"),
+    }
+}
+
+/// The signals that ask a process to end.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    /// Waits for the next one and names it.
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
+}
