@@ -52,6 +52,8 @@ counters! {
     connections_closed_slow,
     /// Connections that were closed because what they sent was over a limit of the transport.
     connections_closed_oversize,
+    /// Connections that were closed because a long message took too long.
+    connections_closed_late,
     /// Requests that were answered with success.
     requests_done,
     /// Requests that were answered with an error.
