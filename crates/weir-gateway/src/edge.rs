@@ -128,7 +128,9 @@ impl Edge {
             .downcast::<TokioIo<Connection>>()
             .expect("the connections that are served are these");
         let ahead = Bytes::copy_from_slice(&parts.read_buf);
-        let lane = Arc::new(Lane::new(parts.io.into_inner(), self.egress.queue_bytes));
+        let connection = Arc::new(parts.io.into_inner());
+        let lane = Lane::new(Arc::clone(&connection), self.egress.queue_bytes);
+        let lane = Arc::new(lane);
         let link = if let Some(link) = polled {
             link.upgrade(Arc::clone(&lane));
             link
@@ -139,7 +141,7 @@ impl Edge {
                 .insert(Arc::new(Client::new(Arc::clone(&link))));
             link
         };
-        let pipe = Pipe::new(lane, link, Inbound::new(self.intake), ahead);
+        let pipe = Pipe::new(connection, lane, link, Inbound::new(self.intake), ahead);
         let mut socketio = self.socketio;
         let opened = Service::<(Pipe, Request<()>)>::call(&mut socketio, (pipe, request)).await;
         if let Err(error) = opened {

@@ -15,7 +15,6 @@ use std::{
 
 use bytes::{Buf, Bytes};
 use socket2::SockRef;
-use tokio::net::TcpStream;
 use weir_engine::Delivery;
 use weir_protocol::Frame;
 
@@ -24,7 +23,6 @@ use crate::{accept::Connection, follow::Follower};
 /// A WebSocket connection, seen by those who write to it.
 #[derive(Debug)]
 pub(crate) struct Lane {
-    connection: Connection,
     /// What may wait for the socket, in bytes; events may take as much again.
     queue_bytes: usize,
     /// The stream's position and what waits: whoever holds it may write.
@@ -33,6 +31,8 @@ pub(crate) struct Lane {
 
 #[derive(Debug, Default)]
 struct Out {
+    /// The socket, until nothing more is written. With the last one who holds it, it is closed.
+    connection: Option<Arc<Connection>>,
     /// What waits, oldest first. Only the front may be partly written.
     queue: VecDeque<Bytes>,
     /// The bytes in `queue`.
@@ -45,8 +45,29 @@ struct Out {
     library_waits: Option<Waker>,
     /// Whether a task is there that empties the queue.
     flushing: bool,
-    /// Nothing more is written.
-    closed: bool,
+}
+
+impl Out {
+    /// Writes to the socket, if there is one.
+    fn write(&self, bytes: &[u8]) -> io::Result<usize> {
+        match &self.connection {
+            Some(connection) => connection.stream().try_write(bytes),
+            None => Err(io::ErrorKind::BrokenPipe.into()),
+        }
+    }
+
+    /// Takes what was written off the front of the queue.
+    fn advance(&mut self, written: usize) {
+        let Some(front) = self.queue.front_mut() else {
+            return;
+        };
+        front.advance(written);
+        self.queued -= written;
+        self.partial = !front.is_empty();
+        if !self.partial {
+            self.queue.pop_front();
+        }
+    }
 }
 
 /// How far a flush came.
@@ -61,16 +82,15 @@ enum Flushed {
 }
 
 impl Lane {
-    pub(crate) fn new(connection: Connection, queue_bytes: usize) -> Self {
+    pub(crate) fn new(connection: Arc<Connection>, queue_bytes: usize) -> Self {
+        let out = Out {
+            connection: Some(connection),
+            ..Out::default()
+        };
         Self {
-            connection,
             queue_bytes,
-            out: Mutex::default(),
+            out: Mutex::new(out),
         }
-    }
-
-    pub(crate) fn stream(&self) -> &TcpStream {
-        self.connection.stream()
     }
 
     fn out(&self) -> std::sync::MutexGuard<'_, Out> {
@@ -104,12 +124,12 @@ impl Lane {
     }
 
     fn send(self: &Arc<Self>, out: &mut Out, frame: &Bytes, limit: usize) -> Delivery {
-        if out.closed {
+        let Some(connection) = &out.connection else {
             return Delivery::Closed;
-        }
+        };
         let mut written = 0;
         if out.queue.is_empty() && out.library.at_boundary() {
-            match self.stream().try_write(frame) {
+            match connection.stream().try_write(frame) {
                 Ok(all) if all == frame.len() => return Delivery::Sent,
                 Ok(some) => written = some,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
@@ -132,20 +152,22 @@ impl Lane {
 
     /// Sees to it that a task empties the queue, unless the library's own frame must end first.
     fn keep_flushing(self: &Arc<Self>, out: &mut Out) {
-        if !out.flushing && out.library.at_boundary() {
+        if let Some(connection) = &out.connection
+            && !out.flushing
+            && out.library.at_boundary()
+        {
+            tokio::spawn(Arc::clone(self).flush_when_writable(Arc::clone(connection)));
             out.flushing = true;
-            tokio::spawn(Arc::clone(self).flush_when_writable());
         }
     }
 
-    async fn flush_when_writable(self: Arc<Self>) {
+    async fn flush_when_writable(self: Arc<Self>, connection: Arc<Connection>) {
         loop {
             // An error is also an end: the next write meets it.
-            let _ = self.stream().writable().await;
+            let _ = connection.stream().writable().await;
             {
                 let mut out = self.out();
-                let waits = out.library.at_boundary() && !out.closed;
-                if !waits || self.flush(&mut out) == Flushed::All {
+                if !out.library.at_boundary() || self.flush(&mut out) == Flushed::All {
                     out.flushing = false;
                     return;
                 }
@@ -156,22 +178,15 @@ impl Lane {
 
     /// Writes what waits, as far as the socket takes it.
     fn flush(&self, out: &mut Out) -> Flushed {
-        while let Some(front) = out.queue.front_mut() {
+        while let Some(front) = out.queue.front() {
             if !out.partial
                 && let Some(library) = out.library_waits.take()
             {
                 library.wake();
                 return Flushed::Yielded;
             }
-            match self.stream().try_write(front) {
-                Ok(written) => {
-                    out.queued -= written;
-                    front.advance(written);
-                    out.partial = !front.is_empty();
-                    if !out.partial {
-                        out.queue.pop_front();
-                    }
-                }
+            match out.write(front) {
+                Ok(written) => out.advance(written),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Flushed::Blocked,
                 Err(_) => self.close_with(out),
             }
@@ -185,15 +200,13 @@ impl Lane {
     /// Writes bytes of the library's own frames.
     pub(crate) fn poll_library_write(
         self: &Arc<Self>,
+        connection: &Connection,
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         loop {
-            let ready = self.stream().poll_write_ready(context);
+            let ready = connection.stream().poll_write_ready(context);
             let mut out = self.out();
-            if out.closed {
-                return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
-            }
             if ready.is_pending() {
                 out.library_waits = Some(context.waker().clone());
             }
@@ -203,7 +216,7 @@ impl Lane {
             if out.partial && !self.finish_front(&mut out)? {
                 continue;
             }
-            match self.stream().try_write(bytes) {
+            match out.write(bytes) {
                 Ok(written) => {
                     out.library.follow(&bytes[..written]);
                     if !out.queue.is_empty() {
@@ -219,17 +232,11 @@ impl Lane {
 
     /// Writes the rest of the frame at the front; false if the socket took only part of it.
     fn finish_front(&self, out: &mut Out) -> io::Result<bool> {
-        while let Some(front) = out.queue.front_mut() {
-            match self.stream().try_write(front) {
-                Ok(written) => {
-                    out.queued -= written;
-                    front.advance(written);
-                    if front.is_empty() {
-                        out.queue.pop_front();
-                        out.partial = false;
-                        return Ok(true);
-                    }
-                }
+        while let Some(front) = out.queue.front()
+            && out.partial
+        {
+            match out.write(front) {
+                Ok(written) => out.advance(written),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
                 Err(error) => return Err(error),
             }
@@ -239,7 +246,7 @@ impl Lane {
 
     /// Whether nothing is written any more.
     pub(crate) fn is_closed(&self) -> bool {
-        self.out().closed
+        self.out().connection.is_none()
     }
 
     /// Ends the connection: what waits is dropped, readers and writers of the socket see its end.
@@ -248,19 +255,15 @@ impl Lane {
     }
 
     fn close_with(&self, out: &mut Out) {
-        out.closed = true;
         out.queue = VecDeque::new();
         out.queued = 0;
         out.partial = false;
-        // Fails if the peer has already ended it, which is as good.
-        let _ = SockRef::from(self.stream()).shutdown(Shutdown::Both);
+        if let Some(connection) = out.connection.take() {
+            // Fails if the peer has already ended it, which is as good.
+            let _ = SockRef::from(connection.stream()).shutdown(Shutdown::Both);
+        }
         if let Some(library) = out.library_waits.take() {
             library.wake();
         }
-    }
-
-    /// Tells the peer that nothing more comes, as far as what waits has been written.
-    pub(crate) fn finish(&self) {
-        let _ = SockRef::from(self.stream()).shutdown(Shutdown::Write);
     }
 }

@@ -3,15 +3,17 @@
 use std::{
     cell::RefCell,
     io,
+    net::Shutdown,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
 };
 
 use bytes::{Buf, Bytes};
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::{inbound::Inbound, lane::Lane, link::Link};
+use crate::{accept::Connection, inbound::Inbound, lane::Lane, link::Link};
 
 /// What one read takes from a socket at the most.
 const READ_BYTES: usize = 64 * 1024;
@@ -25,6 +27,7 @@ thread_local! {
 /// One connection's stream.
 #[derive(Debug)]
 pub(crate) struct Pipe {
+    connection: Arc<Connection>,
     lane: Arc<Lane>,
     link: Arc<Link>,
     inbound: Inbound,
@@ -34,8 +37,15 @@ pub(crate) struct Pipe {
 
 impl Pipe {
     /// A stream that begins with `ahead`, which was read from the socket before.
-    pub(crate) fn new(lane: Arc<Lane>, link: Arc<Link>, inbound: Inbound, ahead: Bytes) -> Self {
+    pub(crate) fn new(
+        connection: Arc<Connection>,
+        lane: Arc<Lane>,
+        link: Arc<Link>,
+        inbound: Inbound,
+        ahead: Bytes,
+    ) -> Self {
         Self {
+            connection,
             lane,
             link,
             inbound,
@@ -57,7 +67,7 @@ impl Pipe {
     /// Reads from the socket: what the library has room for at once, the rest ahead.
     fn read(&mut self, buffer: &mut ReadBuf<'_>) -> io::Result<usize> {
         SCRATCH.with_borrow_mut(|scratch| {
-            let read = self.lane.stream().try_read(scratch)?;
+            let read = self.connection.stream().try_read(scratch)?;
             let offered = read.min(buffer.remaining());
             let passed = self.inbound.pass(&scratch[..offered]);
             buffer.put_slice(&scratch[..passed]);
@@ -84,7 +94,7 @@ impl AsyncRead for Pipe {
                 }
                 continue;
             }
-            ready!(self.lane.stream().poll_read_ready(context))?;
+            ready!(self.connection.stream().poll_read_ready(context))?;
             match self.read(buffer) {
                 // The header of a message that must wait may be all that there is.
                 Ok(read) if read > 0 && buffer.filled().len() == before => {}
@@ -102,7 +112,8 @@ impl AsyncWrite for Pipe {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.lane.poll_library_write(context, bytes)
+        self.lane
+            .poll_library_write(&self.connection, context, bytes)
     }
 
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -110,7 +121,8 @@ impl AsyncWrite for Pipe {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.lane.finish();
+        // Fails if the peer has already ended it, which is as good.
+        let _ = SockRef::from(self.connection.stream()).shutdown(Shutdown::Write);
         Poll::Ready(Ok(()))
     }
 }
