@@ -1,0 +1,131 @@
+//! Rooms: who is told what, and in which order.
+
+mod common;
+
+use common::{Client, engine, publish, room, view};
+use serde_json::json;
+use weir_engine::Options;
+use weir_protocol::Limits;
+
+#[tokio::test]
+async fn each_is_told_of_the_others_and_not_of_its_own_coming_and_going() {
+    let engine = engine(Options::default());
+    let room = room(&engine);
+    let (ann, bob) = (Client::new(&engine), Client::new(&engine));
+    let ann_joined = ann.join(&room);
+    let bob_joined = bob.join(&room);
+    assert_eq!(ann_joined["version"], 1);
+    assert_eq!(bob_joined["version"], 2);
+    assert_eq!(bob_joined["members"].as_array().map(Vec::len), Some(2));
+    assert_eq!(ann.names(), ["member:joined"]);
+    assert_eq!(bob.names(), [""; 0]);
+
+    assert_eq!(bob.request("room:leave", json!({}))["ok"], true);
+    assert_eq!(ann.names(), ["member:joined", "member:left"]);
+    let (_, left) = ann.events().remove(1);
+    assert_eq!(
+        left,
+        json!({"id": bob_joined["self"]["id"], "reason": "left", "version": 3})
+    );
+    assert_eq!(bob.names(), [""; 0]);
+
+    let again = bob.join(&room);
+    assert_ne!(again["self"]["id"], bob_joined["self"]["id"]);
+    drop(bob);
+    let (name, left) = ann.events().remove(3);
+    assert_eq!(name, "member:left");
+    assert_eq!(left["reason"], "disconnected");
+}
+
+#[tokio::test]
+async fn who_leaves_has_its_tracks_unpublished_first_each_with_its_own_version() {
+    let engine = engine(Options::default());
+    let room = room(&engine);
+    let (ann, bob) = (Client::new(&engine), Client::new(&engine));
+    let joined = ann.join(&room);
+    bob.join(&room);
+    publish(&bob, "audio");
+    publish(&bob, "video");
+    bob.session.close();
+    assert_eq!(
+        ann.names(),
+        [
+            "member:joined",
+            "track:published",
+            "track:published",
+            "track:unpublished",
+            "track:unpublished",
+            "member:left"
+        ]
+    );
+    let (members, tracks) = view(&ann, &joined);
+    assert_eq!((members.len(), tracks.len()), (1, 0));
+}
+
+#[tokio::test]
+async fn messages_reach_all_others_or_those_who_are_named() {
+    let engine = engine(Options::default());
+    let room = room(&engine);
+    let clients: Vec<_> = (0..4).map(|_| Client::new(&engine)).collect();
+    let ids: Vec<_> = clients
+        .iter()
+        .map(|c| c.join(&room)["self"]["id"].clone())
+        .collect();
+    let heard = |text: &str| {
+        let heard = clients.iter().map(|client| {
+            let events = client.events().into_iter();
+            events
+                .filter(|(name, argument)| name == "message" && argument["data"] == text)
+                .count()
+        });
+        heard.collect::<Vec<_>>()
+    };
+    clients[0].request("message", json!({"data": "all"}));
+    assert_eq!(heard("all"), [0, 1, 1, 1]);
+    clients[0].request(
+        "message",
+        json!({"data": "two", "to": [ids[1], ids[2], ids[1]]}),
+    );
+    assert_eq!(heard("two"), [0, 1, 1, 0]);
+    clients[0].request("message", json!({"data": "self", "to": [ids[0]]}));
+    assert_eq!(heard("self"), [1, 0, 0, 0]);
+    let refused = clients[0].request("message", json!({"data": "none", "to": [ids[1], "ghost"]}));
+    assert_eq!(refused["error"]["code"], "member_not_found");
+    assert_eq!(heard("none"), [0, 0, 0, 0]);
+    clients[0].request("message", json!({"data": "nobody", "to": []}));
+    assert_eq!(heard("nobody"), [0, 0, 0, 0]);
+}
+
+#[tokio::test]
+async fn requests_beyond_the_quota_are_refused_and_answered() {
+    let limits = Limits {
+        request_burst: 5,
+        requests_per_second: 1,
+        ..Limits::default()
+    };
+    let engine = engine(Options {
+        limits,
+        ..Options::default()
+    });
+    let client = Client::new(&engine);
+    let codes: Vec<_> = (0..7)
+        .map(|_| client.request("room:leave", json!({}))["error"]["code"].clone())
+        .collect();
+    assert_eq!(codes[..5], ["not_joined"; 5]);
+    assert_eq!(codes[5..], ["rate_limited"; 2]);
+    assert_eq!(engine.counters().requests_failed.value(), 7);
+}
+
+#[tokio::test]
+async fn joining_may_create_the_room_where_that_is_configured() {
+    let request = json!({"room": "lobby"});
+    let strict = Client::new(&engine(Options::default())).request("room:join", request.clone());
+    assert_eq!(strict["error"]["code"], "room_not_found");
+    let options = Options {
+        create_on_join: true,
+        ..Options::default()
+    };
+    let joined = Client::new(&engine(options)).request("room:join", request);
+    assert_eq!(joined["room"]["id"], "lobby");
+    assert_eq!(joined["room"]["maxMembers"], 1_000);
+}

@@ -1,0 +1,126 @@
+//! Random comings, goings and changes, while the directory takes its turns at random too.
+
+mod common;
+
+use common::{Client, Waiting, view};
+use rand::{Rng, SeedableRng, rngs::StdRng, seq::IndexedRandom};
+use serde_json::{Value, json};
+use tokio::task::yield_now;
+use weir_engine::Options;
+use weir_protocol::Limits;
+
+const CLIENTS: usize = 8;
+const STEPS: usize = 400;
+const SEEDS: u64 = 30;
+
+#[tokio::test]
+async fn every_member_sees_one_history_whatever_the_interleaving() {
+    let first = match std::env::var("WEIR_TEST_SEED") {
+        Ok(seed) => seed.parse().expect("WEIR_TEST_SEED is a number"),
+        Err(_) => rand::rng().random_range(..u64::MAX - SEEDS),
+    };
+    println!("WEIR_TEST_SEED={first} repeats this");
+    for seed in first..first + SEEDS {
+        simulate(StdRng::seed_from_u64(seed)).await;
+    }
+}
+
+async fn simulate(mut rng: StdRng) {
+    let limits = Limits {
+        request_burst: 1_000_000,
+        ..Limits::default()
+    };
+    let (engine, turns) = Waiting::engine(Options {
+        limits,
+        create_on_join: true,
+    });
+    let mut clients: Vec<_> = (0..CLIENTS).map(|_| Client::new(&engine)).collect();
+    // A room that never is empty, so that it is one room all the time.
+    let witness = Client::new(&engine);
+    let joins = witness.send("room:join", json!({"room": "r"}));
+    turns.add_permits(4);
+    while witness.answer(joins).is_none() {
+        yield_now().await;
+    }
+    for _ in 0..STEPS {
+        let at = rng.random_range(..clients.len());
+        let client = &clients[at];
+        match rng.random_range(0..12) {
+            0..3 => {
+                client.send("room:join", json!({"room": "r"}));
+            }
+            3 => {
+                client.send("room:leave", json!({}));
+            }
+            4 => clients[at] = Client::new(&engine),
+            5 => {
+                client.send("member:update", json!({"name": "x"}));
+            }
+            6 => {
+                client.send("track:publish", json!({"kind": "audio", "codec": "opus"}));
+            }
+            7 => {
+                let track: u32 = *[1, 2, 3, 4, 5, 6].choose(&mut rng).expect("six");
+                {
+                    client.send("track:unpublish", json!({"track": track}));
+                }
+            }
+            _ => {
+                turns.add_permits(rng.random_range(1..6));
+                for _ in 0..rng.random_range(0..6) {
+                    yield_now().await;
+                }
+            }
+        }
+    }
+    turns.add_permits(1_000_000);
+    let last = clients
+        .iter()
+        .map(|client| client.send("room:leave", json!({"last": true})));
+    let last: Vec<_> = last.collect();
+    while clients
+        .iter()
+        .zip(&last)
+        .any(|(client, ack)| client.answer(*ack).is_none())
+    {
+        yield_now().await;
+    }
+    // What they were told of each of their memberships is a part of what the witness was told.
+    let history = changes(&witness);
+    let joined = witness.answer(joins).expect("it joined");
+    let (members, tracks) = view(&witness, &joined);
+    assert_eq!((members.len(), tracks.len()), (1, 0));
+    for client in &clients {
+        for (version, change) in changes(client) {
+            let known = history.iter().find(|(other, _)| *other == version);
+            assert_eq!(known.map(|(_, change)| change), Some(&change));
+        }
+    }
+    let came = |name: &str| {
+        witness
+            .names()
+            .iter()
+            .filter(|event| *event == name)
+            .count()
+    };
+    assert_eq!(came("member:joined"), came("member:left"));
+    assert_eq!(came("track:published"), came("track:unpublished"));
+}
+
+/// The changes that a client was told, by version; those of one membership have no holes.
+fn changes(client: &Client) -> Vec<(u64, (String, Value))> {
+    let mut last = None;
+    let mut changes = Vec::new();
+    for told in client.told() {
+        let version = told.argument["version"].as_u64();
+        let Some(version) = version else { continue };
+        if told.ack.is_some() {
+            last = Some(version);
+            continue;
+        }
+        assert_eq!(Some(version - 1), last, "{} {}", told.event, told.argument);
+        last = Some(version);
+        changes.push((version, (told.event, told.argument)));
+    }
+    changes
+}
