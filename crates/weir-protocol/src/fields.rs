@@ -11,6 +11,8 @@ use crate::{
 
 const OBJECT: &str = "an object";
 
+const BINARY: &str = "binary";
+
 /// The fields of one argument. Unknown ones are left alone, so that later versions may add some.
 pub(crate) struct Fields<'a> {
     known: Known<'a>,
@@ -171,7 +173,7 @@ impl<'a> Fields<'a> {
 
     /// A binary value of at most [`Limits::init_bytes`].
     pub(crate) fn init(&self, attachments: &[Bytes]) -> Result<Option<Bytes>, Fault> {
-        let Some(place) = self.read::<Placeholder>("init", "binary")? else {
+        let Some(place) = self.read::<Placeholder>("init", BINARY)? else {
             return Ok(None);
         };
         let bytes = place
@@ -205,6 +207,9 @@ fn wrong(wanted: &str, raw: &RawValue) -> String {
             "a string with half a character (a lone surrogate)"
         }
         Some(b'"') => "a string",
+        Some(b'{') if text.contains(PLACEHOLDER) && wanted == BINARY => {
+            "a placeholder of another form"
+        }
         Some(b'{') if text.contains(PLACEHOLDER) => "binary",
         Some(b'{') if wanted == OBJECT => "one with half a character (a lone surrogate) in a name",
         Some(b'{') => "an object",
