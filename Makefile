@@ -19,5 +19,7 @@ check: ## Format, lints, documentation, dependency rules, syntax of the scripts
 	.ci/dependencies
 	.ci/syntax
 
-bench: ## Measure a node beside the same relay on Node's Socket.IO
-	cargo run --release -p weir-testkit --bin weir-bench
+bench: ## Measure a node beside the same relay on Node, and write the README's table
+	cd tests/bench && npm ci --loglevel=error
+	cargo build --release -p weir
+	cargo run --release -p weir-testkit --bin weir-bench -- --write README.md --check

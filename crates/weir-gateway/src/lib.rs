@@ -1,7 +1,18 @@
 //! The edge of a node: configuration, listeners, and what clients and operators see of it.
 
+mod accept;
+mod client;
 pub mod config;
+mod direct;
+mod edge;
+mod follow;
+mod inbound;
+mod lane;
+mod link;
 pub mod logs;
 pub mod node;
 pub mod ops;
+mod pipe;
+mod polled;
+mod polling;
 pub mod web;

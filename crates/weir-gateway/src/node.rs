@@ -1,19 +1,40 @@
 //! A node: binds its listeners, serves until it is told to stop.
 
-use std::future::Future;
-use std::io;
-use std::net::SocketAddr;
-use std::time::Duration;
+use std::{future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
 
-use tokio::net::TcpListener;
-use tokio::sync::watch;
+use axum::Router;
+use socketioxide::{ParserConfig, SocketIo, service::SocketIoService};
+use tokio::{net::TcpListener, time::timeout};
 use tracing::{info, warn};
+use weir_cluster::{MemoryHub, MemoryOptions};
+use weir_core::ConnectionLimits;
+use weir_engine::{Engine, Options};
 
-use crate::config::Config;
-use crate::{ops, web};
+use crate::{
+    accept::{Gate, accept},
+    client,
+    config::Config,
+    direct::{Direct, DirectAdapter},
+    edge::{Edge, PATH},
+    inbound::Intake,
+    ops::{self, Readiness},
+    polled::Polled,
+    polling::CHANNEL_PACKETS,
+    web,
+};
 
-/// How long requests that are under way may take once the node is told to stop.
+/// How long clients may take to hear that the node stops.
 const FAREWELL: Duration = Duration::from_secs(5);
+
+/// What the library reads at a time. It keeps a buffer of this size for each connection; the
+/// socket itself is read in larger pieces.
+const READ_BUFFER_BYTES: usize = 512;
+
+/// The most attachments of one packet.
+const ATTACHMENTS: usize = 1_024;
+
+/// How long a packet's attachments may follow it.
+const ATTACHMENTS_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Why a node could not be built.
 #[derive(Debug, thiserror::Error)]
@@ -33,11 +54,13 @@ pub enum BuildError {
 /// A node whose listeners are bound, so that connections wait, but are not yet served.
 #[derive(Debug)]
 pub struct Node {
+    config: Config,
     /// Where clients connect.
     public: Bound,
-    /// Where `/livez` and `/readyz` answer.
+    /// Where operators ask.
     ops: Bound,
-    readiness: ops::Readiness,
+    readiness: Readiness,
+    engine: Engine,
 }
 
 /// A listener with the address that it got, which differs from the configured one in its port if
@@ -66,14 +89,15 @@ impl Node {
     ///
     /// # Errors
     /// If an address cannot be listened on.
-    #[allow(clippy::needless_pass_by_value)] // The node owns its configuration from here on.
     pub async fn build(config: Config) -> Result<Self, BuildError> {
-        let readiness = ops::Readiness::new();
+        let readiness = Readiness::new();
         readiness.set_ready(false, "starting");
         Ok(Self {
             public: Bound::bind("server.listen", config.server.listen).await?,
             ops: Bound::bind("server.ops_listen", config.server.ops_listen).await?,
             readiness,
+            engine: engine(&config),
+            config,
         })
     }
 
@@ -87,23 +111,27 @@ impl Node {
         self.ops.address
     }
 
-    /// Serves until `shutdown` completes, then lets requests that are under way end, for at most
-    /// five seconds. Liveness and readiness are answered to the last.
+    /// Serves until `shutdown` completes, then ends every connection. Liveness and readiness are
+    /// answered to the last.
     ///
     /// # Errors
-    /// If a listener fails for good.
+    /// If the operations listener fails for good.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> io::Result<()> {
         let Self {
+            config,
             public,
             ops,
             readiness,
+            engine,
         } = self;
-        let (stop, stopping) = watch::channel(false);
-        let clients =
-            axum::serve(public.listener, web::router()).with_graceful_shutdown(stopped(stopping));
-        let operations = axum::serve(ops.listener, ops::router(readiness.clone()));
-        let mut clients = tokio::spawn(clients.into_future());
-        let operations = tokio::spawn(operations.into_future());
+        let operations = ops::router(readiness.clone(), engine.clone());
+        let operations = axum::serve(ops.listener, operations);
+        let mut operations = tokio::spawn(operations.into_future());
+        let (edge, socketio) = edge(&config, &engine);
+        let gate = edge.gate.clone();
+        let serve = |connection| {
+            tokio::spawn(edge.clone().serve(connection));
+        };
 
         readiness.set_ready(true, "starting");
         info!(listen = %public.address, ops_listen = %ops.address, "listening");
@@ -111,26 +139,84 @@ impl Node {
             // An order to stop is obeyed even where clients keep the listener busy.
             biased;
             () = shutdown => {}
-            ended = &mut clients => return ended?,
+            ended = &mut operations => return ended?,
+            () = accept(&public.listener, &gate, config.egress.unsent_bytes, serve) => {}
         }
         readiness.set_ready(false, "stopping");
         info!("stopping");
-        stop.send_replace(true);
-        let ended = tokio::time::timeout(FAREWELL, &mut clients).await;
-        operations.abort();
-        match ended {
-            Ok(ended) => ended??,
-            Err(_) => {
-                warn!("requests were still under way");
-                clients.abort();
-            }
+        drop(public.listener);
+        if timeout(FAREWELL, socketio.close()).await.is_err() {
+            warn!("clients were still being told");
         }
+        operations.abort();
         info!("stopped");
         Ok(())
     }
 }
 
-async fn stopped(mut stopping: watch::Receiver<bool>) {
-    // A sender that is gone has stopped, too.
-    let _ = stopping.wait_for(|stop| *stop).await;
+/// An engine on rooms in memory.
+fn engine(config: &Config) -> Engine {
+    let hub = MemoryHub::new(MemoryOptions {
+        empty_ttl: config.rooms.empty_ttl,
+        max_rooms: config.rooms.max_rooms,
+        ..MemoryOptions::default()
+    });
+    let options = Options {
+        limits: config.limits,
+        create_on_join: config.rooms.create_on_join,
+    };
+    Engine::new(options, |inbox| Arc::new(hub.directory(inbox)))
+}
+
+/// What serves clients with `engine`.
+fn edge(config: &Config, engine: &Engine) -> (Edge, SocketIo<DirectAdapter>) {
+    let server = &config.server;
+    let limits = ConnectionLimits {
+        total: server.max_connections,
+        per_address: server
+            .max_connections_per_address
+            .map_or(usize::MAX, usize::from),
+    };
+    let direct = Direct::default();
+    let (service, io) = library(config, direct.clone());
+    client::serve(&io, direct, engine.clone(), config.limits);
+    let longest = config.limits.websocket_message_bytes as u64;
+    let edge = Edge {
+        socketio: service,
+        gate: Gate::new(limits, engine.clone()),
+        intake: Intake::new(longest, engine.clone()),
+        polled: Polled::default(),
+        egress: config.egress.clone(),
+        header_timeout: server.header_timeout,
+    };
+    (edge, io)
+}
+
+/// The library, with its limits set to ours.
+fn library(
+    config: &Config,
+    direct: Direct,
+) -> (
+    SocketIoService<Router, DirectAdapter>,
+    SocketIo<DirectAdapter>,
+) {
+    let longest = config.limits.websocket_message_bytes;
+    let parser = ParserConfig::common()
+        .max_incoming_binary_buf_size(longest)
+        .max_incoming_binaries(ATTACHMENTS)
+        .packet_completion_timeout(ATTACHMENTS_TIMEOUT);
+    SocketIo::builder()
+        .req_path(PATH)
+        .ping_interval(config.socketio.ping_interval)
+        .ping_timeout(config.socketio.ping_timeout)
+        .connect_timeout(config.socketio.connect_timeout)
+        .upgrade_timeout(config.socketio.upgrade_timeout)
+        .max_payload(longest as u64)
+        .ws_max_message_size(longest)
+        .ws_max_frame_size(longest)
+        .ws_read_buffer_size(READ_BUFFER_BYTES)
+        .max_buffer_size(CHANNEL_PACKETS)
+        .with_parser(parser)
+        .with_adapter::<DirectAdapter>(direct)
+        .build_with_inner_svc(web::router())
 }

@@ -1,22 +1,24 @@
 //! The operations listener: what orchestrators and people ask a node, apart from clients.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::http::header::{CACHE_CONTROL, HeaderValue};
+use axum::http::header::{CACHE_CONTROL, HeaderName, HeaderValue};
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::get;
 use serde::Serialize;
+use weir_engine::Engine;
 
 /// What `/` of the operations listener says.
 const INDEX: &str = "\
 A Weir node's operations listener.
 
-/livez   200 while the process answers; restart it when it does not
-/readyz  200 when it takes clients, 503 when not, with the reasons as JSON
+/livez     200 while the process answers; restart it when it does not
+/readyz    200 when it takes clients, 503 when not, with the reasons as JSON
+/counters  what the node has counted since its start, as JSON
 ";
 
 /// Whether a node takes clients, shared between whoever knows and whoever asks.
@@ -67,8 +69,9 @@ struct Report {
     reasons: Vec<&'static str>,
 }
 
-/// What the operations listener answers: `/livez`, `/readyz`, and at `/` a list of these.
-pub fn router(readiness: Readiness) -> Router {
+/// What the operations listener answers: `/livez`, `/readyz`, `/counters`, and at `/` a list of
+/// these.
+pub fn router(readiness: Readiness, engine: Engine) -> Router {
     Router::new()
         .route("/", get(INDEX))
         .route("/livez", get("ok"))
@@ -78,6 +81,17 @@ pub fn router(readiness: Readiness) -> Router {
             "nothing here; / lists what there is\n",
         ))
         .with_state(readiness)
+        .route("/counters", get(|| async move { counters(&engine) }))
+}
+
+fn counters(engine: &Engine) -> Response {
+    let values: BTreeMap<_, _> = engine.counters().values().into_iter().collect();
+    (fresh(), Json(values)).into_response()
+}
+
+/// What is said is true now and not later.
+fn fresh() -> [(HeaderName, HeaderValue); 1] {
+    [(CACHE_CONTROL, HeaderValue::from_static("no-store"))]
 }
 
 async fn readyz(State(readiness): State<Readiness>) -> Response {
@@ -88,6 +102,5 @@ async fn readyz(State(readiness): State<Readiness>) -> Response {
     } else {
         StatusCode::SERVICE_UNAVAILABLE
     };
-    let fresh = [(CACHE_CONTROL, HeaderValue::from_static("no-store"))];
-    (status, fresh, Json(Report { ready, reasons })).into_response()
+    (status, fresh(), Json(Report { ready, reasons })).into_response()
 }

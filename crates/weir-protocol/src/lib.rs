@@ -8,6 +8,7 @@
 mod arguments;
 mod binary;
 mod change;
+mod connect;
 mod encode;
 pub mod event;
 mod fault;
@@ -23,6 +24,7 @@ mod request;
 mod shape;
 
 pub use change::{Change, CloseReason, LeaveReason, RoomEvent, Snapshot};
+pub use connect::{Connect, event_name};
 pub use encode::{Ack, Notice};
 pub use fault::{Code, Fault};
 pub use frame::Frame;

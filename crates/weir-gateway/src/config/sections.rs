@@ -39,6 +39,9 @@ pub struct Server {
     /// Behind a proxy every connection has the proxy's address. Default 5,000.
     #[serde(with = "zero_is_none")]
     pub max_connections_per_address: Option<NonZeroUsize>,
+    /// Head timeout.
+    #[serde(rename = "header_timeout_ms", with = "millis")]
+    pub header_timeout: Duration,
 }
 
 impl Default for Server {
@@ -48,6 +51,7 @@ impl Default for Server {
             ops_listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 9090)),
             max_connections: 20_000,
             max_connections_per_address: NonZeroUsize::new(5_000),
+            header_timeout: Duration::from_secs(10),
         }
     }
 }
@@ -114,6 +118,8 @@ pub struct Rooms {
     pub empty_ttl: Duration,
     /// Whether `room:join` makes a room that does not exist. Default no.
     pub create_on_join: bool,
+    /// Rooms that there may be at a time.
+    pub max_rooms: usize,
 }
 
 impl Default for Rooms {
@@ -121,6 +127,7 @@ impl Default for Rooms {
         Self {
             empty_ttl: Duration::from_secs(300),
             create_on_join: false,
+            max_rooms: 100_000,
         }
     }
 }

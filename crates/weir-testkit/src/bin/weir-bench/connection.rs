@@ -128,8 +128,16 @@ impl Connection {
         }
     }
 
-    /// Reads once, into the buffer that all share, and deals with what came.
+    /// Answers the pings that came, the one that some servers send at once among them, then reads
+    /// once, into the buffer that all share, and deals with what came.
     async fn read(&mut self) -> anyhow::Result<()> {
+        while self.hears.pings > 0 {
+            self.hears.pings -= 1;
+            self.tally.heartbeats.set(self.tally.heartbeats.get() + 1);
+            let mut pong = BytesMut::new();
+            put_frame(&mut pong, Opcode::Text, b"3");
+            self.stream.write_all(&pong).await?;
+        }
         poll_fn(|cx| {
             let tally = Rc::clone(&self.tally);
             let mut scratch = tally.scratch.borrow_mut();
@@ -140,15 +148,7 @@ impl Connection {
                 bytes => self.take(bytes),
             })
         })
-        .await?;
-        while self.hears.pings > 0 {
-            self.hears.pings -= 1;
-            self.tally.heartbeats.set(self.tally.heartbeats.get() + 1);
-            let mut pong = BytesMut::new();
-            put_frame(&mut pong, Opcode::Text, b"3");
-            self.stream.write_all(&pong).await?;
-        }
-        Ok(())
+        .await
     }
 
     fn take(&mut self, bytes: &[u8]) -> anyhow::Result<()> {

@@ -1,0 +1,82 @@
+//! The rooms that this node has to do with.
+
+use std::{
+    collections::HashMap,
+    ops::Deref,
+    sync::{Arc, Mutex},
+};
+
+use weir_cluster::Inbox;
+use weir_protocol::{RoomEvent, RoomId};
+
+use crate::{Counters, lock, room::Room};
+
+/// The rooms that a member of this node is in, or is about to join.
+#[derive(Debug, Default)]
+pub(crate) struct Registry {
+    pub(crate) counters: Arc<Counters>,
+    /// Locked to look a room up, to put one in or to take one out.
+    rooms: Mutex<HashMap<RoomId, Entry>>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    room: Arc<Room>,
+    /// How many [`RoomUse`]s there are; the room is forgotten with the last.
+    uses: usize,
+}
+
+/// A room in use: this node keeps it, and is told of its events, for as long as this lives.
+#[derive(Debug)]
+pub(crate) struct RoomUse {
+    registry: Arc<Registry>,
+    room: Arc<Room>,
+}
+
+impl RoomUse {
+    /// Takes the room of that id into use.
+    pub(crate) fn new(registry: &Arc<Registry>, id: &RoomId) -> Self {
+        let mut rooms = lock(&registry.rooms);
+        let entry = rooms.entry(id.clone()).or_insert_with(|| Entry {
+            room: Arc::new(Room::new(id.clone(), Arc::clone(&registry.counters))),
+            uses: 0,
+        });
+        entry.uses += 1;
+        Self {
+            registry: Arc::clone(registry),
+            room: Arc::clone(&entry.room),
+        }
+    }
+}
+
+impl Deref for RoomUse {
+    type Target = Room;
+
+    fn deref(&self) -> &Room {
+        &self.room
+    }
+}
+
+impl Drop for RoomUse {
+    fn drop(&mut self) {
+        let mut rooms = lock(&self.registry.rooms);
+        if let Some(entry) = rooms.get_mut(&self.room.id) {
+            entry.uses -= 1;
+            if entry.uses == 0 {
+                rooms.remove(&self.room.id);
+            }
+        }
+    }
+}
+
+impl Inbox for Registry {
+    fn room_event(&self, id: &RoomId, event: &Arc<RoomEvent>) {
+        let room = lock(&self.rooms)
+            .get(id)
+            .map(|entry| Arc::clone(&entry.room));
+        // Without one, the watch of a room that was just forgotten is about to end.
+        if let Some(room) = room {
+            room.event(event);
+        }
+    }
+}

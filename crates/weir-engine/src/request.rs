@@ -1,0 +1,203 @@
+//! What is done for each request.
+
+use std::sync::Arc;
+
+use tracing::warn;
+use weir_cluster::{DirectoryError, NewMember, NewRoom};
+use weir_protocol::{
+    Ack, Code, CreateRoom, Fault, JoinRoom, LeaveReason, MemberId, Notice, Request, SendMessage,
+    TrackId,
+};
+
+use crate::{
+    id,
+    member::Member,
+    reply::{Reply, notify},
+    session::{Client, Membership},
+};
+
+/// How often an id that the server made may turn out to be taken, which does not happen by chance.
+const MADE_IDS: usize = 3;
+
+impl Client {
+    /// Does what is asked for and sends the answer, unless it is an error.
+    pub(crate) async fn answer(&self, request: Request, reply: &Reply<'_>) -> Result<(), Fault> {
+        match request {
+            Request::CreateRoom(create) => self.create(create, reply).await,
+            Request::JoinRoom(join) => self.join(join, reply).await,
+            Request::LeaveRoom => {
+                self.membership()?;
+                self.leave(LeaveReason::Left).await?;
+                reply.done(Ack::Done);
+                Ok(())
+            }
+            Request::UpdateMember(update) => {
+                let membership = self.membership()?;
+                let Membership { room, member } = &*membership;
+                let directory = self.engine.directory();
+                let member = directory
+                    .update_member(&room.id, &member.id, update.name, update.metadata)
+                    .await?;
+                reply.done(Ack::Member(&member));
+                Ok(())
+            }
+            Request::PublishTrack(publish) => {
+                let membership = self.membership()?;
+                let Membership { room, member } = &*membership;
+                let directory = self.engine.directory();
+                let limit = self.engine.options().limits.tracks_per_member;
+                let track = directory
+                    .publish(&room.id, &member.id, publish.spec, limit)
+                    .await?;
+                reply.done(Ack::Track(&track));
+                Ok(())
+            }
+            Request::UpdateTrack(update) => {
+                let membership = self.membership()?;
+                let Membership { room, member } = &*membership;
+                let directory = self.engine.directory();
+                let track = directory
+                    .update_track(&room.id, &member.id, update.track, update.update)
+                    .await?;
+                reply.done(Ack::Track(&track));
+                Ok(())
+            }
+            Request::UnpublishTrack(track) => {
+                let membership = self.membership()?;
+                let Membership { room, member } = &*membership;
+                let directory = self.engine.directory();
+                directory.unpublish(&room.id, &member.id, track).await?;
+                reply.done(Ack::Done);
+                Ok(())
+            }
+            Request::Subscribe(track) => self.subscribe(track, reply),
+            Request::Unsubscribe(track) => {
+                let membership = self.membership()?;
+                let Membership { room, member } = &*membership;
+                room.track(track)?.unsubscribe(&member.id);
+                reply.done(Ack::Done);
+                Ok(())
+            }
+            Request::RequestKeyframe(track) => self.request_keyframe(track, reply),
+            Request::SendMessage(message) => self.send(&message, reply),
+        }
+    }
+
+    async fn create(&self, create: CreateRoom, reply: &Reply<'_>) -> Result<(), Fault> {
+        let mut made = 0;
+        let room = loop {
+            let new = NewRoom {
+                id: create.id.clone().unwrap_or_else(id::room),
+                metadata: create.metadata.clone(),
+                max_members: create.max_members,
+            };
+            made += 1;
+            match self.engine.directory().create(new).await {
+                Err(DirectoryError::RoomExists(_)) if create.id.is_none() && made < MADE_IDS => {}
+                created => break created?,
+            }
+        };
+        reply.done(Ack::Room(&room));
+        Ok(())
+    }
+
+    async fn join(&self, join: JoinRoom, reply: &Reply<'_>) -> Result<(), Fault> {
+        if let Ok(membership) = self.membership() {
+            let room = membership.room.id.as_str();
+            let message = format!("this connection is in room {room:?}; leave it first");
+            return Err(Fault::new(Code::AlreadyJoined, message));
+        }
+        let options = self.engine.options();
+        let create_missing = options
+            .create_on_join
+            .then(|| u32::try_from(options.limits.members_per_room).unwrap_or(u32::MAX));
+        let room = self.engine.room(&join.room);
+        let directory = self.engine.directory();
+        room.watch(directory).await?;
+        let member = Arc::new(Member::new(
+            id::member(),
+            Arc::clone(&self.outlet),
+            join.auto_subscribe,
+            &options.limits,
+        ));
+        let seat = room.reserve(&member);
+        let new = NewMember {
+            id: member.id.clone(),
+            name: join.name,
+            metadata: join.metadata,
+            create_missing,
+        };
+        let joined = directory.join(&join.room, new).await?;
+        seat.take(&joined, reply);
+        self.enter(Membership { room, member });
+        Ok(())
+    }
+
+    /// Takes the client out of its room, if it is in one.
+    pub(crate) async fn leave(&self, reason: LeaveReason) -> Result<(), Fault> {
+        let Some(membership) = self.exit() else {
+            return Ok(());
+        };
+        let Membership { room, member } = &*membership;
+        room.remove(&member.id);
+        match self
+            .engine
+            .directory()
+            .leave(&room.id, &member.id, reason)
+            .await
+        {
+            // Gone is gone, whoever was first.
+            Ok(()) | Err(DirectoryError::MemberNotFound(_) | DirectoryError::RoomNotFound(_)) => {
+                Ok(())
+            }
+            Err(error) => {
+                warn!(%error, room = %room.id, member = %member.id, "member could not leave");
+                Err(error.into())
+            }
+        }
+    }
+
+    fn subscribe(&self, track: TrackId, reply: &Reply<'_>) -> Result<(), Fault> {
+        let membership = self.membership()?;
+        let Membership { room, member } = &*membership;
+        let track = room.track(track)?;
+        if track.owner == member.id {
+            let problem = format!("{} is this member's own", track.id);
+            return Err(Fault::field("track", problem));
+        }
+        reply.done(Ack::Done);
+        room.subscribe(track.id, &member.id);
+        Ok(())
+    }
+
+    fn request_keyframe(&self, track: TrackId, reply: &Reply<'_>) -> Result<(), Fault> {
+        let membership = self.membership()?;
+        let room = &membership.room;
+        let track = room.track(track)?;
+        if let Some(owner) = room.member(&track.owner) {
+            let notice = Notice::KeyframeRequested(track.id).frame();
+            notify(&*owner.outlet, self.engine.counters(), &notice);
+        }
+        reply.done(Ack::Done);
+        Ok(())
+    }
+
+    fn send(&self, message: &SendMessage, reply: &Reply<'_>) -> Result<(), Fault> {
+        let membership = self.membership()?;
+        let Membership { room, member } = &*membership;
+        let to = message.to.as_ref().map(|to| {
+            let ids = to.iter().map(|id| MemberId::new(id));
+            ids.collect::<Vec<_>>()
+        });
+        let frame = Notice::Message {
+            from: &member.id,
+            topic: message.topic.as_deref(),
+            data: &message.data,
+            attachments: &message.attachments,
+        }
+        .frame();
+        room.send(&member.id, to.as_deref(), &frame)?;
+        reply.done(Ack::Done);
+        Ok(())
+    }
+}

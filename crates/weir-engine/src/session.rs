@@ -1,0 +1,196 @@
+//! One connection's client: what it asks for, in the order in which it does.
+
+use std::{
+    pin::pin,
+    sync::{Arc, Mutex},
+    task::{Context, Poll, Waker},
+};
+
+use bytes::Bytes;
+use weir_protocol::{Ack, Code, Fault, LeaveReason, Published, Request, event};
+
+use crate::{
+    Engine, Outlet, lock,
+    member::Member,
+    queue::{Job, Queue},
+    registry::RoomUse,
+    reply::Reply,
+};
+
+/// A connection's place in the engine. Dropping it takes its member out of its room.
+#[derive(Debug)]
+pub struct Session(Arc<Client>);
+
+/// What a session's steps share.
+#[derive(Debug)]
+pub(crate) struct Client {
+    pub(crate) engine: Engine,
+    pub(crate) outlet: Arc<dyn Outlet>,
+    /// The requests that wait. Locked to put one in or to take one out.
+    queue: Mutex<Queue>,
+    /// The room that it is in. Locked to look or to change, never while it is told something.
+    membership: Mutex<Option<Arc<Membership>>>,
+}
+
+/// A room that a client is in.
+#[derive(Debug)]
+pub(crate) struct Membership {
+    pub(crate) room: RoomUse,
+    pub(crate) member: Arc<Member>,
+}
+
+impl Session {
+    pub(crate) fn new(engine: Engine, outlet: Arc<dyn Outlet>) -> Self {
+        let queue = Mutex::new(Queue::new(&engine.options().limits));
+        Self(Arc::new(Client {
+            engine,
+            outlet,
+            queue,
+            membership: Mutex::default(),
+        }))
+    }
+
+    /// Takes an event of the client: its name, the packet's array with the name in it, the binary
+    /// attachments, and the number of the acknowledgement that it asks for.
+    ///
+    /// Chunks are handled before this returns. Requests are handled one after the other; if the
+    /// directory lets one wait, a task goes on with it and with those that follow.
+    ///
+    /// Whatever is wrong with it, there is an answer. Must be called in a tokio runtime.
+    pub fn receive(&self, name: &str, text: &str, attachments: Vec<Bytes>, ack: Option<i64>) {
+        let reply = self.0.reply(name, ack);
+        if name == event::MEDIA {
+            match self.0.publish(text, &attachments) {
+                Ok(seq) => reply.done(Ack::Seq(seq)),
+                Err(fault) => {
+                    self.0.engine.counters().chunks_refused.add_one();
+                    reply.failed(&fault);
+                }
+            }
+            return;
+        }
+        let limits = &self.0.engine.options().limits;
+        let now = self.0.engine.now();
+        // The quota first: whoever floods a node shall not make it parse.
+        let admitted = lock(&self.0.queue).admit(now);
+        match admitted.and_then(|()| Request::parse(name, text, attachments, limits)) {
+            Ok(request) => self.push(Job::Answer {
+                event: name.into(),
+                request,
+                ack,
+            }),
+            Err(fault) => {
+                self.0.engine.counters().requests_failed.add_one();
+                reply.failed(&fault);
+            }
+        }
+    }
+
+    /// Refuses an event that is none of the contract's form, with an answer like any other.
+    pub fn refuse(&self, name: &str, fault: &Fault, ack: Option<i64>) {
+        self.0.engine.counters().requests_failed.add_one();
+        self.0.reply(name, ack).failed(fault);
+    }
+
+    /// The connection is gone: what it asked for before is still done, then its member leaves.
+    pub fn close(&self) {
+        self.push(Job::Leave);
+    }
+
+    fn push(&self, job: Job) {
+        if !lock(&self.0.queue).push(job) {
+            return;
+        }
+        let mut run = Box::pin(Arc::clone(&self.0).run());
+        // Most requests need not wait for anything, and then no task is needed.
+        if pin!(run.as_mut()).poll(&mut Context::from_waker(Waker::noop())) == Poll::Pending {
+            tokio::spawn(run);
+        }
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        if tokio::runtime::Handle::try_current().is_ok() {
+            self.close();
+        }
+    }
+}
+
+impl Client {
+    fn reply<'a>(&'a self, event: &'a str, ack: Option<i64>) -> Reply<'a> {
+        Reply {
+            outlet: &self.outlet,
+            counters: self.engine.counters(),
+            event,
+            ack,
+        }
+    }
+
+    /// Handles what waits, until nothing does.
+    async fn run(self: Arc<Self>) {
+        loop {
+            let Some(job) = lock(&self.queue).pop() else {
+                return;
+            };
+            match job {
+                Job::Answer {
+                    event,
+                    request,
+                    ack,
+                } => {
+                    let reply = self.reply(&event, ack);
+                    let counters = self.engine.counters();
+                    match self.answer(request, &reply).await {
+                        Ok(()) => counters.requests_done.add_one(),
+                        Err(fault) => {
+                            counters.requests_failed.add_one();
+                            reply.failed(&fault);
+                        }
+                    }
+                }
+                Job::Leave => {
+                    // Nobody is left to be told of a failure, which the engine has logged.
+                    let _ = self.leave(LeaveReason::Disconnected).await;
+                }
+            }
+        }
+    }
+
+    /// Takes a chunk; answers with its number.
+    fn publish(&self, text: &str, attachments: &[Bytes]) -> Result<u64, Fault> {
+        let engine = &self.engine;
+        let published = Published::parse(text, attachments, &engine.options().limits)?;
+        let membership = self.membership()?;
+        let Membership { room, member } = &*membership;
+        let bytes = published.payload.len();
+        let mut publishing = lock(&member.publishing);
+        let Some(track) = publishing.track(published.track).cloned() else {
+            drop(publishing);
+            return Err(room.not_own(published.track));
+        };
+        publishing.quota.take(engine.now(), bytes)?;
+        drop(publishing);
+        let counters = engine.counters();
+        counters.chunks_received.add_one();
+        counters.chunk_bytes_received.add(bytes as u64);
+        Ok(track.publish(published, counters))
+    }
+
+    /// The room that the client is in.
+    pub(crate) fn membership(&self) -> Result<Arc<Membership>, Fault> {
+        lock(&self.membership)
+            .clone()
+            .ok_or_else(|| Fault::new(Code::NotJoined, "this connection is in no room"))
+    }
+
+    /// Puts the client into a room.
+    pub(crate) fn enter(&self, membership: Membership) {
+        *lock(&self.membership) = Some(Arc::new(membership));
+    }
+
+    /// Takes the client out of its room, if it is in one.
+    pub(crate) fn exit(&self) -> Option<Arc<Membership>> {
+        lock(&self.membership).take()
+    }
+}

@@ -1,0 +1,155 @@
+//! A connected client: the library's side of it, joined with the engine's.
+
+use std::{
+    convert::Infallible,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use socketioxide::{
+    SocketIo,
+    extract::SocketRef,
+    handler::{ConnectHandler, DisconnectHandler, FromConnectParts, MessageHandler, Value},
+    socket::{DisconnectReason, Socket},
+};
+use weir_engine::{Engine, Session};
+use weir_protocol::{Code, Connect, Fault, Limits, event_name};
+
+use crate::{
+    direct::{Direct, DirectAdapter},
+    link::Link,
+};
+
+/// The only namespace.
+const NAMESPACE: &str = "/";
+
+/// One connection's client. The library keeps it with the request that the connection began with.
+#[derive(Debug)]
+pub(crate) struct Client {
+    link: Arc<Link>,
+    /// Its session, from when it connects to the namespace. Locked to set it and to clone it.
+    session: Mutex<Option<Arc<Session>>>,
+}
+
+impl Client {
+    pub(crate) fn new(link: Arc<Link>) -> Self {
+        Self {
+            link,
+            session: Mutex::default(),
+        }
+    }
+
+    /// The client of a socket of the library's.
+    fn of(socket: &Socket<DirectAdapter>) -> Option<&Arc<Self>> {
+        socket.req_parts().extensions.get()
+    }
+
+    fn session(&self) -> MutexGuard<'_, Option<Arc<Session>>> {
+        self.session.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Has clients that connect to the namespace served by `engine`.
+pub(crate) fn serve(io: &SocketIo<DirectAdapter>, direct: Direct, engine: Engine, limits: Limits) {
+    // All is set up before the client is told that it is connected: none of its events is lost.
+    let set_up =
+        move |socket: SocketRef<DirectAdapter>, io: SocketIo<DirectAdapter>, auth: Auth| {
+            std::future::ready(connect(&socket, &auth, io, &direct, &engine, &limits))
+        };
+    let connected = async |_: SocketRef<DirectAdapter>| {};
+    io.ns(NAMESPACE, connected.with(set_up));
+}
+
+/// Lets a client in, or says why not.
+fn connect(
+    socket: &SocketRef<DirectAdapter>,
+    auth: &Auth,
+    io: SocketIo<DirectAdapter>,
+    direct: &Direct,
+    engine: &Engine,
+    limits: &Limits,
+) -> Result<(), Fault> {
+    // Who may come in is decided by a later version; until then a token changes nothing.
+    let _ = Connect::parse(auth.0.as_deref(), limits)?;
+    let Some(client) = Client::of(socket) else {
+        return Err(Fault::new(Code::Internal, "the connection has no client"));
+    };
+    if client.link.is_closed() {
+        let message = "this connection was closed; open another";
+        return Err(Fault::new(Code::Unavailable, message));
+    }
+    client.link.bind(socket.id, io, direct.clone());
+    let session = Arc::new(engine.session(Arc::clone(&client.link) as _));
+    *client.session() = Some(Arc::clone(&session));
+    socket.on_fallback(Dispatch);
+    socket.on_disconnect(Farewell {
+        link: Arc::clone(&client.link),
+        session,
+    });
+    Ok(())
+}
+
+/// The `auth` of a CONNECT packet, as it was sent.
+struct Auth(Option<String>);
+
+impl FromConnectParts<DirectAdapter> for Auth {
+    type Error = Infallible;
+
+    fn from_connect_parts(
+        _: &Arc<Socket<DirectAdapter>>,
+        auth: &Option<Value>,
+    ) -> Result<Self, Infallible> {
+        Ok(Self(match auth {
+            Some(Value::Str(text, _)) => Some(text.to_string()),
+            Some(Value::Bytes(_)) | None => None,
+        }))
+    }
+}
+
+/// Hands every event to the session, in the task that reads the connection, so that they keep
+/// their order.
+struct Dispatch;
+
+impl MessageHandler<DirectAdapter, ()> for Dispatch {
+    fn call(&self, socket: Arc<Socket<DirectAdapter>>, value: Value, ack: Option<i64>) {
+        let session = Client::of(&socket).and_then(|client| client.session().clone());
+        // A connection whose session is over has nobody who waits for an answer.
+        let Some(session) = session else { return };
+        let Value::Str(text, attachments) = value else {
+            let fault = Fault::field("packet", "is not of the default parser");
+            return session.refuse("", &fault, ack);
+        };
+        let attachments = attachments.unwrap_or_default().into();
+        match event_name(&text) {
+            Some(name) => session.receive(&name, &text, attachments, ack),
+            None => {
+                let fault = Fault::field("event", "the packet does not begin with a name");
+                session.refuse("", &fault, ack);
+            }
+        }
+    }
+}
+
+/// Ends a session when the library says that its client has gone, for whatever reason.
+struct Farewell {
+    link: Arc<Link>,
+    session: Arc<Session>,
+}
+
+impl DisconnectHandler<DirectAdapter, ()> for Farewell {
+    fn call_with_defer(
+        &self,
+        socket: Arc<Socket<DirectAdapter>>,
+        _: DisconnectReason,
+        defer: fn(Arc<Socket<DirectAdapter>>),
+    ) {
+        self.session.close();
+        // The library may wait for a peer that reads no more; then this ends it.
+        self.link.shut();
+        if let Some(client) = Client::of(&socket) {
+            client
+                .session()
+                .take_if(|session| Arc::ptr_eq(session, &self.session));
+        }
+        defer(socket);
+    }
+}

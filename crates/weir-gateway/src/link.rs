@@ -1,0 +1,227 @@
+//! Where one connection's frames go, whatever its transport is now.
+
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use socketioxide::{SocketIo, TransportType};
+use socketioxide_core::Sid;
+use weir_engine::{Delivery, Outlet};
+use weir_protocol::Frame;
+
+use crate::{
+    accept::Permit,
+    direct::{Direct, DirectAdapter},
+    lane::Lane,
+    polled::Place,
+    polling::Polling,
+};
+
+/// A connection, seen by those who have something for it.
+///
+/// A WebSocket has a lane from its start. A connection that starts with long-polling sends through
+/// the library, and gets a lane when it has upgraded; what comes in between waits, so that order
+/// holds.
+#[derive(Debug)]
+pub(crate) struct Link {
+    /// The way to the WebSocket, once it is open.
+    lane: OnceLock<Arc<Lane>>,
+    /// The way by long-polling, as long as there is no lane.
+    polling: Mutex<Polling>,
+    /// The library's socket, once the client has connected to the namespace.
+    socket: OnceLock<Bound>,
+    /// What a connection that polls has for its life: its place among the connections that are
+    /// allowed, and the one where its requests find it.
+    _permit: Option<Permit>,
+    place: OnceLock<Place>,
+}
+
+/// A polling request that is waiting for its answer, until this is dropped.
+#[derive(Debug)]
+pub(crate) struct Poll<'a>(&'a Link);
+
+impl Drop for Poll<'_> {
+    fn drop(&mut self) {
+        self.0.waiting().poll_ends();
+    }
+}
+
+/// The library's side of a connected client.
+#[derive(Clone)]
+struct Bound {
+    sid: Sid,
+    io: SocketIo<DirectAdapter>,
+    direct: Direct,
+}
+
+impl std::fmt::Debug for Bound {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Bound").field(&self.sid).finish()
+    }
+}
+
+impl Link {
+    /// A connection that is a WebSocket from the start.
+    pub(crate) fn websocket(lane: Arc<Lane>) -> Self {
+        Self {
+            lane: lane.into(),
+            polling: Mutex::new(Polling::new(0)),
+            socket: OnceLock::new(),
+            _permit: None,
+            place: OnceLock::new(),
+        }
+    }
+
+    /// A connection that starts with long-polling; `queue_bytes` may wait for its client.
+    pub(crate) fn polling(queue_bytes: usize, permit: Permit) -> Self {
+        Self {
+            lane: OnceLock::new(),
+            polling: Mutex::new(Polling::new(queue_bytes)),
+            socket: OnceLock::new(),
+            _permit: Some(permit),
+            place: OnceLock::new(),
+        }
+    }
+
+    /// Keeps the link's place for as long as the link lives.
+    pub(crate) fn keep(&self, place: Place) {
+        // There is one place for a link: its session's id is made once.
+        let _ = self.place.set(place);
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Polling> {
+        self.polling.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The client has connected to the namespace; frames may follow.
+    pub(crate) fn bind(&self, sid: Sid, io: SocketIo<DirectAdapter>, direct: Direct) {
+        // A second CONNECT of the same session is ignored by the library.
+        let _ = self.socket.set(Bound { sid, io, direct });
+        self.library_reads();
+    }
+
+    /// The client has begun to upgrade to the WebSocket behind `lane`.
+    pub(crate) fn upgrade(&self, lane: Arc<Lane>) {
+        self.waiting().upgrade(lane);
+    }
+
+    /// Whether a client that polls may upgrade: it has not begun to, and the connection is open.
+    pub(crate) fn may_upgrade(&self) -> bool {
+        let waiting = self.waiting();
+        self.lane.get().is_none() && !waiting.is_upgrading() && !waiting.is_closed()
+    }
+
+    /// A polling request of the client has come in: gives the library what it shall answer with.
+    pub(crate) fn poll(&self) -> Poll<'_> {
+        let mut waiting = self.waiting();
+        if let Some(bound) = self.socket.get() {
+            waiting.poll_begins(&mut |frame| bound.emit(frame));
+        }
+        drop(waiting);
+        Poll(self)
+    }
+
+    /// The library reads from the socket: if it has finished an upgrade, the lane is opened.
+    pub(crate) fn library_reads(&self) {
+        if self.lane.get().is_none() {
+            self.open_lane(&mut self.waiting());
+        }
+    }
+
+    /// Moves what waits to the lane once the library says that the connection is a WebSocket.
+    fn open_lane(&self, waiting: &mut Polling) {
+        let upgraded = || {
+            let bound = self.socket.get()?;
+            let socket = bound.io.get_socket(bound.sid)?;
+            Some(socket.transport_type() == TransportType::Websocket)
+        };
+        if waiting.is_upgrading()
+            && upgraded() == Some(true)
+            && let Some((lane, frames)) = waiting.finish_upgrade()
+        {
+            for frame in frames {
+                // A lane that is closed by now says so to the next who sends.
+                lane.notice(&frame);
+            }
+            let _ = self.lane.set(lane);
+        }
+    }
+
+    /// The library has given up the WebSocket: a session whose upgrade failed would stay for ever.
+    pub(crate) fn library_gone(&self) {
+        if self.lane.get().is_none() {
+            self.close();
+        }
+    }
+
+    fn send(&self, before: Option<&Frame>, frame: &Frame, event: bool) -> Delivery {
+        let mut waiting = self.waiting();
+        self.open_lane(&mut waiting);
+        if let Some(lane) = self.lane.get() {
+            return if event {
+                lane.notice(frame)
+            } else {
+                lane.chunk(before, frame)
+            };
+        }
+        let Some(bound) = self.socket.get() else {
+            return Delivery::Closed;
+        };
+        let delivery = waiting.send(before, frame, event, &mut |frame| bound.emit(frame));
+        drop(waiting);
+        if event && delivery == Delivery::Full {
+            self.close();
+        }
+        delivery
+    }
+}
+
+impl Link {
+    /// Whether nothing can be sent any more.
+    pub(crate) fn is_closed(&self) -> bool {
+        match self.lane.get() {
+            Some(lane) => lane.is_closed(),
+            None => self.waiting().is_closed(),
+        }
+    }
+
+    /// Sends nothing more, and ends the connection if it is a WebSocket.
+    pub(crate) fn shut(&self) {
+        let upgrading = self.waiting().close();
+        if let Some(lane) = self.lane.get().or(upgrading.as_ref()) {
+            lane.close();
+        }
+    }
+
+    /// Sends nothing more, and has the library end the connection.
+    fn close(&self) {
+        self.shut();
+        if let Some(bound) = self.socket.get()
+            && let Some(socket) = bound.io.get_socket(bound.sid)
+        {
+            // Its disconnect handler may need what the caller holds.
+            tokio::spawn(async move { socket.disconnect() });
+        }
+    }
+}
+
+impl Outlet for Link {
+    fn notice(&self, frame: &Frame) -> Delivery {
+        match self.lane.get() {
+            Some(lane) => lane.notice(frame),
+            None => self.send(None, frame, true),
+        }
+    }
+
+    fn chunk(&self, before: Option<&Frame>, chunk: &Frame) -> Delivery {
+        match self.lane.get() {
+            Some(lane) => lane.chunk(before, chunk),
+            None => self.send(before, chunk, false),
+        }
+    }
+}
+
+impl Bound {
+    /// Hands a frame to the library; false if its channel is full.
+    fn emit(&self, frame: &Frame) -> Result<(), Delivery> {
+        self.direct.emit(self.sid, frame)
+    }
+}

@@ -1,0 +1,224 @@
+//! What waits for a client that polls.
+//!
+//! The library's channel to a client counts packets, is shared with its pings and has no way to
+//! tell that it was emptied. So it is given a batch only when it can pass it on at once: when a
+//! polling request comes in, or one frame while such a request is waiting. Everything else waits
+//! here, bounded in bytes. The channel is therefore empty of frames whenever no request is being
+//! answered, which lets an upgrade take over without changing the order.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use weir_engine::Delivery;
+use weir_protocol::Frame;
+
+use crate::lane::Lane;
+
+/// The frames that one polling request is answered with at the most; fewer than the library's
+/// channel takes, so that pings fit too.
+pub(crate) const BATCH_FRAMES: usize = 8;
+
+/// The packets that the library's channel takes.
+pub(crate) const CHANNEL_PACKETS: usize = 2 * BATCH_FRAMES;
+
+/// Hands a frame to the library.
+type Emit<'a> = &'a mut dyn FnMut(&Frame) -> Result<(), Delivery>;
+
+/// The state of a connection that polls or upgrades.
+#[derive(Debug)]
+pub(crate) struct Polling {
+    queue_bytes: usize,
+    queue: VecDeque<Frame>,
+    /// The bytes in `queue`.
+    queued: usize,
+    /// A request is waiting for something to be answered with.
+    parked: bool,
+    /// The WebSocket that the client upgrades to.
+    upgrading: Option<Arc<Lane>>,
+    closed: bool,
+}
+
+impl Polling {
+    pub(crate) fn new(queue_bytes: usize) -> Self {
+        Self {
+            queue_bytes,
+            queue: VecDeque::new(),
+            queued: 0,
+            parked: false,
+            upgrading: None,
+            closed: false,
+        }
+    }
+
+    /// Sends or queues `before` and `frame`, or neither.
+    pub(crate) fn send(
+        &mut self,
+        before: Option<&Frame>,
+        frame: &Frame,
+        event: bool,
+        emit: Emit<'_>,
+    ) -> Delivery {
+        if self.closed {
+            return Delivery::Closed;
+        }
+        let bytes = frame.bytes().len() + before.map_or(0, |frame| frame.bytes().len());
+        let limit = if event {
+            2 * self.queue_bytes
+        } else {
+            self.queue_bytes
+        };
+        // A frame that is alone may be longer than the queue, or it could never be sent.
+        if !self.queue.is_empty() && self.queued + bytes > limit {
+            return Delivery::Full;
+        }
+        for frame in before.into_iter().chain([frame]) {
+            if self.parked && self.queue.is_empty() && self.upgrading.is_none() {
+                self.parked = false;
+                match emit(frame) {
+                    Ok(()) => continue,
+                    Err(Delivery::Closed) => {
+                        self.closed = true;
+                        return Delivery::Closed;
+                    }
+                    Err(_) => {}
+                }
+            }
+            self.queued += frame.bytes().len();
+            self.queue.push_back(frame.clone());
+        }
+        if self.queue.is_empty() {
+            Delivery::Sent
+        } else {
+            Delivery::Queued
+        }
+    }
+
+    /// A polling request has come in.
+    pub(crate) fn poll_begins(&mut self, emit: Emit<'_>) {
+        if self.upgrading.is_some() {
+            return;
+        }
+        let mut bytes = 0;
+        let mut frames = 0;
+        while let Some(front) = self.queue.front() {
+            bytes += front.bytes().len();
+            if frames == BATCH_FRAMES || (frames > 0 && bytes > self.queue_bytes) {
+                break;
+            }
+            if emit(front).is_err() {
+                break;
+            }
+            frames += 1;
+            self.queued -= front.bytes().len();
+            self.queue.pop_front();
+        }
+        self.parked = frames == 0;
+    }
+
+    /// The polling request has its answer.
+    pub(crate) fn poll_ends(&mut self) {
+        self.parked = false;
+    }
+
+    /// An upgrade begins: nothing goes to the library any more.
+    pub(crate) fn upgrade(&mut self, lane: Arc<Lane>) {
+        self.parked = false;
+        self.upgrading = Some(lane);
+    }
+
+    pub(crate) fn is_upgrading(&self) -> bool {
+        self.upgrading.is_some()
+    }
+
+    /// The upgrade is done: gives the lane and what waited for it.
+    pub(crate) fn finish_upgrade(&mut self) -> Option<(Arc<Lane>, VecDeque<Frame>)> {
+        self.queued = 0;
+        Some((self.upgrading.take()?, std::mem::take(&mut self.queue)))
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed
+    }
+
+    /// Nothing is sent any more; gives the lane of an upgrade that had begun.
+    pub(crate) fn close(&mut self) -> Option<Arc<Lane>> {
+        self.closed = true;
+        self.queue = VecDeque::new();
+        self.queued = 0;
+        self.upgrading.take()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frame(n: usize) -> Frame {
+        Frame::new(None, &format!("[\"event\",{n}]"), &[])
+    }
+
+    #[test]
+    fn frames_leave_in_order_and_only_into_requests() {
+        let mut polling = Polling::new(1_000_000);
+        let mut sent: Vec<String> = Vec::new();
+        let mut next = 0;
+        let mut send = |polling: &mut Polling, sent: &mut Vec<String>| {
+            let delivery = polling.send(None, &frame(next), true, &mut |frame| {
+                sent.push(frame.body().to_owned());
+                Ok(())
+            });
+            next += 1;
+            delivery
+        };
+        assert_eq!(send(&mut polling, &mut sent), Delivery::Queued);
+        polling.poll_begins(&mut |frame| {
+            sent.push(frame.body().to_owned());
+            Ok(())
+        });
+        assert_eq!(
+            send(&mut polling, &mut sent),
+            Delivery::Queued,
+            "the request is answered"
+        );
+        polling.poll_ends();
+        polling.poll_begins(&mut |frame| {
+            sent.push(frame.body().to_owned());
+            Ok(())
+        });
+        polling.poll_ends();
+        polling.poll_begins(&mut |_| Ok(()));
+        assert_eq!(
+            send(&mut polling, &mut sent),
+            Delivery::Sent,
+            "the request was waiting"
+        );
+        assert_eq!(
+            send(&mut polling, &mut sent),
+            Delivery::Queued,
+            "and waits no longer"
+        );
+        let expected: Vec<_> = (0..3).map(|n| frame(n).body().to_owned()).collect();
+        assert_eq!(sent, expected);
+    }
+
+    #[test]
+    fn chunks_are_refused_before_events_are() {
+        let mut polling = Polling::new(100);
+        let full = Frame::new(None, &format!("[\"{}\"]", "x".repeat(80)), &[]);
+        assert_eq!(
+            polling.send(None, &full, false, &mut |_| Ok(())),
+            Delivery::Queued
+        );
+        assert_eq!(
+            polling.send(None, &full, false, &mut |_| Ok(())),
+            Delivery::Full
+        );
+        assert_eq!(
+            polling.send(None, &full, true, &mut |_| Ok(())),
+            Delivery::Queued
+        );
+        assert_eq!(
+            polling.send(None, &full, true, &mut |_| Ok(())),
+            Delivery::Full
+        );
+    }
+}

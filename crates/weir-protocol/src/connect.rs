@@ -1,0 +1,96 @@
+//! What a client says when it connects, and what it calls what it sends.
+
+use std::borrow::Cow;
+
+use serde_json::value::RawValue;
+
+use crate::{Fault, Limits, fields::Fields};
+
+/// The `auth` of a CONNECT packet.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Connect {
+    /// What it shows to be let in.
+    pub token: Option<String>,
+}
+
+impl Connect {
+    /// Parses the packet's data, if it has any.
+    ///
+    /// # Errors
+    /// `bad_request`.
+    pub fn parse(auth: Option<&str>, limits: &Limits) -> Result<Self, Fault> {
+        let raw = auth
+            .filter(|auth| !auth.trim().is_empty())
+            .map(serde_json::from_str::<&RawValue>)
+            .transpose()
+            .map_err(|_| Fault::field("auth", "is not JSON"))?;
+        let raw = raw.filter(|raw| raw.get() != "null");
+        let fields = Fields::parse("auth", raw, limits)?;
+        Ok(Self {
+            token: fields.one_of::<String>("token", "a string")?,
+        })
+    }
+}
+
+/// The event's name in a packet's array, `["name", …]`; `None` if there is none.
+#[must_use]
+pub fn event_name(text: &str) -> Option<Cow<'_, str>> {
+    let rest = text.strip_prefix("[\"");
+    if let Some((name, _)) = rest.and_then(|rest| rest.split_once('"'))
+        && !name.contains('\\')
+    {
+        return Some(Cow::Borrowed(name));
+    }
+    let rest = text.trim_start().strip_prefix('[')?;
+    let mut values = serde_json::Deserializer::from_str(rest).into_iter::<String>();
+    values.next()?.ok().map(Cow::Owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_found_however_they_are_written() {
+        for (text, name) in [
+            (r#"["media",{}]"#, Some("media")),
+            (r#"["media"]"#, Some("media")),
+            (r#" [ "room:join" , 1]"#, Some("room:join")),
+            (r#"["a\"b",1]"#, Some("a\"b")),
+            (r#"["\u0061"]"#, Some("a")),
+            (r#"[""]"#, Some("")),
+            ("[1]", None),
+            ("[]", None),
+            ("{}", None),
+            ("[\"a", None),
+        ] {
+            assert_eq!(event_name(text).as_deref(), name, "{text}");
+        }
+    }
+
+    #[test]
+    fn auth_is_an_object_with_a_token_or_nothing() {
+        let limits = Limits::default();
+        let token = |token: &str| Connect {
+            token: Some(token.to_owned()),
+        };
+        for nothing in [None, Some(""), Some("null"), Some("{}"), Some(r#"{"a":1}"#)] {
+            assert_eq!(Connect::parse(nothing, &limits), Ok(Connect::default()));
+        }
+        assert_eq!(
+            Connect::parse(Some(r#"{"token":"abc"}"#), &limits),
+            Ok(token("abc"))
+        );
+        for wrong in [
+            "1",
+            "[]",
+            "\"a\"",
+            r#"{"token":1}"#,
+            r#"{"token":null}"#,
+            "{",
+        ] {
+            let fault = Connect::parse(Some(wrong), &limits).expect_err(wrong);
+            assert!(fault.to_string().starts_with("bad_request: "), "{fault}");
+        }
+    }
+}
