@@ -67,3 +67,12 @@ pub const SENT: &[&str] = &[
     NODE_DRAINING,
     ERROR,
 ];
+
+/// A client's name of an event, cut to a length that is fit for an answer.
+pub(crate) fn shown(name: &str) -> &str {
+    const LONGEST: usize = 64;
+    match name.char_indices().nth(LONGEST) {
+        Some((end, _)) => &name[..end],
+        None => name,
+    }
+}

@@ -1,15 +1,21 @@
 //! Reads the fields of a request's argument, and says of a wrong one what it should be.
 
-use std::collections::BTreeMap;
-
 use bytes::Bytes;
 use serde_json::value::RawValue;
 
-use crate::{Fault, Json, Limits, RoomId, TrackId, binary::Placeholder};
+use crate::{
+    Fault, Json, Limits, RoomId, TrackId,
+    binary::{PLACEHOLDER, Placeholder},
+    known::Known,
+};
+
+const OBJECT: &str = "an object";
+
+const BINARY: &str = "binary";
 
 /// The fields of one argument. Unknown ones are left alone, so that later versions may add some.
 pub(crate) struct Fields<'a> {
-    map: BTreeMap<String, Box<RawValue>>,
+    known: Known<'a>,
     limits: &'a Limits,
 }
 
@@ -17,15 +23,15 @@ impl<'a> Fields<'a> {
     /// Takes an object apart; without an argument there are no fields.
     pub(crate) fn parse(
         name: &str,
-        argument: Option<&RawValue>,
+        argument: Option<&'a RawValue>,
         limits: &'a Limits,
     ) -> Result<Self, Fault> {
-        let map = match argument {
-            None => BTreeMap::new(),
+        let known = match argument {
+            None => Known::default(),
             Some(raw) => serde_json::from_str(raw.get())
-                .map_err(|_| Fault::field(name, wrong("an object", raw)))?,
+                .map_err(|_| Fault::field(name, wrong(OBJECT, raw)))?,
         };
-        Ok(Self { map, limits })
+        Ok(Self { known, limits })
     }
 
     /// The limits that the fields are held to.
@@ -38,7 +44,7 @@ impl<'a> Fields<'a> {
         field: &str,
         wanted: &str,
     ) -> Result<Option<T>, Fault> {
-        let Some(raw) = self.map.get(field) else {
+        let Some(raw) = self.known.value(field) else {
             return Ok(None);
         };
         // `null` would pass for a missing value further in.
@@ -107,13 +113,19 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// One of a few words.
+    /// A text that stands for a `T`, such as one of a few words.
     pub(crate) fn one_of<T: serde::de::DeserializeOwned>(
         &self,
         field: &str,
         wanted: &str,
     ) -> Result<Option<T>, Fault> {
-        self.read(field, wanted)
+        match self.known.value(field) {
+            // An enum would also be read from an object.
+            Some(raw) if !raw.get().starts_with('"') => {
+                Err(Fault::field(field, wrong(wanted, raw)))
+            }
+            _ => self.read(field, wanted),
+        }
     }
 
     /// A list of texts, at most `limit` of them.
@@ -142,14 +154,14 @@ impl<'a> Fields<'a> {
 
     /// JSON of at most [`Limits::metadata_bytes`].
     pub(crate) fn metadata(&self) -> Result<Option<Json>, Fault> {
-        let raw = self.map.get("metadata").cloned();
+        let raw = self.known.value("metadata");
         raw.map(|raw| Json::plain("metadata", raw, self.limits.metadata_bytes))
             .transpose()
     }
 
     /// JSON with places for the packet's attachments, of at most [`Limits::message_bytes`] together.
     pub(crate) fn data(&self, attachments: &[Bytes]) -> Result<Json, Fault> {
-        let raw = self.required("data", self.map.get("data").cloned())?;
+        let raw = self.required("data", self.known.value("data"))?;
         let limit = self.limits.message_bytes;
         let binary: usize = attachments.iter().map(Bytes::len).sum();
         let length = raw.get().len() + binary;
@@ -161,7 +173,7 @@ impl<'a> Fields<'a> {
 
     /// A binary value of at most [`Limits::init_bytes`].
     pub(crate) fn init(&self, attachments: &[Bytes]) -> Result<Option<Bytes>, Fault> {
-        let Some(place) = self.read::<Placeholder>("init", "binary")? else {
+        let Some(place) = self.read::<Placeholder>("init", BINARY)? else {
             return Ok(None);
         };
         let bytes = place
@@ -191,8 +203,15 @@ fn integer_range<T>() -> &'static str {
 fn wrong(wanted: &str, raw: &RawValue) -> String {
     let text = raw.get();
     let actual = match text.as_bytes().first() {
+        Some(b'"') if serde_json::from_str::<String>(text).is_err() => {
+            "a string with half a character (a lone surrogate)"
+        }
         Some(b'"') => "a string",
-        Some(b'{') if text.contains(crate::json::PLACEHOLDER) => "binary",
+        Some(b'{') if text.contains(PLACEHOLDER) && wanted == BINARY => {
+            "a placeholder of another form"
+        }
+        Some(b'{') if text.contains(PLACEHOLDER) => "binary",
+        Some(b'{') if wanted == OBJECT => "one with half a character (a lone surrogate) in a name",
         Some(b'{') => "an object",
         Some(b'[') => "an array",
         Some(b't' | b'f') => "a boolean",

@@ -17,13 +17,10 @@ impl RoomId {
     /// # Errors
     /// `bad_request` for an empty id or other characters, `too_large` for one that is too long.
     pub fn parse(field: &str, id: &str, limits: &Limits) -> Result<Self, Fault> {
-        if id.len() > limits.room_id_chars {
-            return Err(Fault::too_large(
-                field,
-                id.len(),
-                limits.room_id_chars,
-                "characters",
-            ));
+        let length = id.chars().count();
+        if length > limits.room_id_chars {
+            let limit = limits.room_id_chars;
+            return Err(Fault::too_large(field, length, limit, "characters"));
         }
         let allowed = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
         if id.is_empty() || !id.chars().all(allowed) {

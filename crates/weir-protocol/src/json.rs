@@ -2,20 +2,25 @@
 
 use std::{fmt, sync::Arc};
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{
+    Deserialize, Deserializer, Serialize, Serializer,
+    de::{self, DeserializeSeed, MapAccess, SeqAccess, Visitor},
+};
 use serde_json::value::RawValue;
 
-use crate::Fault;
+use crate::{Fault, binary::Key};
 
-/// The key by which Socket.IO marks the place of a binary attachment.
+/// How deep a value may be nested: `1` is 0 levels, `[1]` is one.
 ///
-/// Source: Socket.IO protocol, revision 5, "Packet encoding", binary packets.
-pub(crate) const PLACEHOLDER: &str = "_placeholder";
+/// It comes inside of up to five levels of ours, and those who receive it must be able to read the
+/// whole: parsers of common languages stop at 64 (.NET), 100 (Ruby) or 127 levels (`serde_json`).
+const DEEPEST: usize = 50;
 
 /// Any JSON value, as text. Cheap to clone.
 ///
-/// It is nested less than 128 levels deep, since clients walk what they receive recursively, and it
-/// holds no attachment placeholder unless it was made with [`Json::with_attachments`].
+/// One that a client sent is nested at most 50 levels deep, since other clients' parsers have limits,
+/// and holds nothing that they could take for an attachment's placeholder, except for those that
+/// were checked together with their attachments.
 #[derive(Clone)]
 pub struct Json(Arc<RawValue>);
 
@@ -32,7 +37,7 @@ impl Json {
     /// # Errors
     /// `bad_request` if it is nested too deeply or holds binary, `too_large` if its text is longer
     /// than `limit` bytes. Both name `field`.
-    pub(crate) fn plain(field: &str, raw: Box<RawValue>, limit: usize) -> Result<Self, Fault> {
+    pub(crate) fn plain(field: &str, raw: &RawValue, limit: usize) -> Result<Self, Fault> {
         let (json, placeholders) = Self::checked(field, raw, limit)?;
         if placeholders.is_empty() {
             Ok(json)
@@ -47,7 +52,7 @@ impl Json {
     /// As [`Json::plain`], and `bad_request` if places and attachments do not match.
     pub(crate) fn with_attachments(
         field: &str,
-        raw: Box<RawValue>,
+        raw: &RawValue,
         limit: usize,
         attachments: usize,
     ) -> Result<Self, Fault> {
@@ -65,20 +70,31 @@ impl Json {
 
     fn checked(
         field: &str,
-        raw: Box<RawValue>,
+        raw: &RawValue,
         limit: usize,
     ) -> Result<(Self, Vec<Option<usize>>), Fault> {
         let length = raw.get().len();
         if length > limit {
             return Err(Fault::too_large(field, length, limit, "bytes of JSON"));
         }
-        // serde_json refuses more than 127 levels.
-        let value: serde_json::Value = serde_json::from_str(raw.get()).map_err(|_| {
-            Fault::field(field, "is nested too deeply or holds an impossible number")
-        })?;
-        let mut placeholders = Vec::new();
-        find_placeholders(&value, &mut placeholders);
-        Ok((Self(raw.into()), placeholders))
+        let mut scan = Scan::default();
+        let mut deserializer = serde_json::Deserializer::from_str(raw.get());
+        let scanned = Walk {
+            scan: &mut scan,
+            levels: DEEPEST,
+        }
+        .deserialize(&mut deserializer);
+        match scanned {
+            Ok(_) => Ok((Self(raw.to_owned().into()), scan.placeholders)),
+            Err(_) if scan.too_deep => Err(Fault::field(
+                field,
+                format!("is nested more than {DEEPEST} levels deep"),
+            )),
+            Err(_) => Err(Fault::field(
+                field,
+                "holds half a character (a lone surrogate) or an impossible number",
+            )),
+        }
     }
 
     /// The value's text.
@@ -88,31 +104,108 @@ impl Json {
     }
 }
 
-/// Collects the attachment number of every object that a client might take for a placeholder;
-/// `None` for one that is not exactly `{"_placeholder":true,"num":n}`.
-fn find_placeholders(value: &serde_json::Value, found: &mut Vec<Option<usize>>) {
-    match value {
-        serde_json::Value::Array(items) => {
-            items.iter().for_each(|item| find_placeholders(item, found));
-        }
-        serde_json::Value::Object(object) if object.contains_key(PLACEHOLDER) => {
-            let exact = object.len() == 2 && object[PLACEHOLDER] == true;
-            let number = object.get("num").and_then(serde_json::Value::as_u64);
-            found.push(
-                number
-                    .filter(|_| exact)
-                    .and_then(|n| usize::try_from(n).ok()),
-            );
-        }
-        serde_json::Value::Object(object) => {
-            object
-                .values()
-                .for_each(|item| find_placeholders(item, found));
-        }
-        _ => {}
+/// What is found in a value.
+#[derive(Default)]
+struct Scan {
+    /// The attachment number of every object that a client might take for a placeholder; `None` for
+    /// one that is not exactly `{"_placeholder":true,"num":n}`.
+    placeholders: Vec<Option<usize>>,
+    too_deep: bool,
+}
+
+/// Walks through the text of a value, so that nothing is hidden behind a key that comes twice.
+struct Walk<'a> {
+    scan: &'a mut Scan,
+    /// How many levels may follow.
+    levels: usize,
+}
+
+/// What a placeholder's fields hold.
+#[derive(PartialEq)]
+enum Seen {
+    True,
+    Natural(u64),
+    Other,
+}
+
+impl Walk<'_> {
+    /// The walk through what is inside.
+    fn inner<E: de::Error>(&mut self) -> Result<Walk<'_>, E> {
+        let Some(levels) = self.levels.checked_sub(1) else {
+            self.scan.too_deep = true;
+            return Err(E::custom("nested too deeply"));
+        };
+        Ok(Walk {
+            scan: &mut *self.scan,
+            levels,
+        })
     }
 }
 
+impl<'de> DeserializeSeed<'de> for Walk<'_> {
+    type Value = Seen;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Seen, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Walk<'_> {
+    type Value = Seen;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Seen, E> {
+        Ok(if value { Seen::True } else { Seen::Other })
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Seen, E> {
+        Ok(Seen::Natural(value))
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Seen, E> {
+        Ok(Seen::Other)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Seen, E> {
+        Ok(Seen::Other)
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<Seen, E> {
+        Ok(Seen::Other)
+    }
+
+    fn visit_unit<E>(self) -> Result<Seen, E> {
+        Ok(Seen::Other)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(mut self, mut seq: A) -> Result<Seen, A::Error> {
+        while seq.next_element_seed(self.inner()?)?.is_some() {}
+        Ok(Seen::Other)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<Seen, A::Error> {
+        let (mut entries, mut marked, mut exact, mut number) = (0, false, false, None);
+        // An empty object is a level, too.
+        self.inner::<A::Error>()?;
+        while let Some(key) = map.next_key::<Key>()? {
+            let value = map.next_value_seed(self.inner()?)?;
+            entries += 1;
+            match (key, value) {
+                (Key::Marker, value) => (marked, exact) = (true, value == Seen::True),
+                (Key::Number, Seen::Natural(n)) => number = usize::try_from(n).ok(),
+                _ => {}
+            }
+        }
+        if marked {
+            let number = number.filter(|_| exact && entries == 2);
+            self.scan.placeholders.push(number);
+        }
+        Ok(Seen::Other)
+    }
+}
 impl fmt::Debug for Json {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())

@@ -5,6 +5,7 @@
 //! allows, and encodes what they are told into [`Frame`]s that are written as they are. It has no
 //! IO and no clock.
 
+mod arguments;
 mod binary;
 mod change;
 mod connect;
@@ -15,6 +16,7 @@ mod fields;
 mod frame;
 mod id;
 mod json;
+mod known;
 mod limits;
 mod media;
 mod object;

@@ -4,7 +4,16 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize, de::IgnoredAny};
 use serde_json::value::RawValue;
 
-use crate::{Fault, Limits, TrackId, binary::Placeholder, fields::Fields};
+use crate::{
+    Fault, Frame, Limits, TrackId,
+    arguments::Arguments,
+    binary::{Attachments, Placeholder},
+    encode::json,
+    event,
+    fields::Fields,
+};
+
+const NOT_BINARY: &str = "must be exactly one binary value";
 
 /// A chunk as its publisher sends it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,6 +45,41 @@ pub struct Chunk {
     pub dur: Option<u64>,
     /// Opaque bytes.
     pub payload: Bytes,
+}
+
+impl Chunk {
+    /// Encodes it.
+    #[must_use]
+    pub fn frame(&self) -> Frame {
+        #[derive(Serialize)]
+        struct Header {
+            track: TrackId,
+            seq: u64,
+            ts: i64,
+            #[serde(skip_serializing_if = "std::ops::Not::not")]
+            key: bool,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            dur: Option<u64>,
+        }
+        let Self {
+            track,
+            seq,
+            ts,
+            key,
+            dur,
+            payload,
+        } = self;
+        let header = Header {
+            track: *track,
+            seq: *seq,
+            ts: *ts,
+            key: *key,
+            dur: *dur,
+        };
+        let attachments = Attachments::default();
+        let body = json(&(event::MEDIA, header, attachments.add(payload)));
+        Frame::new(None, &body, std::slice::from_ref(payload))
+    }
 }
 
 /// Why chunks are missing.
@@ -78,7 +122,7 @@ impl Published {
         let payload = place
             .resolve(attachments)
             .filter(|_| attachments.len() == 1)
-            .ok_or_else(|| Fault::field("payload", "must be exactly one binary value"))?;
+            .ok_or_else(|| Fault::field("payload", NOT_BINARY))?;
         if payload.len() > limits.chunk_bytes {
             return Err(Fault::too_large(
                 "payload",
@@ -87,10 +131,9 @@ impl Published {
                 "bytes",
             ));
         }
-        let header = match serde_json::from_str::<Header>(header.get()) {
-            // `dur: null` would pass for a missing one.
-            Ok(header) if header.dur.is_some() || !text.contains("null") => header,
-            _ => slow_header(header, limits)?,
+        let header = match usual_header(header.get()) {
+            Some(header) => header,
+            None => slow_header(header, limits)?,
         };
         let Header {
             track,
@@ -128,6 +171,14 @@ impl Published {
     }
 }
 
+/// Parses a header in one pass; `None` if that would take what is none.
+fn usual_header(text: &str) -> Option<Header> {
+    // An array would pass for an object, and `dur: null` for a missing one.
+    let header: Header = serde_json::from_str(text).ok()?;
+    let plain = text.starts_with('{') && (header.dur.is_some() || !text.contains("null"));
+    plain.then_some(header)
+}
+
 /// Parses a header field by field, to name the one that is wrong.
 fn slow_header(raw: &RawValue, limits: &Limits) -> Result<Header, Fault> {
     let fields = Fields::parse("header", Some(raw), limits)?;
@@ -141,11 +192,13 @@ fn slow_header(raw: &RawValue, limits: &Limits) -> Result<Header, Fault> {
 
 /// Says which of the arguments is not what it should be.
 fn arguments_fault(text: &str) -> Fault {
-    match serde_json::from_str::<Vec<&RawValue>>(text).as_deref() {
-        Ok([_]) => Fault::field("header", "is missing"),
-        Ok([_, _]) => Fault::field("payload", "is missing"),
-        Ok([_, _, _]) => Fault::field("payload", "must be exactly one binary value"),
-        Ok(_) => Fault::field("payload", "nothing may follow it"),
-        Err(_) => Fault::field("header", "the packet is not a JSON array"),
+    let Some(arguments) = Arguments::parse(text) else {
+        return Fault::field("header", "the packet is not a JSON array");
+    };
+    match arguments.count {
+        0 => Fault::field("header", "is missing"),
+        1 => Fault::field("payload", "is missing"),
+        2 => Fault::field("payload", NOT_BINARY),
+        _ => Fault::field("payload", "nothing may follow it"),
     }
 }

@@ -1,11 +1,10 @@
 //! Requests: what a client asks for, parsed into types.
 
 use bytes::Bytes;
-use serde_json::value::RawValue;
 
 use crate::{
-    Code, Fault, Json, Limits, RoomId, TrackId, TrackKind, TrackSpec, TrackUpdate, event,
-    fields::Fields,
+    Fault, Json, Limits, REQUESTS, RoomId, TrackId, TrackKind, TrackSpec, TrackUpdate,
+    arguments::Arguments, event, fields::Fields,
 };
 
 /// `room:create`
@@ -99,20 +98,17 @@ impl Request {
         attachments: Vec<Bytes>,
         limits: &Limits,
     ) -> Result<Self, Fault> {
-        let arguments: Vec<&RawValue> = serde_json::from_str(text)
-            .map_err(|_| Fault::field("argument", "the packet is not a JSON array"))?;
-        let argument = match arguments[..] {
-            [_] => None,
-            // Clients turn an argument that is left out before a callback into null.
-            [_, argument] => Some(argument).filter(|raw| raw.get() != "null"),
-            _ => {
-                let count = arguments.len().saturating_sub(1);
-                return Err(Fault::field(
-                    "argument",
-                    format!("one is allowed, not {count}"),
-                ));
-            }
-        };
+        if !REQUESTS.iter().any(|request| request.event == name) {
+            return Err(unknown(name));
+        }
+        let Arguments { first, count } = Arguments::parse(text)
+            .ok_or_else(|| Fault::field("argument", "the packet is not a JSON array"))?;
+        if count > 1 {
+            let problem = format!("one is allowed, not {count}");
+            return Err(Fault::field("argument", problem));
+        }
+        // Clients turn an argument that is left out before a callback into null.
+        let argument = first.filter(|raw| raw.get() != "null");
         let fields = Fields::parse("argument", argument, limits)?;
         let request = match name {
             event::ROOM_CREATE => Self::CreateRoom(create_room(&fields)?),
@@ -134,16 +130,15 @@ impl Request {
                 data: fields.data(&attachments)?,
                 attachments,
             }),
-            _ => {
-                let shown: String = name.chars().take(64).collect();
-                return Err(Fault::new(
-                    Code::BadRequest,
-                    format!("event: there is no {shown:?}"),
-                ));
-            }
+            _ => return Err(unknown(name)),
         };
         Ok(request)
     }
+}
+
+fn unknown(name: &str) -> Fault {
+    let shown = event::shown(name);
+    Fault::field("event", format!("there is no {shown:?}"))
 }
 
 fn create_room(fields: &Fields<'_>) -> Result<CreateRoom, Fault> {

@@ -1,47 +1,13 @@
-//! What a node says to a client, as frames.
+//! Events, media excepted.
 
-use serde::{Serialize, Serializer};
-
-use crate::{
-    Change, Chunk, Fault, Frame, GapReason, Json, Member, MemberId, Room, RoomEvent, Snapshot,
-    Track, TrackId, TrackSpec,
-    binary::{Attachments, Placeholder},
-    event,
-};
 use bytes::Bytes;
+use serde::Serialize;
 
-/// A track as clients see it: its `init` is a placeholder for an attachment.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct WireTrack<'a> {
-    id: TrackId,
-    member: &'a MemberId,
-    #[serde(flatten)]
-    spec: &'a TrackSpec,
-    muted: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    init: Option<Placeholder>,
-}
-
-impl<'a> WireTrack<'a> {
-    fn new(track: &'a Track, attachments: &Attachments) -> Self {
-        Self {
-            id: track.id,
-            member: &track.member,
-            spec: &track.spec,
-            muted: track.muted,
-            init: track.spec.init.as_ref().map(|init| attachments.add(init)),
-        }
-    }
-}
-
-fn json(value: &impl Serialize) -> String {
-    serde_json::to_string(value).expect("the contract's types have string keys and finite numbers")
-}
-
-fn event(name: &str, argument: &impl Serialize, attachments: &[Bytes]) -> Frame {
-    Frame::new(None, &json(&(name, argument)), attachments)
-}
+use super::{WireTrack, event};
+use crate::{
+    Change, CloseReason, Fault, Frame, GapReason, Json, Member, MemberId, Room, RoomEvent, Track,
+    TrackId, binary::Attachments, event,
+};
 
 /// An event other than media.
 #[derive(Debug, Clone, Copy)]
@@ -74,7 +40,7 @@ pub enum Notice<'a> {
     KeyframeRequested(TrackId),
     /// A request without acknowledgement failed.
     Error {
-        /// The request's name, if it had one.
+        /// The request's name, if it had one; of a longer one, its first 64 characters are told.
         event: Option<&'a str>,
         /// Why.
         error: &'a Fault,
@@ -136,6 +102,7 @@ impl Notice<'_> {
                 event(event::TRACK_KEYFRAME_REQUESTED, &Keyframe { track }, &[])
             }
             Self::Error { event: name, error } => {
+                let name = name.map(event::shown);
                 event(event::ERROR, &Failure { event: name, error }, &[])
             }
         }
@@ -173,7 +140,7 @@ fn room_event(RoomEvent { version, change }: &RoomEvent) -> Frame {
     }
     #[derive(Serialize)]
     struct Closed {
-        reason: crate::CloseReason,
+        reason: CloseReason,
     }
     fn versioned(name: &str, version: u64, what: impl Serialize) -> Frame {
         event(name, &Versioned { what, version }, &[])
@@ -219,113 +186,5 @@ fn room_event(RoomEvent { version, change }: &RoomEvent) -> Frame {
         Change::RoomClosed { reason } => {
             event(event::ROOM_CLOSED, &Closed { reason: *reason }, &[])
         }
-    }
-}
-
-/// The answer to a request.
-#[derive(Debug, Clone, Copy)]
-pub enum Ack<'a> {
-    /// `{ ok: true }`
-    Done,
-    /// `{ ok: true, room }`
-    Room(&'a Room),
-    /// `{ ok: true, room, self, members, tracks, version }`
-    Joined {
-        /// The joiner.
-        member: &'a Member,
-        /// The room's state, the joiner included.
-        snapshot: &'a Snapshot,
-    },
-    /// `{ ok: true, member }`
-    Member(&'a Member),
-    /// `{ ok: true, track }`
-    Track(&'a Track),
-    /// `{ ok: true, seq }`
-    Seq(u64),
-    /// `{ ok: false, error }`
-    Failed(&'a Fault),
-}
-
-impl Ack<'_> {
-    /// Encodes it as the acknowledgement of number `id`.
-    #[must_use]
-    pub fn frame(&self, id: i64) -> Frame {
-        let attachments = Attachments::default();
-        let body = json(&[WireAck {
-            ack: *self,
-            attachments: &attachments,
-        }]);
-        Frame::new(Some(id), &body, &attachments.into_vec())
-    }
-}
-
-struct WireAck<'a> {
-    ack: Ack<'a>,
-    attachments: &'a Attachments,
-}
-
-impl Serialize for WireAck<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        use serde::ser::SerializeMap;
-        let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry("ok", &!matches!(self.ack, Ack::Failed(_)))?;
-        match self.ack {
-            Ack::Done => {}
-            Ack::Room(room) => map.serialize_entry("room", room)?,
-            Ack::Joined { member, snapshot } => {
-                let tracks: Vec<_> = snapshot
-                    .tracks
-                    .iter()
-                    .map(|track| WireTrack::new(track, self.attachments))
-                    .collect();
-                map.serialize_entry("room", &snapshot.room)?;
-                map.serialize_entry("self", member)?;
-                map.serialize_entry("members", &snapshot.members)?;
-                map.serialize_entry("tracks", &tracks)?;
-                map.serialize_entry("version", &snapshot.version)?;
-            }
-            Ack::Member(member) => map.serialize_entry("member", member)?,
-            Ack::Track(track) => {
-                map.serialize_entry("track", &WireTrack::new(track, self.attachments))?;
-            }
-            Ack::Seq(seq) => map.serialize_entry("seq", &seq)?,
-            Ack::Failed(fault) => map.serialize_entry("error", fault)?,
-        }
-        map.end()
-    }
-}
-
-impl Chunk {
-    /// Encodes it.
-    #[must_use]
-    pub fn frame(&self) -> Frame {
-        #[derive(Serialize)]
-        struct Header {
-            track: TrackId,
-            seq: u64,
-            ts: i64,
-            #[serde(skip_serializing_if = "std::ops::Not::not")]
-            key: bool,
-            #[serde(skip_serializing_if = "Option::is_none")]
-            dur: Option<u64>,
-        }
-        let Self {
-            track,
-            seq,
-            ts,
-            key,
-            dur,
-            payload,
-        } = self;
-        let header = Header {
-            track: *track,
-            seq: *seq,
-            ts: *ts,
-            key: *key,
-            dur: *dur,
-        };
-        let attachments = Attachments::default();
-        let body = json(&(event::MEDIA, header, attachments.add(payload)));
-        Frame::new(None, &body, std::slice::from_ref(payload))
     }
 }

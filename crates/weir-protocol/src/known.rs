@@ -1,0 +1,92 @@
+//! The fields of an object that the contract knows.
+
+use std::fmt;
+
+use serde::{
+    Deserialize, Deserializer,
+    de::{DeserializeSeed, IgnoredAny, MapAccess, Visitor},
+};
+use serde_json::value::RawValue;
+
+use crate::REQUESTS;
+
+/// The fields of what a client says when it connects.
+const CONNECT: &[&str] = &["token"];
+
+/// The known fields of an object, unread; of one that comes twice, the later.
+///
+/// Others are not kept: an object of millions would otherwise take many times its own length of
+/// memory.
+#[derive(Debug, Default)]
+pub(crate) struct Known<'a>(Vec<(&'static str, &'a RawValue)>);
+
+impl<'a> Known<'a> {
+    /// The value of the field `name`.
+    pub(crate) fn value(&self, name: &str) -> Option<&'a RawValue> {
+        let found = self.0.iter().find(|(known, _)| *known == name);
+        found.map(|(_, value)| *value)
+    }
+
+    fn set(&mut self, name: &'static str, value: &'a RawValue) {
+        match self.0.iter_mut().find(|(known, _)| *known == name) {
+            Some(field) => field.1 = value,
+            None => self.0.push((name, value)),
+        }
+    }
+}
+
+/// Reads a field's name; `None` if the contract has no such field.
+struct Name;
+
+impl<'de> DeserializeSeed<'de> for Name {
+    type Value = Option<&'static str>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl Visitor<'_> for Name {
+    type Value = Option<&'static str>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a name")
+    }
+
+    fn visit_str<E>(self, name: &str) -> Result<Self::Value, E> {
+        let requested = REQUESTS.iter().flat_map(|request| request.fields);
+        let mut known = requested
+            .map(|field| field.name)
+            .chain(CONNECT.iter().copied());
+        Ok(known.find(|known| *known == name))
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Known<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Entries;
+
+        impl<'de> Visitor<'de> for Entries {
+            type Value = Known<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut known = Known::default();
+                while let Some(name) = map.next_key_seed(Name)? {
+                    match name {
+                        Some(name) => known.set(name, map.next_value()?),
+                        None => {
+                            map.next_value::<IgnoredAny>()?;
+                        }
+                    }
+                }
+                Ok(known)
+            }
+        }
+
+        deserializer.deserialize_map(Entries)
+    }
+}
