@@ -66,7 +66,7 @@ async fn simulate(mut rng: StdRng) {
                 }
             }
             _ => {
-                turns.add_permits(rng.random_range(1..6));
+                turns.add_permits(rng.random_range(0..3));
                 for _ in 0..rng.random_range(0..6) {
                     yield_now().await;
                 }
