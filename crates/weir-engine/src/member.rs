@@ -1,6 +1,9 @@
 //! A member of a room that is connected to this node.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicBool, Ordering},
+};
 
 use weir_core::IngestQuota;
 use weir_protocol::{Limits, MemberId, TrackId};
@@ -14,6 +17,8 @@ pub(crate) struct Member {
     pub(crate) outlet: Arc<dyn Outlet>,
     /// Whether it receives every track of the others without asking.
     pub(crate) auto_subscribe: bool,
+    /// Its room was closed: it is a member no more.
+    gone: AtomicBool,
     /// What it publishes. Locked for a moment per chunk, by its own connection's task.
     pub(crate) publishing: Mutex<Publishing>,
 }
@@ -36,11 +41,22 @@ impl Member {
             id,
             outlet,
             auto_subscribe,
+            gone: AtomicBool::new(false),
             publishing: Mutex::new(Publishing {
                 quota: IngestQuota::new(limits),
                 tracks: Vec::new(),
             }),
         }
+    }
+
+    /// Its room was closed.
+    pub(crate) fn set_gone(&self) {
+        self.gone.store(true, Ordering::Release);
+    }
+
+    /// Whether its room was closed.
+    pub(crate) fn is_gone(&self) -> bool {
+        self.gone.load(Ordering::Acquire)
     }
 
     /// From now on it may send chunks of `track`.

@@ -181,6 +181,7 @@ impl Client {
     pub(crate) fn membership(&self) -> Result<Arc<Membership>, Fault> {
         lock(&self.membership)
             .clone()
+            .filter(|membership| !membership.member.is_gone())
             .ok_or_else(|| Fault::new(Code::NotJoined, "this connection is in no room"))
     }
 

@@ -196,6 +196,7 @@ impl State {
             self.remove_track(id);
         }
         self.present = HashSet::new();
+        self.members().for_each(|member| member.set_gone());
         self.seats
             .retain(|_, seat| matches!(seat, Seated::Reserved(_)));
         self.version = None;

@@ -2,10 +2,13 @@
 
 mod common;
 
+use std::sync::Arc;
+
 use common::{Client, engine, publish, room, view};
 use serde_json::json;
-use weir_engine::Options;
-use weir_protocol::Limits;
+use weir_cluster::{MemoryHub, MemoryOptions};
+use weir_engine::{Engine, Options};
+use weir_protocol::{Change, CloseReason, Limits, RoomEvent, RoomId};
 
 #[tokio::test]
 async fn each_is_told_of_the_others_and_not_of_its_own_coming_and_going() {
@@ -128,4 +131,30 @@ async fn joining_may_create_the_room_where_that_is_configured() {
     let joined = Client::new(&engine(options)).request("room:join", request);
     assert_eq!(joined["room"]["id"], "lobby");
     assert_eq!(joined["room"]["maxMembers"], 1_000);
+}
+
+#[tokio::test]
+async fn who_is_in_a_room_that_is_closed_is_told_and_may_join_another() {
+    let mut inbox = None;
+    let hub = MemoryHub::new(MemoryOptions::default());
+    let engine = Engine::new(Options::default(), |told| {
+        inbox = Some(Arc::clone(&told));
+        Arc::new(hub.directory(told))
+    });
+    let (closed, other) = (room(&engine), room(&engine));
+    let client = Client::new(&engine);
+    client.join(&closed);
+    let track = publish(&client, "audio");
+    let id = RoomId::made(closed.as_str().expect("an id"));
+    let change = Change::RoomClosed {
+        reason: CloseReason::Closed,
+    };
+    let event = RoomEvent { version: 3, change };
+    inbox
+        .expect("the engine's inbox")
+        .room_event(&id, &Arc::new(event));
+    assert_eq!(client.names(), ["track:published", "room:closed"]);
+    let refused = client.chunk(&track, 1, true);
+    assert_eq!(refused["error"]["code"], "not_joined");
+    assert_eq!(client.join(&other)["version"], 1);
 }
