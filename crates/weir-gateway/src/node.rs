@@ -19,7 +19,7 @@ use crate::{
     inbound::Intake,
     ops::{self, Readiness},
     polled::Polled,
-    polling::CHANNEL_PACKETS,
+    polling::CHANNEL_ENTRIES,
     web,
 };
 
@@ -215,7 +215,7 @@ fn library(
         .ws_max_message_size(longest)
         .ws_max_frame_size(longest)
         .ws_read_buffer_size(READ_BUFFER_BYTES)
-        .max_buffer_size(CHANNEL_PACKETS)
+        .max_buffer_size(CHANNEL_ENTRIES)
         .with_parser(parser)
         .with_adapter::<DirectAdapter>(direct)
         .build_with_inner_svc(web::router())

@@ -13,12 +13,12 @@ use weir_protocol::Frame;
 
 use crate::lane::Lane;
 
-/// The frames that one polling request is answered with at the most; fewer than the library's
-/// channel takes, so that pings fit too.
-pub(crate) const BATCH_FRAMES: usize = 8;
+/// The packets that one polling request is answered with at the most, unless a single frame has
+/// more: with a ping, as many as python-engineio takes by default.
+const BATCH_PACKETS: usize = 15;
 
-/// The packets that the library's channel takes.
-pub(crate) const CHANNEL_PACKETS: usize = 2 * BATCH_FRAMES;
+/// What the library's channel takes; each entry is a frame or a ping.
+pub(crate) const CHANNEL_ENTRIES: usize = BATCH_PACKETS + 1;
 
 /// Hands a frame to the library.
 type Emit<'a> = &'a mut dyn FnMut(&Frame) -> Result<(), Delivery>;
@@ -97,14 +97,12 @@ impl Polling {
         if self.upgrading.is_some() {
             return;
         }
-        let mut bytes = 0;
-        let mut frames = 0;
+        let (mut bytes, mut packets, mut frames) = (0, 0, 0);
         while let Some(front) = self.queue.front() {
             bytes += front.bytes().len();
-            if frames == BATCH_FRAMES || (frames > 0 && bytes > self.queue_bytes) {
-                break;
-            }
-            if emit(front).is_err() {
+            packets += 1 + front.attachments().len();
+            let enough = packets > BATCH_PACKETS || bytes > self.queue_bytes;
+            if (frames > 0 && enough) || emit(front).is_err() {
                 break;
             }
             frames += 1;
