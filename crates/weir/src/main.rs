@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 mod cli;
+mod files;
 mod serve;
 
 fn main() -> ExitCode {

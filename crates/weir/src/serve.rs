@@ -9,9 +9,12 @@ use weir_gateway::config::Config;
 use weir_gateway::logs;
 use weir_gateway::node::Node;
 
+use crate::files;
+
 /// Runs a node until a signal ends it.
 pub(crate) fn serve(config: Config) -> anyhow::Result<()> {
     logs::init(&config.log)?;
+    files::raise_limit(&config);
     let runtime = Runtime::new().context("cannot start the runtime")?;
     let ended = runtime.block_on(until_signalled(config));
     // After a second signal nothing may be waited for.
