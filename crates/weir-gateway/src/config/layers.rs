@@ -72,6 +72,12 @@ impl Layer {
         Self(flags.iter().map(entry).collect())
     }
 
+    /// Where each value stands.
+    pub(super) fn origins(&self) -> HashMap<String, String> {
+        let origin = |entry: &Entry| (entry.key.clone(), entry.origin.clone());
+        self.0.iter().map(origin).collect()
+    }
+
     fn of_table(table: &Table, origin: &str) -> Self {
         let mut layer = Self::default();
         layer.flatten("", table, origin);
@@ -119,10 +125,8 @@ impl Source for Layer {
                     return Err(LayerError::Message(format!("{} is a {kind}", entry.key)));
                 }
             };
-            Ok((
-                entry.key.clone(),
-                LayerValue::new(Some(&entry.origin), kind),
-            ))
+            let value = LayerValue::new(Some(&entry.origin), kind);
+            Ok((entry.key.clone(), value))
         };
         self.0.iter().map(merged).collect()
     }

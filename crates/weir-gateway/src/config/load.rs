@@ -115,19 +115,20 @@ fn check(layer: &Layer) -> Vec<Problem> {
 /// Puts checked layers over the defaults, the later ones over the earlier ones.
 fn merge(layers: [Layer; 3]) -> Result<(Config, Values), LayerError> {
     let mut builder = Layered::builder().add_source(Layer::defaults());
+    let mut origins = Layer::defaults().origins();
     for layer in layers {
+        origins.extend(layer.origins());
         builder = builder.add_source(layer);
     }
     let merged = builder.build()?;
     let mut values = Values::new();
     for (key, _) in KEYS {
-        let layered = merged.get::<::config::Value>(key)?;
-        let origin = layered.origin().unwrap_or_default().to_owned();
-        let value = match layered.kind {
+        let value = match merged.get::<::config::Value>(key)?.kind {
             ValueKind::I64(number) => Value::Integer(number),
             ValueKind::Boolean(switch) => Value::Boolean(switch),
             other => Value::String(other.to_string()),
         };
+        let origin = origins.remove(*key).unwrap_or_default();
         values.insert(*key, Stated { value, origin });
     }
     Ok((merged.try_deserialize()?, values))

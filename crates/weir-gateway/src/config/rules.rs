@@ -53,6 +53,7 @@ pub(super) const KEYS: &[(&str, Rule)] = &[
             max: 10_000_000,
         },
     ),
+    ("server.header_timeout_ms", WAIT),
     ("socketio.ping_interval_ms", WAIT),
     ("socketio.ping_timeout_ms", WAIT),
     ("socketio.connect_timeout_ms", WAIT),
@@ -99,6 +100,7 @@ pub(super) const KEYS: &[(&str, Rule)] = &[
         count("milliseconds", 365 * 24 * 60 * 60 * 1000),
     ),
     ("rooms.create_on_join", Rule::Switch),
+    ("rooms.max_rooms", count("rooms", 1_000_000_000)),
     ("log.format", Rule::Choice(&["auto", "human", "json"])),
     ("log.filter", Rule::LogFilter),
 ];

@@ -33,13 +33,14 @@ pub struct Server {
     pub listen: SocketAddr,
     /// Where `/livez` and `/readyz` answer; not for the public. Default `127.0.0.1:9090`.
     pub ops_listen: SocketAddr,
-    /// Open connections to `listen`; further ones are refused. Default 20,000.
+    /// Open connections to `listen`; further ones are refused. Default 10,000.
     pub max_connections: usize,
     /// Open connections to `listen` from one source address; `None` (0 in the file) is no limit.
     /// Behind a proxy every connection has the proxy's address. Default 5,000.
     #[serde(with = "zero_is_none")]
     pub max_connections_per_address: Option<NonZeroUsize>,
-    /// Head timeout.
+    /// How long a connection may take to send the head of a request (`header_timeout_ms`). Default
+    /// 10 s.
     #[serde(rename = "header_timeout_ms", with = "millis")]
     pub header_timeout: Duration,
 }
@@ -49,7 +50,7 @@ impl Default for Server {
         Self {
             listen: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 8080)),
             ops_listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 9090)),
-            max_connections: 20_000,
+            max_connections: 10_000,
             max_connections_per_address: NonZeroUsize::new(5_000),
             header_timeout: Duration::from_secs(10),
         }
@@ -118,7 +119,8 @@ pub struct Rooms {
     pub empty_ttl: Duration,
     /// Whether `room:join` makes a room that does not exist. Default no.
     pub create_on_join: bool,
-    /// Rooms that there may be at a time.
+    /// Rooms that there may be at a time, empty ones included; creating one more is refused.
+    /// Default 100,000.
     pub max_rooms: usize,
 }
 

@@ -1,0 +1,240 @@
+//! The configuration as its users meet it: layers, refusals, and what documents it.
+
+use std::{collections::BTreeMap, fs, path::Path};
+
+use toml::{Table, Value};
+use weir_gateway::config::{Config, Effective, Flag, Sources};
+
+const EXAMPLE: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/../../deploy/weir.example.toml"
+);
+
+/// Sources with these variables and flags, and a file of this text if there is any.
+fn sources(
+    file: &str,
+    variables: &[(&str, &str)],
+    flags: &[(&'static str, &'static str, &str)],
+) -> Sources {
+    let path = (!file.is_empty()).then(|| {
+        let name = format!("{:x}.toml", fnv(file));
+        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+        fs::write(&path, file).expect("the file is written");
+        path
+    });
+    let flag = |(name, key, value): &(&'static str, &'static str, &str)| Flag {
+        name,
+        key,
+        value: (*value).to_owned(),
+    };
+    let variable = |(name, value): &(&str, &str)| ((*name).into(), (*value).into());
+    Sources {
+        file: path,
+        environment: variables.iter().map(variable).collect(),
+        flags: flags.iter().map(flag).collect(),
+    }
+}
+
+/// Tells the files of tests that run at the same time apart.
+fn fnv(text: &str) -> u64 {
+    let start = 0xcbf2_9ce4_8422_2325;
+    text.bytes().fold(start, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3)
+    })
+}
+
+fn loaded(sources: Sources) -> Effective {
+    sources.load().expect("a good configuration")
+}
+
+fn refused(sources: Sources) -> String {
+    sources.load().expect_err("a bad configuration").to_string()
+}
+
+#[test]
+fn later_layers_win_and_each_value_knows_its_own() {
+    let file =
+        "[server]\nlisten = \"127.0.0.1:1\"\nmax_connections = 7\n[limits]\nchunk_bytes = 5\n";
+    let variables = [
+        ("WEIR_SERVER__LISTEN", "127.0.0.1:2"),
+        ("WEIR_LIMITS__CHUNK_BYTES", "6"),
+    ];
+    let flags = [("--listen", "server.listen", "127.0.0.1:3")];
+    let effective = loaded(sources(file, &variables, &flags));
+    assert_eq!(effective.config.server.listen.port(), 3);
+    assert_eq!(effective.config.limits.chunk_bytes, 6);
+    assert_eq!(effective.config.server.max_connections, 7);
+    assert_eq!(effective.config.limits.name_chars, 128);
+    let printed = effective.to_string();
+    let line = |start: &str| {
+        let found = printed.lines().find(|line| line.starts_with(start));
+        found.expect(start).to_owned()
+    };
+    assert!(line("listen = ").ends_with("# --listen"), "{printed}");
+    assert!(
+        line("chunk_bytes = 6").ends_with("# env WEIR_LIMITS__CHUNK_BYTES"),
+        "{printed}"
+    );
+    assert!(line("max_connections = 7").contains("# file "), "{printed}");
+    assert!(line("name_chars = 128").ends_with("# default"), "{printed}");
+}
+
+#[test]
+fn what_is_printed_can_be_loaded_and_is_the_same() {
+    let first = loaded(sources("[log]\nfilter = \"warn\"\n", &[], &[]));
+    let second = loaded(sources(&first.to_string(), &[], &[]));
+    assert_eq!(first.config, second.config);
+}
+
+#[test]
+fn refusals_name_the_key_the_value_and_what_would_be_right() {
+    for (file, parts) in [
+        (
+            "[server]\nlisen = \"a\"\n",
+            vec!["server.lisen", "\"a\"", "did you mean server.listen?"],
+        ),
+        (
+            "[limits]\nchunk_bytes = 0\n",
+            vec!["limits.chunk_bytes = 0", "a whole number of bytes from 1"],
+        ),
+        (
+            "[limits]\nchunk_bytes = \"1\"\n",
+            vec!["limits.chunk_bytes = \"1\"", "a whole number"],
+        ),
+        (
+            "[limits]\nchunk_bytes = -1\n",
+            vec!["limits.chunk_bytes = -1", "a whole number"],
+        ),
+        (
+            "[limits]\nchunk_bytes = 1.5\n",
+            vec!["limits.chunk_bytes = 1.5", "a whole number"],
+        ),
+        (
+            "[server]\nlisten = \"localhost\"\n",
+            vec!["server.listen = \"localhost\"", "an IP address and a port"],
+        ),
+        (
+            "[log]\nformat = \"xml\"\n",
+            vec!["log.format = \"xml\"", "\"auto\", \"human\", \"json\""],
+        ),
+        (
+            "[log]\nfilter = \"a=b=c\"\n",
+            vec!["log.filter", "a level (error, warn"],
+        ),
+        (
+            "[rooms]\ncreate_on_join = 1\n",
+            vec!["rooms.create_on_join = 1", "true or false"],
+        ),
+        (
+            "[romms]\nempty_ttl_ms = 1\n",
+            vec!["romms.empty_ttl_ms", "did you mean rooms.empty_ttl_ms?"],
+        ),
+        (
+            "listen = \"0.0.0.0:1\"\n",
+            vec!["listen = ", "did you mean server.listen?"],
+        ),
+        (
+            "[limits]\nchunk_bytes = 5000000\n",
+            vec![
+                "limits.chunk_bytes = 5000000",
+                "limits.websocket_message_bytes",
+                "egress.queue_bytes",
+            ],
+        ),
+        (
+            "[server]\nops_listen = \"127.0.0.1:8080\"\n",
+            vec!["server.ops_listen", "server.listen", "a port of its own"],
+        ),
+        ("[server\n", vec!["cannot load", "--config"]),
+    ] {
+        let error = refused(sources(file, &[], &[]));
+        for part in parts {
+            assert!(error.contains(part), "{file}: no {part:?} in {error}");
+        }
+    }
+}
+
+#[test]
+fn all_that_is_wrong_is_told_at_once() {
+    let file = "[limits]\nchunk_bytes = 0\nname_chars = 0\n";
+    let error = refused(sources(
+        file,
+        &[("WEIR_LOG__FORMAT", "xml")],
+        &[("--listen", "server.listen", "x")],
+    ));
+    for part in [
+        "limits.chunk_bytes",
+        "limits.name_chars",
+        "WEIR_LOG__FORMAT",
+        "--listen",
+    ] {
+        assert!(error.contains(part), "no {part:?} in {error}");
+    }
+}
+
+#[test]
+fn variables_that_were_meant_for_us_are_refused_and_others_left_alone() {
+    for (variable, right) in [
+        ("WEIR_SERVER_LISTEN", "WEIR_SERVER__LISTEN"),
+        ("WEIR_SERVER__LISEN", "WEIR_SERVER__LISTEN"),
+        ("WEIR_LIMITS__CHUNKS", ""),
+        ("WEIR_LOG", "WEIR_LOG__FILTER"),
+    ] {
+        let error = refused(sources("", &[(variable, "x")], &[]));
+        assert!(error.contains(variable) && error.contains(right), "{error}");
+    }
+    let neighbours = [
+        ("WEIR_SERVICE_HOST", "10.0.0.1"),
+        ("WEIR_PORT", "tcp://10.0.0.1:80"),
+        ("WEIR_PORT_8080_TCP_ADDR", "10.0.0.1"),
+        ("WEIR_ROOMS_SERVICE_PORT_HTTP", "80"),
+        ("WEIR_URL", "http://localhost"),
+        ("PATH", "/bin"),
+    ];
+    assert_eq!(
+        loaded(sources("", &neighbours, &[])).config,
+        Config::default()
+    );
+}
+
+#[test]
+fn a_variable_names_the_file_unless_the_flag_does() {
+    let by_flag = sources(
+        "[limits]\nname_chars = 1\n",
+        &[("WEIR_CONFIG", "/no/such/file")],
+        &[],
+    );
+    assert_eq!(loaded(by_flag).config.limits.name_chars, 1);
+    let missing = refused(sources("", &[("WEIR_CONFIG", "/no/such/file")], &[]));
+    assert!(
+        missing.contains("/no/such/file") && missing.contains("WEIR_CONFIG"),
+        "{missing}"
+    );
+}
+
+#[test]
+fn the_example_documents_every_key_and_has_the_defaults() {
+    let example = fs::read_to_string(EXAMPLE).expect("the example is there");
+    let table = example.parse::<Table>().expect("the example is TOML");
+    let defaults = Table::try_from(Config::default()).expect("the defaults can be written");
+    assert_eq!(keys(&table), keys(&defaults));
+    let lines: Vec<_> = example.lines().collect();
+    for (at, line) in lines
+        .iter()
+        .enumerate()
+        .filter(|(_, line)| line.contains(" = ") && !line.starts_with('#'))
+    {
+        assert!(lines[at - 1].starts_with("# "), "{line} is not documented");
+    }
+    let path = sources("", &[("WEIR_CONFIG", EXAMPLE)], &[]);
+    assert_eq!(loaded(path).config, Config::default());
+}
+
+fn keys(table: &Table) -> BTreeMap<String, Value> {
+    let sections = table.iter().flat_map(|(section, keys)| {
+        let keys = keys.as_table().expect("every key has a section");
+        keys.iter()
+            .map(move |(key, value)| (format!("{section}.{key}"), value.clone()))
+    });
+    sections.collect()
+}

@@ -1,0 +1,156 @@
+//! The binary as people and programs start it.
+
+use std::{
+    io::{BufRead, BufReader, Read, Write},
+    net::{SocketAddr, TcpListener, TcpStream},
+    process::{Child, Command, Output, Stdio},
+};
+
+use serde_json::Value;
+
+fn weir(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_weir"));
+    command.args(arguments).env_remove("WEIR_CONFIG");
+    command
+}
+
+fn output(arguments: &[&str]) -> Output {
+    weir(arguments).output().expect("it runs")
+}
+
+fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).expect("it writes UTF-8")
+}
+
+/// A node that is up.
+struct Running {
+    child: Child,
+    lines: BufReader<std::process::ChildStderr>,
+    up: Value,
+}
+
+impl Running {
+    #[allow(
+        clippy::zombie_processes,
+        reason = "the test that it fails ends with it"
+    )]
+    fn start() -> Self {
+        let arguments = [
+            "serve",
+            "--listen",
+            "127.0.0.1:0",
+            "--ops-listen",
+            "127.0.0.1:0",
+        ];
+        let mut child = weir(&arguments)
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("it starts");
+        let mut lines = BufReader::new(child.stderr.take().expect("it is piped"));
+        loop {
+            let mut line = String::new();
+            assert!(lines.read_line(&mut line).expect("it logs") > 0, "it ended");
+            let logged: Value = serde_json::from_str(&line).expect("every line is JSON");
+            if logged["message"] == "listening" {
+                let up = logged;
+                return Self { child, lines, up };
+            }
+        }
+    }
+
+    fn get(&self, listener: &str, path: &str) -> String {
+        let address = self.up[listener].as_str().expect("an address");
+        let address: SocketAddr = address.parse().expect("an address");
+        let mut stream = TcpStream::connect(address).expect("it listens");
+        write!(
+            stream,
+            "GET {path} HTTP/1.1\r\nhost: weir\r\nconnection: close\r\n\r\n"
+        )
+        .expect("it reads");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("it answers");
+        answer
+    }
+
+    fn stop(mut self, signal: &str) -> (Option<i32>, String) {
+        let pid = self.child.id().to_string();
+        let killed = Command::new("kill").args(["-s", signal, &pid]).status();
+        assert!(killed.expect("kill runs").success());
+        let mut rest = String::new();
+        self.lines.read_to_string(&mut rest).expect("it logs");
+        (self.child.wait().expect("it ends").code(), rest)
+    }
+}
+
+#[test]
+fn a_node_says_where_it_listens_and_ends_with_0_when_told_to() {
+    for signal in ["TERM", "INT"] {
+        let node = Running::start();
+        assert!(node.get("ops_listen", "/livez").starts_with("HTTP/1.1 200"));
+        let ready = node.get("ops_listen", "/readyz");
+        assert!(
+            ready.starts_with("HTTP/1.1 200") && ready.contains(r#""ready":true"#),
+            "{ready}"
+        );
+        assert!(
+            node.get("ops_listen", "/counters")
+                .contains(r#""chunks_received":0"#)
+        );
+        assert!(
+            node.get("ops_listen", "/metrics")
+                .starts_with("HTTP/1.1 404")
+        );
+        assert!(node.get("listen", "/livez").starts_with("HTTP/1.1 404"));
+        assert!(node.get("listen", "/").starts_with("HTTP/1.1 200"));
+        let (code, rest) = node.stop(signal);
+        assert_eq!(code, Some(0), "{rest}");
+        assert!(rest.contains("stopped"), "{rest}");
+    }
+}
+
+#[test]
+fn the_effective_configuration_is_printed_with_where_it_came_from() {
+    let printed = weir(&["config", "--listen", "127.0.0.1:1"])
+        .env("WEIR_LIMITS__NAME_CHARS", "9")
+        .output()
+        .expect("it runs");
+    assert_eq!(printed.status.code(), Some(0));
+    let printed = text(&printed.stdout);
+    for (line, origin) in [
+        ("listen = \"127.0.0.1:1\"", "# --listen"),
+        ("name_chars = 9", "# env WEIR_LIMITS__NAME_CHARS"),
+        ("ping_interval_ms = 25000", "# default"),
+    ] {
+        let found = printed.lines().find(|found| found.starts_with(line));
+        assert!(found.expect(line).ends_with(origin), "{printed}");
+    }
+}
+
+#[test]
+fn a_bad_configuration_or_command_line_ends_with_2_and_says_why() {
+    for command in ["serve", "config"] {
+        let refused = output(&[command, "--listen", "here"]);
+        assert_eq!(refused.status.code(), Some(2));
+        let said = text(&refused.stderr);
+        assert!(
+            said.contains("server.listen = \"here\" (--listen)"),
+            "{said}"
+        );
+    }
+    assert_eq!(output(&["serve", "--lisen", "x"]).status.code(), Some(2));
+    assert_eq!(output(&[]).status.code(), Some(2));
+    assert_eq!(output(&["--version"]).status.code(), Some(0));
+}
+
+#[test]
+fn an_address_that_is_taken_ends_with_1_and_is_named() {
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = taken.local_addr().expect("it has one").to_string();
+    let refused = output(&["serve", "--listen", &address, "--ops-listen", "127.0.0.1:0"]);
+    assert_eq!(refused.status.code(), Some(1));
+    let said = text(&refused.stderr);
+    assert!(
+        said.contains("server.listen") && said.contains(&address),
+        "{said}"
+    );
+}
