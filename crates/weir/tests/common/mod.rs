@@ -1,0 +1,106 @@
+//! What the tests of a whole node share.
+
+#![allow(dead_code, reason = "each test uses a part of it")]
+
+use serde_json::{Value, json};
+use tokio::process::Command;
+use weir_testkit::{Client, Process};
+
+/// Starts a node with these variables set.
+pub(crate) async fn node(variables: &[(&str, &str)]) -> Process {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_weir"));
+    command
+        .args([
+            "serve",
+            "--listen",
+            "127.0.0.1:0",
+            "--ops-listen",
+            "127.0.0.1:0",
+        ])
+        .envs(variables.iter().copied());
+    Process::start(command).await.expect("the node starts")
+}
+
+/// Variables that lift the limits on how often clients may do something.
+pub(crate) const UNHURRIED: &[(&str, &str)] = &[
+    ("WEIR_LIMITS__REQUESTS_PER_SECOND", "1000000"),
+    ("WEIR_LIMITS__REQUEST_BURST", "1000000"),
+    ("WEIR_LIMITS__CHUNKS_PER_SECOND", "1000000"),
+    ("WEIR_LIMITS__INGEST_BITS_PER_SECOND", "100000000000"),
+];
+
+pub(crate) async fn connect(node: &Process) -> Client {
+    Client::connect(node.listen()).await.expect("it connects")
+}
+
+/// Makes a request that must succeed.
+pub(crate) async fn ask(client: &Client, event: &str, argument: Value) -> Value {
+    let answer = client.request(event, argument).await.expect("an answer");
+    assert_eq!(answer["ok"], true, "{event}: {answer}");
+    answer
+}
+
+/// Makes a request that must fail; answers with the error's code.
+pub(crate) async fn refusal(client: &Client, event: &str, argument: Value) -> String {
+    let answer = client.request(event, argument).await.expect("an answer");
+    assert_eq!(answer["ok"], false, "{event}: {answer}");
+    code(&answer)
+}
+
+/// The code of a refusal, whose shape is checked.
+pub(crate) fn code(answer: &Value) -> String {
+    let error = &answer["error"];
+    assert!(
+        error["message"].is_string() && error["retryable"].is_boolean(),
+        "{answer}"
+    );
+    error["code"].as_str().expect("a code").to_owned()
+}
+
+/// Creates a room; answers with its id.
+pub(crate) async fn room(client: &Client) -> String {
+    let created = ask(client, "room:create", json!({})).await;
+    created["room"]["id"].as_str().expect("an id").to_owned()
+}
+
+/// Connects a client and joins it to a room.
+pub(crate) async fn member(node: &Process, room: &str) -> Client {
+    let client = connect(node).await;
+    ask(&client, "room:join", json!({"room": room})).await;
+    client
+}
+
+/// Publishes a track; answers with its id.
+pub(crate) async fn publish(client: &Client, kind: &str) -> u64 {
+    let published = ask(client, "track:publish", json!({"kind": kind, "codec": "x"})).await;
+    published["track"]["id"].as_u64().expect("an id")
+}
+
+/// What a node has counted under a name.
+pub(crate) async fn counter(node: &Process, name: &str) -> u64 {
+    let address = node.ops_listen().expect("the node said it");
+    let answer = get(address, "/counters").await;
+    let (_, body) = answer.split_once("\r\n\r\n").expect("an HTTP answer");
+    let counters: Value = serde_json::from_str(body).expect("JSON");
+    counters[name]
+        .as_u64()
+        .unwrap_or_else(|| panic!("no counter {name}"))
+}
+
+async fn get(address: std::net::SocketAddr, path: &str) -> String {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let mut stream = tokio::net::TcpStream::connect(address)
+        .await
+        .expect("it listens");
+    let request = format!("GET {path} HTTP/1.1\r\nhost: weir\r\nconnection: close\r\n\r\n");
+    stream
+        .write_all(request.as_bytes())
+        .await
+        .expect("it reads");
+    let mut answer = String::new();
+    stream
+        .read_to_string(&mut answer)
+        .await
+        .expect("it answers");
+    answer
+}

@@ -1,0 +1,37 @@
+//! What a client sends as soon as it is connected.
+
+mod common;
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use common::node;
+use serde_json::json;
+use tokio::task::JoinSet;
+use weir_testkit::{Client, Options};
+
+const CONNECTIONS: usize = 1_000;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_thousand_connections_emit_at_once_and_each_is_answered() {
+    let node = node(&[]).await;
+    let address = node.listen();
+    let mut asking = JoinSet::new();
+    for index in 0..CONNECTIONS {
+        asking.spawn(async move {
+            let last = 1 + (index % 8) as u8;
+            let options = Options {
+                source: Some(IpAddr::V4(Ipv4Addr::new(127, 0, 0, last))),
+                ..Options::default()
+            };
+            // Resolves in the same tick in which the answer to CONNECT is read.
+            let client = Client::connect_with(address, &options)
+                .await
+                .expect("it connects");
+            let asked = client.request("room:create", json!({})).await;
+            let answer = asked.unwrap_or_else(|error| panic!("connection {index}: {error}"));
+            assert_eq!(answer["ok"], true, "connection {index}: {answer}");
+            client
+        });
+    }
+    assert_eq!(asking.join_all().await.len(), CONNECTIONS);
+}

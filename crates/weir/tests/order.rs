@@ -1,0 +1,99 @@
+//! The order of many chunks from many publishers at many subscribers.
+
+mod common;
+
+use std::{collections::HashMap, sync::Arc};
+
+use common::{UNHURRIED, member, node, publish, room};
+use tokio::{sync::Barrier, task::JoinSet};
+use weir_testkit::Client;
+
+const PUBLISHERS: usize = 8;
+const CHUNKS: u64 = 10_000;
+const SUBSCRIBERS: usize = 20;
+
+/// What each publisher sends before all have received it: together less than what may wait for one
+/// subscriber, so that not one chunk may be dropped.
+const ROUND: u64 = 500;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_chunk_is_lost_doubled_or_out_of_order() {
+    let node = node(UNHURRIED).await;
+    let opener = common::connect(&node).await;
+    let room = room(&opener).await;
+    let mut tracks = HashMap::new();
+    let mut publishers = Vec::new();
+    for index in 0..PUBLISHERS {
+        let publisher = member(&node, &room).await;
+        tracks.insert(publish(&publisher, "data").await, index);
+        publishers.push(publisher);
+    }
+    let tracks = Arc::new(tracks);
+    let mut subscribers = Vec::new();
+    for _ in 0..SUBSCRIBERS {
+        subscribers.push(member(&node, &room).await);
+    }
+
+    let round = Arc::new(Barrier::new(PUBLISHERS + SUBSCRIBERS));
+    let mut tasks = JoinSet::new();
+    for (index, publisher) in publishers.into_iter().enumerate() {
+        let track = *tracks
+            .iter()
+            .find(|(_, owner)| **owner == index)
+            .expect("its track")
+            .0;
+        tasks.spawn(send(publisher, index, track, Arc::clone(&round)));
+    }
+    for subscriber in subscribers {
+        tasks.spawn(receive(subscriber, Arc::clone(&tracks), Arc::clone(&round)));
+    }
+    while let Some(done) = tasks.join_next().await {
+        done.expect("nobody failed");
+    }
+    let copies = CHUNKS * (PUBLISHERS * SUBSCRIBERS) as u64;
+    let sent = common::counter(&node, "chunks_sent").await;
+    let queued = common::counter(&node, "chunks_queued").await;
+    // The publishers receive each other's tracks too.
+    let to_publishers = CHUNKS * (PUBLISHERS * (PUBLISHERS - 1)) as u64;
+    assert_eq!(sent + queued, copies + to_publishers);
+    assert_eq!(common::counter(&node, "chunks_dropped").await, 0);
+}
+
+async fn send(mut publisher: Client, index: usize, track: u64, round: Arc<Barrier>) {
+    let mut heard = 0;
+    for number in 1..=CHUNKS {
+        let ts = i64::try_from(number).expect("small");
+        let payload = format!("{index} {number}");
+        publisher
+            .send_media(track, ts, number % 30 == 1, payload.as_bytes())
+            .await
+            .expect("it is sent");
+        if number % ROUND == 0 {
+            while heard < number * (PUBLISHERS as u64 - 1) {
+                heard += u64::from(publisher.next().await.expect("an event").media().is_some());
+            }
+            round.wait().await;
+        }
+    }
+}
+
+async fn receive(mut subscriber: Client, tracks: Arc<HashMap<u64, usize>>, round: Arc<Barrier>) {
+    let mut last = [0; PUBLISHERS];
+    for _ in 0..CHUNKS / ROUND {
+        let mut left = ROUND * PUBLISHERS as u64;
+        while left > 0 {
+            let event = subscriber.next().await.expect("an event");
+            let Some((header, payload)) = event.media() else {
+                assert_ne!(event.event, "media:gap", "{event:?}");
+                continue;
+            };
+            let publisher = tracks[&header.track];
+            last[publisher] += 1;
+            assert_eq!(header.seq, last[publisher]);
+            assert_eq!(*payload, format!("{publisher} {}", header.seq));
+            left -= 1;
+        }
+        round.wait().await;
+    }
+    assert_eq!(last, [CHUNKS; PUBLISHERS]);
+}
