@@ -1,0 +1,272 @@
+//! Every request with everything that can be wrong with it: always an answer with the contract's
+//! code, and never a closed connection. The cases are made from the contract's own table.
+
+mod common;
+mod faults;
+
+use common::{UNHURRIED, ask, code, connect, member, node, publish, room};
+use faults::{Case, Place};
+use serde_json::{Value, json};
+use weir_protocol::REQUESTS;
+use weir_testkit::{Client, Process, placeholder};
+
+/// What the valid values of the cases refer to.
+struct Scene {
+    node: Process,
+    /// In the room, with a track of its own.
+    inside: Client,
+    /// In no room.
+    outside: Client,
+    /// In the room as well; its track is not `inside`'s.
+    _other: Client,
+    place: Place,
+}
+
+impl Scene {
+    async fn set() -> Self {
+        let node = node(UNHURRIED).await;
+        let outside = connect(&node).await;
+        let room = room(&outside).await;
+        let inside = member(&node, &room).await;
+        let other = member(&node, &room).await;
+        let place = Place {
+            own: publish(&inside, "video").await,
+            others: publish(&other, "video").await,
+            room,
+        };
+        Self {
+            node,
+            inside,
+            outside,
+            _other: other,
+            place,
+        }
+    }
+}
+
+/// Checks an error of the contract's shape.
+fn check(case: &Case, error: &Value) {
+    let answer = json!({"error": error});
+    assert_eq!(code(&answer), case.code, "{case}: {error}");
+    let message = error["message"].as_str().expect("a message");
+    assert!(
+        message.contains(&case.names),
+        "{case}: no {:?} in {error}",
+        case.names
+    );
+    let retryable = case.code == "rate_limited";
+    assert_eq!(error["retryable"], retryable, "{case}: {error}");
+}
+
+/// Sends a case with an acknowledgement, and again without one.
+async fn refuse(client: &mut Client, case: &Case) {
+    let arguments = Value::Array(case.arguments.clone());
+    let answer = client
+        .request_binary(case.event, arguments.clone(), &case.attachments)
+        .await
+        .unwrap_or_else(|error| panic!("{case}: {error}"));
+    assert_eq!(answer["ok"], false, "{case}: {answer}");
+    check(case, &answer["error"]);
+
+    let sent = client.emit(case.event, arguments, &case.attachments).await;
+    sent.unwrap_or_else(|error| panic!("{case}: {error}"));
+    loop {
+        let event = client.next().await;
+        let event = event.unwrap_or_else(|error| panic!("{case}: {error}"));
+        if event.event == "error" {
+            assert_eq!(event.arg(0)["event"], case.event, "{case}");
+            return check(case, &event.arg(0)["error"]);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_request_with_every_fault_is_answered_with_the_documented_code() {
+    let mut scene = Scene::set().await;
+    let cases = faults::of_fields(&scene.place);
+    assert!(cases.len() > 400, "only {} cases", cases.len());
+    for shape in REQUESTS {
+        assert!(
+            cases.iter().any(|case| case.event == shape.event),
+            "none of {}",
+            shape.event
+        );
+    }
+    for case in &cases {
+        refuse(&mut scene.inside, case).await;
+    }
+    // Still the same connection, in the same room.
+    ask(&scene.inside, "member:update", json!({"name": "unharmed"})).await;
+
+    // The form of a request is looked at before the state that it needs.
+    for case in cases.iter().filter(|case| case.code == "bad_request") {
+        refuse(&mut scene.outside, case).await;
+    }
+    ask(&scene.outside, "room:create", json!({})).await;
+    println!("{} cases", cases.len());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_request_in_the_wrong_state_is_answered_with_the_documented_code() {
+    let mut scene = Scene::set().await;
+    for shape in REQUESTS.iter().filter(|shape| shape.in_room) {
+        let case = Case::good(shape, &scene.place).but("not_joined", "");
+        refuse(&mut scene.outside, &case).await;
+    }
+    let full = ask(&scene.outside, "room:create", json!({"maxMembers": 1})).await;
+    let full = full["room"]["id"].as_str().expect("an id");
+    let _first = member(&scene.node, full).await;
+    let Place { room, own, others } = scene.place.clone();
+    for (event, argument, code, names) in [
+        (
+            "room:join",
+            json!({"room": "nowhere"}),
+            "room_not_found",
+            "\"nowhere\"",
+        ),
+        ("room:join", json!({"room": full}), "room_full", full),
+        (
+            "room:create",
+            json!({"id": room}),
+            "room_exists",
+            room.as_str(),
+        ),
+    ] {
+        let case = Case::new(event, vec![argument]).but(code, names);
+        refuse(&mut scene.outside, &case).await;
+    }
+    let inside = &mut scene.inside;
+    let media = |track: u64| vec![json!({"track": track, "ts": 0}), placeholder(0)];
+    let ghost = 4_000_000_000_u64;
+    for (case, code, names) in [
+        (
+            Case::new("room:join", vec![json!({"room": room})]),
+            "already_joined",
+            room.as_str(),
+        ),
+        (
+            Case::new("track:update", vec![json!({"track": ghost})]),
+            "track_not_found",
+            "4000000000",
+        ),
+        (
+            Case::new("track:unpublish", vec![json!({"track": ghost})]),
+            "track_not_found",
+            "4000000000",
+        ),
+        (
+            Case::new("track:subscribe", vec![json!({"track": ghost})]),
+            "track_not_found",
+            "4000000000",
+        ),
+        (
+            Case::new("track:unsubscribe", vec![json!({"track": ghost})]),
+            "track_not_found",
+            "4000000000",
+        ),
+        (
+            Case::new("track:request-keyframe", vec![json!({"track": ghost})]),
+            "track_not_found",
+            "4000000000",
+        ),
+        (
+            Case::new("media", media(ghost)).with(b"x"),
+            "track_not_found",
+            "4000000000",
+        ),
+        (
+            Case::new("track:update", vec![json!({"track": others})]),
+            "not_track_owner",
+            "",
+        ),
+        (
+            Case::new("track:unpublish", vec![json!({"track": others})]),
+            "not_track_owner",
+            "",
+        ),
+        (
+            Case::new("media", media(others)).with(b"x"),
+            "not_track_owner",
+            "",
+        ),
+        (
+            Case::new("track:subscribe", vec![json!({"track": own})]),
+            "bad_request",
+            "track",
+        ),
+        (
+            Case::new("message", vec![json!({"data": 1, "to": ["ghost"]})]),
+            "member_not_found",
+            "ghost",
+        ),
+        (
+            Case::new("no:such-event", vec![json!({})]),
+            "bad_request",
+            "no:such-event",
+        ),
+        (Case::new("", vec![]), "bad_request", "event"),
+    ] {
+        refuse(inside, &case.but(code, names)).await;
+    }
+    for _ in 1..16 {
+        publish(inside, "data").await;
+    }
+    let seventeenth = json!({"kind": "data", "codec": "x"});
+    let case = Case::new("track:publish", vec![seventeenth]).but("too_large", "16 tracks");
+    refuse(inside, &case).await;
+    ask(inside, "room:leave", json!({})).await;
+    let again = Case::new("room:leave", vec![]).but("not_joined", "");
+    refuse(inside, &again).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_comes_too_often_is_refused_and_may_be_tried_again() {
+    let node = node(&[
+        ("WEIR_LIMITS__REQUESTS_PER_SECOND", "1"),
+        ("WEIR_LIMITS__REQUEST_BURST", "40"),
+        ("WEIR_LIMITS__CHUNKS_PER_SECOND", "10"),
+        ("WEIR_LIMITS__CHUNK_BYTES", "100000"),
+        ("WEIR_LIMITS__INGEST_BITS_PER_SECOND", "800000"),
+    ])
+    .await;
+    let mut client = connect(&node).await;
+    let room = room(&client).await;
+    ask(&client, "room:join", json!({"room": room})).await;
+    let track = publish(&client, "data").await;
+    for size in [1, 60_000] {
+        let media = || {
+            let arguments = vec![json!({"track": track, "ts": 0}), placeholder(0)];
+            Case::new("media", arguments).with(&vec![0; size])
+        };
+        let mut taken = 0;
+        loop {
+            let case = media();
+            let arguments = Value::Array(case.arguments.clone());
+            let sent = client
+                .request_binary("media", arguments, &case.attachments)
+                .await;
+            if sent.expect("an answer")["ok"] == false {
+                break;
+            }
+            taken += 1;
+            assert!(taken < 1_000, "no limit");
+        }
+        let names = if size == 1 { "10 chunks" } else { "chunks" };
+        if size == 1 {
+            refuse(&mut client, &media().but("rate_limited", names)).await;
+        }
+    }
+    let mut answers = Vec::new();
+    for _ in 0..60 {
+        let answer = client.request("member:update", json!({})).await;
+        answers.push(answer.expect("an answer")["ok"] == true);
+    }
+    let taken = answers.iter().filter(|ok| **ok).count();
+    assert!(
+        (37..50).contains(&taken),
+        "{taken} of 60 requests were taken"
+    );
+    assert!(!answers[59], "the last of 60 was taken");
+    let case = Case::new("member:update", vec![json!({})]).but("rate_limited", "1 requests");
+    refuse(&mut client, &case).await;
+}
