@@ -210,3 +210,114 @@ impl Inbound {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{future::poll_fn, task::Waker};
+
+    use weir_cluster::{MemoryHub, MemoryOptions};
+    use weir_engine::Options;
+
+    use super::*;
+    use crate::follow::tests::frame;
+
+    const TEXT: u8 = 0x81;
+    const BEGINNING: u8 = 0x01;
+    const GOING_ON: u8 = 0x00;
+    const ENDING: u8 = 0x80;
+    const PING: u8 = 0x89;
+
+    /// An intake that one message without a known end fills.
+    fn intake() -> Intake {
+        let hub = MemoryHub::new(MemoryOptions::default());
+        let engine = Engine::new(Options::default(), |inbox| Arc::new(hub.directory(inbox)));
+        Intake::new(ROOM_BYTES, engine)
+    }
+
+    fn waits(inbound: &mut Inbound) -> bool {
+        let mut context = Context::from_waker(Waker::noop());
+        inbound.poll_share(&mut context).is_pending()
+    }
+
+    /// Passes all of `bytes` on, as often as it takes.
+    fn pass_all(inbound: &mut Inbound, bytes: &[u8]) {
+        let mut passed = 0;
+        while passed < bytes.len() {
+            assert!(!waits(inbound), "it waits after {passed} bytes");
+            passed += inbound.pass(&bytes[passed..]);
+        }
+    }
+
+    #[tokio::test]
+    async fn short_messages_pass_whatever_others_do() {
+        let intake = intake();
+        let all = intake.take(None).await.expect("a share");
+        let mut inbound = Inbound::new(intake);
+        for length in [0, 5, 70_000, 256 * 1024] {
+            pass_all(&mut inbound, &frame(TEXT, length, true));
+            assert!(!waits(&mut inbound));
+        }
+        drop(all);
+    }
+
+    #[tokio::test]
+    async fn long_messages_wait_for_each_other_however_they_are_cut() {
+        let intake = intake();
+        let (mut first, mut second) = (Inbound::new(intake.clone()), Inbound::new(intake.clone()));
+        // Two frames of 200 KiB, with a ping in between: too much only together.
+        pass_all(&mut first, &frame(BEGINNING, 200 * 1024, true));
+        pass_all(&mut first, &frame(PING, 100, true));
+        let more = frame(GOING_ON, 200 * 1024, true);
+        let header = first.pass(&more);
+        assert!(header < 20, "{header} bytes came without room");
+        assert!(!waits(&mut first));
+
+        let whole = frame(TEXT, 300 * 1024, true);
+        let passed = second.pass(&whole);
+        assert!(passed < 20, "{passed} bytes came without room");
+        assert!(waits(&mut second));
+        pass_all(&mut first, &more[header..]);
+        assert!(waits(&mut second), "the first is not at its end");
+        pass_all(&mut first, &frame(ENDING, 10, true));
+        assert!(!waits(&mut second));
+        pass_all(&mut second, &whole[passed..]);
+        assert_eq!(
+            intake.kibibytes.available_permits() as u64 * 1024,
+            ROOM_BYTES
+        );
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_goes_while_it_waits_or_sends_takes_nothing_with_it() {
+        let intake = intake();
+        let (mut first, mut second) = (Inbound::new(intake.clone()), Inbound::new(intake.clone()));
+        first.pass(&frame(BEGINNING, 300 * 1024, true));
+        second.pass(&frame(BEGINNING, 300 * 1024, true));
+        assert!(!waits(&mut first));
+        assert!(waits(&mut second));
+        drop(second);
+        drop(first);
+        assert_eq!(
+            intake.kibibytes.available_permits() as u64 * 1024,
+            ROOM_BYTES
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_long_message_that_takes_too_long_ends_its_connection() {
+        let intake = intake();
+        let mut inbound = Inbound::new(intake.clone());
+        let passed = inbound.pass(&frame(TEXT, 300 * 1024, true));
+        assert!(passed < 20);
+        assert!(!waits(&mut inbound));
+        let start = Instant::now();
+        let error = poll_fn(|context| match inbound.poll_share(context) {
+            Poll::Ready(Err(error)) => Poll::Ready(error),
+            Poll::Ready(Ok(())) | Poll::Pending => Poll::Pending,
+        })
+        .await;
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        assert!(start.elapsed() >= PATIENCE);
+        assert_eq!(intake.engine.counters().connections_closed_late.value(), 1);
+    }
+}

@@ -104,3 +104,23 @@ async fn readyz(State(readiness): State<Readiness>) -> Response {
     };
     (status, fresh(), Json(Report { ready, reasons })).into_response()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_is_ready_when_no_reason_stands_against_it() {
+        let readiness = Readiness::new();
+        assert!(readiness.is_ready());
+        readiness.set_ready(false, "starting");
+        readiness.set_ready(false, "stopping");
+        readiness.set_ready(false, "starting");
+        assert_eq!(readiness.reasons(), ["starting", "stopping"]);
+        readiness.clone().set_ready(true, "starting");
+        assert_eq!(readiness.reasons(), ["stopping"]);
+        assert!(!readiness.is_ready());
+        readiness.set_ready(true, "stopping");
+        assert!(readiness.is_ready());
+    }
+}

@@ -20,7 +20,7 @@ const LANDING: &str = include_str!("landing.html");
 
 /// The built web app.
 #[derive(RustEmbed)]
-#[folder = "$CARGO_MANIFEST_DIR/../../clients/web/dist"]
+#[folder = "../../clients/web/dist"]
 #[allow_missing = true]
 struct App;
 
@@ -129,4 +129,88 @@ fn landing() -> Response {
 
 fn missing() -> Response {
     (StatusCode::NOT_FOUND, "nothing here\n").into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use http::{Request, request::Builder};
+    use http_body_util::BodyExt;
+    use tower_service::Service;
+
+    use super::*;
+
+    #[derive(RustEmbed)]
+    #[folder = "tests/app"]
+    struct Built;
+
+    #[derive(RustEmbed)]
+    #[folder = "tests/no-app"]
+    #[allow_missing = true]
+    struct Missing;
+
+    async fn ask<A: RustEmbed + 'static>(request: Builder) -> (StatusCode, HeaderMap, String) {
+        let request = request.body(Body::empty()).expect("a request");
+        let Ok(answer) = serving::<A>().call(request).await;
+        let (head, body) = answer.into_parts();
+        let body = body.collect().await.expect("a body").to_bytes();
+        let body = String::from_utf8(body.to_vec()).expect("text");
+        (head.status, head.headers, body)
+    }
+
+    #[tokio::test]
+    async fn without_an_app_one_page_says_what_this_is_and_how_to_build_it() {
+        let (status, headers, page) = ask::<Missing>(Request::get("/")).await;
+        assert_eq!(status, StatusCode::OK);
+        assert_eq!(headers[CONTENT_TYPE], "text/html; charset=utf-8");
+        assert!(
+            page.contains("Weir") && page.contains(env!("CARGO_PKG_VERSION")),
+            "{page}"
+        );
+        let (status, ..) = ask::<Missing>(Request::get("/room/abc")).await;
+        assert_eq!(status, StatusCode::NOT_FOUND);
+    }
+
+    #[tokio::test]
+    async fn the_apps_own_routes_are_its_page_and_what_is_missing_is_missing() {
+        for path in ["/", "/index.html", "/room/abc", "/room/abc?x=1"] {
+            let (status, headers, page) = ask::<Built>(Request::get(path)).await;
+            assert_eq!(status, StatusCode::OK, "{path}");
+            assert!(page.contains("<title>App</title>"), "{path}");
+            assert_eq!(headers[CACHE_CONTROL], "no-cache");
+        }
+        for path in [
+            "/assets/gone-1a2b.js",
+            "/favicon.ico",
+            "/socket.io/x",
+            "/../Cargo.toml",
+        ] {
+            let (status, ..) = ask::<Built>(Request::get(path)).await;
+            assert_eq!(status, StatusCode::NOT_FOUND, "{path}");
+        }
+        let (status, headers, _) = ask::<Built>(Request::post("/")).await;
+        assert_eq!(status, StatusCode::METHOD_NOT_ALLOWED);
+        assert_eq!(headers[ALLOW], "GET, HEAD");
+    }
+
+    #[tokio::test]
+    async fn files_are_typed_and_not_sent_again_where_they_are_known() {
+        let path = "/assets/main-1a2b.js";
+        let (_, headers, body) = ask::<Built>(Request::get(path)).await;
+        assert_eq!(body, "export {};\n");
+        assert_eq!(headers[CONTENT_TYPE], "text/javascript; charset=utf-8");
+        assert_eq!(headers[X_CONTENT_TYPE_OPTIONS], "nosniff");
+        assert!(
+            headers[CACHE_CONTROL]
+                .to_str()
+                .expect("text")
+                .contains("immutable")
+        );
+        for tags in [headers[ETAG].clone(), HeaderValue::from_static("\"x\"")] {
+            let again = Request::get(path).header(IF_NONE_MATCH, tags.clone());
+            let (status, _, body) = ask::<Built>(again).await;
+            let known = tags == headers[ETAG];
+            assert_eq!(status == StatusCode::NOT_MODIFIED, known);
+            assert_eq!(body.is_empty(), known);
+        }
+    }
 }
