@@ -4,7 +4,10 @@ use std::{future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::Router;
 use socketioxide::{ParserConfig, SocketIo, service::SocketIoService};
-use tokio::{net::TcpListener, time::timeout};
+use tokio::{
+    net::{TcpListener, TcpSocket},
+    time::timeout,
+};
 use tracing::{info, warn};
 use weir_cluster::{MemoryHub, MemoryOptions};
 use weir_core::ConnectionLimits;
@@ -25,6 +28,9 @@ use crate::{
 
 /// How long clients may take to hear that the node stops.
 const FAREWELL: Duration = Duration::from_secs(5);
+
+/// Connections that may wait to be accepted, when many come at once. The system may allow fewer.
+const BACKLOG: u32 = 4096;
 
 /// What the library reads at a time. It keeps a buffer of this size for each connection; the
 /// socket itself is read in larger pieces.
@@ -72,15 +78,28 @@ struct Bound {
 }
 
 impl Bound {
-    async fn bind(key: &'static str, address: SocketAddr) -> Result<Self, BuildError> {
+    fn bind(key: &'static str, address: SocketAddr) -> Result<Self, BuildError> {
         let refused = |source| BuildError::Listen {
             key,
             address,
             source,
         };
-        let listener = TcpListener::bind(address).await.map_err(refused)?;
+        let listener = Self::listen(address).map_err(refused)?;
         let address = listener.local_addr().map_err(refused)?;
         Ok(Self { listener, address })
+    }
+
+    fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+        let socket = if address.is_ipv4() {
+            TcpSocket::new_v4()?
+        } else {
+            TcpSocket::new_v6()?
+        };
+        // Or a node that is started again would wait for the connections of the one before.
+        #[cfg(unix)]
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        socket.listen(BACKLOG)
     }
 }
 
@@ -89,12 +108,15 @@ impl Node {
     ///
     /// # Errors
     /// If an address cannot be listened on.
-    pub async fn build(config: Config) -> Result<Self, BuildError> {
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
+    pub fn build(config: Config) -> Result<Self, BuildError> {
         let readiness = Readiness::new();
         readiness.set_ready(false, "starting");
         Ok(Self {
-            public: Bound::bind("server.listen", config.server.listen).await?,
-            ops: Bound::bind("server.ops_listen", config.server.ops_listen).await?,
+            public: Bound::bind("server.listen", config.server.listen)?,
+            ops: Bound::bind("server.ops_listen", config.server.ops_listen)?,
             readiness,
             engine: engine(&config),
             config,

@@ -25,7 +25,7 @@ pub(crate) fn serve(config: Config) -> anyhow::Result<()> {
 async fn until_signalled(config: Config) -> anyhow::Result<()> {
     // Before anything is bound: a signal from here on is never lost.
     let mut signals = Signals::listen().context("cannot listen for signals")?;
-    let node = Node::build(config).await?;
+    let node = Node::build(config)?;
     let (stop, stopped) = oneshot::channel();
     let run = node.run(async {
         // A sender that is gone has stopped, too.
