@@ -6,8 +6,9 @@ const ALLOWED = {
   "weir-protocol": [],
   "weir-core": ["weir-protocol"],
   "weir-cluster": ["weir-protocol"],
+  "weir-redis": ["weir-protocol", "weir-cluster"],
   "weir-engine": ["weir-protocol", "weir-core", "weir-cluster"],
-  "weir-gateway": ["weir-protocol", "weir-core", "weir-cluster", "weir-engine"],
+  "weir-gateway": ["weir-protocol", "weir-core", "weir-cluster", "weir-redis", "weir-engine"],
   weir: ["weir-gateway"],
   "weir-testkit": ["weir-protocol", "weir-core", "weir-cluster", "weir-engine", "weir-gateway"],
 };
