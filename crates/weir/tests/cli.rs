@@ -1,9 +1,11 @@
 //! The binary as people and programs start it.
 
 use std::{
+    fs::File,
     io::{BufRead, BufReader, Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
     process::{Child, Command, Output, Stdio},
+    time::Duration,
 };
 
 use serde_json::Value;
@@ -65,10 +67,14 @@ impl Running {
         }
     }
 
-    fn get(&self, listener: &str, path: &str) -> String {
+    fn connect(&self, listener: &str) -> TcpStream {
         let address = self.up[listener].as_str().expect("an address");
         let address: SocketAddr = address.parse().expect("an address");
-        let mut stream = TcpStream::connect(address).expect("it listens");
+        TcpStream::connect(address).expect("it listens")
+    }
+
+    fn get(&self, listener: &str, path: &str) -> String {
+        let mut stream = self.connect(listener);
         write!(
             stream,
             "GET {path} HTTP/1.1\r\nhost: weir\r\nconnection: close\r\n\r\n"
@@ -168,12 +174,68 @@ fn a_bad_configuration_or_command_line_ends_with_2_and_says_why() {
 #[test]
 fn an_address_that_is_taken_ends_with_1_and_is_named() {
     let taken = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let address = taken.local_addr().expect("it has one").to_string();
-    let refused = output(&["serve", "--listen", &address, "--ops-listen", "127.0.0.1:0"]);
-    assert_eq!(refused.status.code(), Some(1));
-    let said = text(&refused.stderr);
+    let taken = taken
+        .local_addr()
+        .map(|address| (taken, address.to_string()));
+    let (_taken, address) = taken.expect("it has one");
+    for (key, listen, ops_listen) in [
+        ("server.listen: ", address.as_str(), "127.0.0.1:0"),
+        ("server.ops_listen: ", "127.0.0.1:0", address.as_str()),
+    ] {
+        let refused = output(&["serve", "--listen", listen, "--ops-listen", ops_listen]);
+        assert_eq!(refused.status.code(), Some(1));
+        let said = text(&refused.stderr);
+        assert!(said.contains(key) && said.contains(&address), "{said}");
+    }
+}
+
+#[test]
+fn a_file_that_is_missing_or_wrong_ends_with_2_and_is_named() {
+    let wrong = concat!(env!("CARGO_TARGET_TMPDIR"), "/wrong.toml");
+    std::fs::write(wrong, "[rooms]\nmax_rooms = 0\n").expect("it is written");
+    for (file, said) in [
+        ("/no/such/file", "--config"),
+        (wrong, "rooms.max_rooms = 0"),
+    ] {
+        for command in ["serve", "config"] {
+            let refused = output(&[command, "--config", file]);
+            assert_eq!(refused.status.code(), Some(2));
+            let stderr = text(&refused.stderr);
+            assert!(stderr.contains(file) && stderr.contains(said), "{stderr}");
+            assert!(refused.stdout.is_empty());
+        }
+    }
+}
+
+#[test]
+fn a_configuration_that_cannot_be_written_ends_with_1() {
+    let full = File::options().write(true).open("/dev/full");
+    let printed = weir(&["config"])
+        .stdout(full.expect("Linux has it"))
+        .output()
+        .expect("it runs");
+    assert_eq!(printed.status.code(), Some(1));
+    assert!(text(&printed.stderr).starts_with("weir: "));
+}
+
+#[test]
+fn a_connection_that_does_not_finish_its_head_is_closed() {
+    let node = Running::start(&[("WEIR_SERVER__HEADER_TIMEOUT_MS", "100")]);
+    let mut stream = node.connect("listen");
+    // Well below the default, so that it is the key that is obeyed.
+    let limit = Some(Duration::from_secs(5));
+    stream.set_read_timeout(limit).expect("it can be set");
+    stream
+        .write_all(b"GET / HTTP/1.1\r\nhost:")
+        .expect("it reads");
+    let mut answer = Vec::new();
+    stream
+        .read_to_end(&mut answer)
+        .expect("it is closed in time");
     assert!(
-        said.contains("server.listen") && said.contains(&address),
-        "{said}"
+        !text(&answer).starts_with("HTTP/1.1 200"),
+        "{}",
+        text(&answer)
     );
+    node.stop("TERM");
 }
