@@ -113,7 +113,10 @@ fn a_node_says_where_it_listens_and_ends_with_0_when_told_to() {
             node.get("ops_listen", "/metrics")
                 .starts_with("HTTP/1.1 404")
         );
-        assert!(node.get("listen", "/livez").starts_with("HTTP/1.1 404"));
+        for probe in ["/livez", "/readyz"] {
+            let answer = node.get("listen", probe);
+            assert!(answer.starts_with("HTTP/1.1 404"), "{answer}");
+        }
         assert!(node.get("listen", "/").starts_with("HTTP/1.1 200"));
         let (code, rest) = node.stop(signal);
         assert_eq!(code, Some(0), "{rest}");
