@@ -30,7 +30,8 @@ fn text(bytes: &[u8]) -> &str {
     std::str::from_utf8(bytes).expect("it writes UTF-8")
 }
 
-/// A node that is up.
+/// A node that is up. It is killed when this is dropped: one that outlived a failed test would keep
+/// the test's output open, and whoever reads that would wait for ever.
 struct Running {
     child: Child,
     lines: BufReader<std::process::ChildStderr>,
@@ -38,10 +39,6 @@ struct Running {
 }
 
 impl Running {
-    #[allow(
-        clippy::zombie_processes,
-        reason = "the test that it fails ends with it"
-    )]
     fn start(variables: &[(&str, &str)]) -> Self {
         let arguments = [
             "serve",
@@ -55,16 +52,19 @@ impl Running {
             .stderr(Stdio::piped())
             .spawn()
             .expect("it starts");
-        let mut lines = BufReader::new(child.stderr.take().expect("it is piped"));
-        loop {
+        let lines = BufReader::new(child.stderr.take().expect("it is piped"));
+        let mut node = Self {
+            child,
+            lines,
+            up: Value::Null,
+        };
+        while node.up["message"] != "listening" {
             let mut line = String::new();
-            assert!(lines.read_line(&mut line).expect("it logs") > 0, "it ended");
-            let logged: Value = serde_json::from_str(&line).expect("every line is JSON");
-            if logged["message"] == "listening" {
-                let up = logged;
-                return Self { child, lines, up };
-            }
+            let read = node.lines.read_line(&mut line).expect("it logs");
+            assert!(read > 0, "it ended");
+            node.up = serde_json::from_str(&line).expect("every line is JSON");
         }
+        node
     }
 
     fn connect(&self, listener: &str) -> TcpStream {
@@ -92,6 +92,14 @@ impl Running {
         let mut rest = String::new();
         self.lines.read_to_string(&mut rest).expect("it logs");
         (self.child.wait().expect("it ends").code(), rest)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // One that has ended cannot be killed, and need not be.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
