@@ -107,7 +107,41 @@ async fn readyz(State(readiness): State<Readiness>) -> Response {
 
 #[cfg(test)]
 mod tests {
+    use axum::body::Body;
+    use http::Request;
+    use http_body_util::BodyExt;
+    use tower_service::Service;
+    use weir_cluster::{MemoryHub, MemoryOptions};
+    use weir_engine::Options;
+
     use super::*;
+
+    async fn ask(readiness: &Readiness, path: &str) -> (StatusCode, String) {
+        let hub = MemoryHub::new(MemoryOptions::default());
+        let engine = Engine::new(Options::default(), |inbox| Arc::new(hub.directory(inbox)));
+        let request = Request::get(path).body(Body::empty()).expect("a request");
+        let Ok(answer) = router(readiness.clone(), engine).call(request).await;
+        let (head, body) = answer.into_parts();
+        let body = body.collect().await.expect("a body").to_bytes();
+        (head.status, String::from_utf8(body.to_vec()).expect("text"))
+    }
+
+    #[tokio::test]
+    async fn a_node_that_is_not_ready_says_why_and_lives() {
+        let readiness = Readiness::new();
+        let ready = (StatusCode::OK, r#"{"ready":true,"reasons":[]}"#.to_owned());
+        assert_eq!(ask(&readiness, "/readyz").await, ready);
+        readiness.set_ready(false, "stopping");
+        readiness.set_ready(false, "starting");
+        let (status, report) = ask(&readiness, "/readyz").await;
+        assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(
+            report,
+            r#"{"ready":false,"reasons":["starting","stopping"]}"#
+        );
+        assert_eq!(ask(&readiness, "/livez").await.0, StatusCode::OK);
+        assert_eq!(ask(&readiness, "/other").await.0, StatusCode::NOT_FOUND);
+    }
 
     #[test]
     fn a_node_is_ready_when_no_reason_stands_against_it() {

@@ -28,7 +28,8 @@ struct App;
 ///
 /// A path that names a file is that file. `/`, and any path whose last part has no extension, is
 /// the app's `index.html`, since the app's own routes look like that; without an app, `/` alone is
-/// the landing page. Everything else is `404`, as plain text.
+/// the landing page. Everything else is `404`, as plain text, and so are `/livez` and `/readyz`,
+/// which only the operations listener answers.
 ///
 /// What lies under `assets/` must have a hash of its content in its name: browsers keep it for
 /// ever. They ask anew for everything else, and get `304` where it has not changed.
@@ -57,6 +58,10 @@ fn answer<A: RustEmbed>(method: &Method, uri: &Uri, headers: &HeaderMap) -> Resp
     if path == "socket.io" || path.starts_with("socket.io/") {
         return missing();
     }
+    // A probe that asks the wrong listener must fail, and not be content with the app's page.
+    if matches!(path, "livez" | "readyz") {
+        return missing();
+    }
     if let Some(file) = A::get(path) {
         return found(path, file, headers);
     }
@@ -80,13 +85,13 @@ fn found(path: &str, file: EmbeddedFile, headers: &HeaderMap) -> Response {
     } else {
         "no-cache"
     };
-    let known = headers
-        .get(IF_NONE_MATCH)
-        .and_then(|tags| tags.to_str().ok());
-    let unchanged = known.is_some_and(|tags| {
-        tags.split(',')
-            .any(|known| known.trim().trim_start_matches("W/") == tag)
-    });
+    // RFC 9110, 13.1.2: a list, possibly over several lines, or `*` for whatever there is.
+    let mut known = headers
+        .get_all(IF_NONE_MATCH)
+        .iter()
+        .filter_map(|tags| tags.to_str().ok())
+        .flat_map(|tags| tags.split(',').map(str::trim));
+    let unchanged = known.any(|known| known == "*" || known.trim_start_matches("W/") == tag);
     let described = [(CACHE_CONTROL, lasting.to_owned()), (ETAG, tag)];
     if unchanged {
         return (StatusCode::NOT_MODIFIED, described).into_response();
@@ -183,6 +188,8 @@ mod tests {
             "/favicon.ico",
             "/socket.io/x",
             "/../Cargo.toml",
+            "/livez",
+            "/readyz",
         ] {
             let (status, ..) = ask::<Built>(Request::get(path)).await;
             assert_eq!(status, StatusCode::NOT_FOUND, "{path}");
@@ -212,5 +219,20 @@ mod tests {
             assert_eq!(status == StatusCode::NOT_MODIFIED, known);
             assert_eq!(body.is_empty(), known);
         }
+        let tag = headers[ETAG].to_str().expect("text");
+        for tags in [
+            vec!["*".to_owned()],
+            vec![format!("\"x\", W/{tag}")],
+            vec!["\"x\"".to_owned(), tag.to_owned()],
+        ] {
+            let again = tags.iter().fold(Request::get(path), |request, tags| {
+                request.header(IF_NONE_MATCH, tags)
+            });
+            let (status, ..) = ask::<Built>(again).await;
+            assert_eq!(status, StatusCode::NOT_MODIFIED, "{tags:?}");
+        }
+        let (status, head, body) = ask::<Built>(Request::head(path)).await;
+        assert_eq!((status, body.as_str()), (StatusCode::OK, ""));
+        assert_eq!(head[ETAG], headers[ETAG]);
     }
 }

@@ -155,6 +155,59 @@ fn refusals_name_the_key_the_value_and_what_would_be_right() {
 }
 
 #[test]
+fn two_listeners_may_not_have_one_port_where_their_addresses_meet() {
+    for (listen, ops_listen, meet) in [
+        ("127.0.0.1:80", "127.0.0.1:80", true),
+        ("0.0.0.0:80", "127.0.0.1:80", true),
+        ("127.0.0.1:80", "0.0.0.0:80", true),
+        ("[::]:80", "[::1]:80", true),
+        // Where IPv6 takes every address, IPv4's are among them.
+        ("[::]:80", "127.0.0.1:80", true),
+        ("0.0.0.0:80", "[::]:80", true),
+        ("0.0.0.0:80", "[::1]:80", false),
+        ("127.0.0.1:80", "127.0.0.2:80", false),
+        ("0.0.0.0:80", "127.0.0.1:81", false),
+        ("0.0.0.0:0", "0.0.0.0:0", false),
+    ] {
+        let flags = [
+            ("--listen", "server.listen", listen),
+            ("--ops-listen", "server.ops_listen", ops_listen),
+        ];
+        let loaded = sources("", &[], &flags).load();
+        assert_eq!(loaded.is_err(), meet, "{listen} {ops_listen}: {loaded:?}");
+    }
+}
+
+#[test]
+fn bounds_are_part_of_what_is_allowed() {
+    let number = |key: &str, value: u64| {
+        let (section, name) = key.split_once('.').expect("a key has a section");
+        let file = format!("[{section}]\n{name} = {value}\n");
+        sources(&file, &[], &[]).load()
+    };
+    for (key, min, max) in [
+        ("rooms.max_rooms", 1, 1_000_000_000),
+        ("server.header_timeout_ms", 1, 86_400_000),
+    ] {
+        for good in [min, max] {
+            assert!(number(key, good).is_ok(), "{key} = {good}");
+        }
+        for bad in [min - 1, max + 1] {
+            let error = number(key, bad)
+                .expect_err("it is out of bounds")
+                .to_string();
+            let right = format!("{key} = {bad}");
+            assert!(
+                error.contains(&right) && error.contains(&format!("from {min} to {max}")),
+                "{error}"
+            );
+        }
+    }
+    let per_address = number("server.max_connections_per_address", 0).expect("0 is no limit");
+    assert_eq!(per_address.config.server.max_connections_per_address, None);
+}
+
+#[test]
 fn all_that_is_wrong_is_told_at_once() {
     let file = "[limits]\nchunk_bytes = 0\nname_chars = 0\n";
     let error = refused(sources(
@@ -179,6 +232,7 @@ fn variables_that_were_meant_for_us_are_refused_and_others_left_alone() {
         ("WEIR_SERVER__LISEN", "WEIR_SERVER__LISTEN"),
         ("WEIR_LIMITS__CHUNKS", ""),
         ("WEIR_LOG", "WEIR_LOG__FILTER"),
+        ("WEIR_server__listen", "did you mean WEIR_SERVER__LISTEN?"),
     ] {
         let error = refused(sources("", &[(variable, "x")], &[]));
         assert!(error.contains(variable) && error.contains(right), "{error}");

@@ -32,7 +32,9 @@ async fn until_signalled(config: Config) -> anyhow::Result<()> {
         let _ = stopped.await;
     });
     let impatience = async {
-        info!(signal = signals.next().await, "told to stop");
+        // Awaited apart: what a log line names is evaluated only where the line is logged.
+        let signal = signals.next().await;
+        info!(signal, "told to stop");
         let _ = stop.send(());
         signals.next().await
     };

@@ -1,16 +1,24 @@
 //! The binary as people and programs start it.
 
 use std::{
+    fs::File,
     io::{BufRead, BufReader, Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
     process::{Child, Command, Output, Stdio},
+    time::Duration,
 };
 
 use serde_json::Value;
 
+/// The binary, which sees none of the variables that configure a node of whoever runs the tests.
 fn weir(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_weir"));
-    command.args(arguments).env_remove("WEIR_CONFIG");
+    command.args(arguments);
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("WEIR_") {
+            command.env_remove(name);
+        }
+    }
     command
 }
 
@@ -22,7 +30,8 @@ fn text(bytes: &[u8]) -> &str {
     std::str::from_utf8(bytes).expect("it writes UTF-8")
 }
 
-/// A node that is up.
+/// A node that is up. It is killed when this is dropped: one that outlived a failed test would keep
+/// the test's output open, and whoever reads that would wait for ever.
 struct Running {
     child: Child,
     lines: BufReader<std::process::ChildStderr>,
@@ -30,11 +39,7 @@ struct Running {
 }
 
 impl Running {
-    #[allow(
-        clippy::zombie_processes,
-        reason = "the test that it fails ends with it"
-    )]
-    fn start() -> Self {
+    fn start(variables: &[(&str, &str)]) -> Self {
         let arguments = [
             "serve",
             "--listen",
@@ -43,25 +48,33 @@ impl Running {
             "127.0.0.1:0",
         ];
         let mut child = weir(&arguments)
+            .envs(variables.iter().copied())
             .stderr(Stdio::piped())
             .spawn()
             .expect("it starts");
-        let mut lines = BufReader::new(child.stderr.take().expect("it is piped"));
-        loop {
+        let lines = BufReader::new(child.stderr.take().expect("it is piped"));
+        let mut node = Self {
+            child,
+            lines,
+            up: Value::Null,
+        };
+        while node.up["message"] != "listening" {
             let mut line = String::new();
-            assert!(lines.read_line(&mut line).expect("it logs") > 0, "it ended");
-            let logged: Value = serde_json::from_str(&line).expect("every line is JSON");
-            if logged["message"] == "listening" {
-                let up = logged;
-                return Self { child, lines, up };
-            }
+            let read = node.lines.read_line(&mut line).expect("it logs");
+            assert!(read > 0, "it ended");
+            node.up = serde_json::from_str(&line).expect("every line is JSON");
         }
+        node
+    }
+
+    fn connect(&self, listener: &str) -> TcpStream {
+        let address = self.up[listener].as_str().expect("an address");
+        let address: SocketAddr = address.parse().expect("an address");
+        TcpStream::connect(address).expect("it listens")
     }
 
     fn get(&self, listener: &str, path: &str) -> String {
-        let address = self.up[listener].as_str().expect("an address");
-        let address: SocketAddr = address.parse().expect("an address");
-        let mut stream = TcpStream::connect(address).expect("it listens");
+        let mut stream = self.connect(listener);
         write!(
             stream,
             "GET {path} HTTP/1.1\r\nhost: weir\r\nconnection: close\r\n\r\n"
@@ -82,10 +95,18 @@ impl Running {
     }
 }
 
+impl Drop for Running {
+    fn drop(&mut self) {
+        // One that has ended cannot be killed, and need not be.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
 #[test]
 fn a_node_says_where_it_listens_and_ends_with_0_when_told_to() {
     for signal in ["TERM", "INT"] {
-        let node = Running::start();
+        let node = Running::start(&[]);
         assert!(node.get("ops_listen", "/livez").starts_with("HTTP/1.1 200"));
         let ready = node.get("ops_listen", "/readyz");
         assert!(
@@ -100,12 +121,31 @@ fn a_node_says_where_it_listens_and_ends_with_0_when_told_to() {
             node.get("ops_listen", "/metrics")
                 .starts_with("HTTP/1.1 404")
         );
-        assert!(node.get("listen", "/livez").starts_with("HTTP/1.1 404"));
+        for probe in ["/livez", "/readyz"] {
+            let answer = node.get("listen", probe);
+            assert!(answer.starts_with("HTTP/1.1 404"), "{answer}");
+        }
         assert!(node.get("listen", "/").starts_with("HTTP/1.1 200"));
         let (code, rest) = node.stop(signal);
         assert_eq!(code, Some(0), "{rest}");
         assert!(rest.contains("stopped"), "{rest}");
     }
+}
+
+#[test]
+fn a_node_that_logs_little_runs_until_it_is_told_to_stop() {
+    // The signal's own line is off. A node that does not wait for it is gone within these answers.
+    let node = Running::start(&[("WEIR_LOG__FILTER", "weir_gateway=info")]);
+    for _ in 0..50 {
+        let ready = node.get("ops_listen", "/readyz");
+        assert!(ready.starts_with("HTTP/1.1 200"), "{ready}");
+    }
+    let (code, rest) = node.stop("TERM");
+    assert_eq!(code, Some(0), "{rest}");
+    assert!(
+        rest.contains("stopped") && !rest.contains("SIGTERM"),
+        "{rest}"
+    );
 }
 
 #[test]
@@ -145,12 +185,68 @@ fn a_bad_configuration_or_command_line_ends_with_2_and_says_why() {
 #[test]
 fn an_address_that_is_taken_ends_with_1_and_is_named() {
     let taken = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let address = taken.local_addr().expect("it has one").to_string();
-    let refused = output(&["serve", "--listen", &address, "--ops-listen", "127.0.0.1:0"]);
-    assert_eq!(refused.status.code(), Some(1));
-    let said = text(&refused.stderr);
+    let taken = taken
+        .local_addr()
+        .map(|address| (taken, address.to_string()));
+    let (_taken, address) = taken.expect("it has one");
+    for (key, listen, ops_listen) in [
+        ("server.listen: ", address.as_str(), "127.0.0.1:0"),
+        ("server.ops_listen: ", "127.0.0.1:0", address.as_str()),
+    ] {
+        let refused = output(&["serve", "--listen", listen, "--ops-listen", ops_listen]);
+        assert_eq!(refused.status.code(), Some(1));
+        let said = text(&refused.stderr);
+        assert!(said.contains(key) && said.contains(&address), "{said}");
+    }
+}
+
+#[test]
+fn a_file_that_is_missing_or_wrong_ends_with_2_and_is_named() {
+    let wrong = concat!(env!("CARGO_TARGET_TMPDIR"), "/wrong.toml");
+    std::fs::write(wrong, "[rooms]\nmax_rooms = 0\n").expect("it is written");
+    for (file, said) in [
+        ("/no/such/file", "--config"),
+        (wrong, "rooms.max_rooms = 0"),
+    ] {
+        for command in ["serve", "config"] {
+            let refused = output(&[command, "--config", file]);
+            assert_eq!(refused.status.code(), Some(2));
+            let stderr = text(&refused.stderr);
+            assert!(stderr.contains(file) && stderr.contains(said), "{stderr}");
+            assert!(refused.stdout.is_empty());
+        }
+    }
+}
+
+#[test]
+fn a_configuration_that_cannot_be_written_ends_with_1() {
+    let full = File::options().write(true).open("/dev/full");
+    let printed = weir(&["config"])
+        .stdout(full.expect("Linux has it"))
+        .output()
+        .expect("it runs");
+    assert_eq!(printed.status.code(), Some(1));
+    assert!(text(&printed.stderr).starts_with("weir: "));
+}
+
+#[test]
+fn a_connection_that_does_not_finish_its_head_is_closed() {
+    let node = Running::start(&[("WEIR_SERVER__HEADER_TIMEOUT_MS", "100")]);
+    let mut stream = node.connect("listen");
+    // Well below the default, so that it is the key that is obeyed.
+    let limit = Some(Duration::from_secs(5));
+    stream.set_read_timeout(limit).expect("it can be set");
+    stream
+        .write_all(b"GET / HTTP/1.1\r\nhost:")
+        .expect("it reads");
+    let mut answer = Vec::new();
+    stream
+        .read_to_end(&mut answer)
+        .expect("it is closed in time");
     assert!(
-        said.contains("server.listen") && said.contains(&address),
-        "{said}"
+        !text(&answer).starts_with("HTTP/1.1 200"),
+        "{}",
+        text(&answer)
     );
+    node.stop("TERM");
 }

@@ -1,6 +1,6 @@
 //! Values that make sense alone and none together.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use super::error::Problem;
 use super::load::Values;
@@ -73,7 +73,13 @@ pub(super) fn contradictions(config: &Config, values: &Values) -> Vec<Problem> {
 
 /// Whether two listeners cannot have both addresses. Port 0 takes a free port, so never the same.
 fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
+    let (ip, other_ip) = (one.ip(), other.ip());
     one.port() != 0
         && one.port() == other.port()
-        && (one.ip() == other.ip() || one.ip().is_unspecified() || other.ip().is_unspecified())
+        && (ip == other_ip || takes(ip, other_ip) || takes(other_ip, ip))
+}
+
+/// Whether a listener on `all` takes what is sent to `one`, too. On `[::]` it takes IPv4 as well.
+fn takes(all: IpAddr, one: IpAddr) -> bool {
+    all.is_unspecified() && (all.is_ipv6() || one.is_ipv4())
 }

@@ -144,7 +144,7 @@ pub(super) struct Environment {
 impl Environment {
     /// Takes the variables that are ours.
     ///
-    /// `WEIR_SECTION__KEY` is a key, and refused if there is none of that name. Without the double
+    /// `WEIR_SECTION__KEY` is a key, in capitals, and refused if there is none of that name. Without the double
     /// underscore, a variable that begins with the name of a section is refused as well, since
     /// nobody would notice that `WEIR_SERVER_LISTEN` does nothing. Others are not ours.
     pub(super) fn read(variables: &[(OsString, OsString)]) -> Self {
@@ -169,7 +169,8 @@ impl Environment {
     }
 
     fn take(&mut self, name: String, key: &str, value: &OsString) {
-        if names::rule(key).is_none() {
+        // In capitals or not at all: two spellings of one key would both be obeyed.
+        if names::rule(key).is_none() || name != names::variable(key) {
             self.unknown(name, names::nearest(key), value);
             return;
         }

@@ -39,8 +39,8 @@ pub struct Server {
     /// Behind a proxy every connection has the proxy's address. Default 5,000.
     #[serde(with = "zero_is_none")]
     pub max_connections_per_address: Option<NonZeroUsize>,
-    /// How long a connection may take to send the head of a request (`header_timeout_ms`). Default
-    /// 10 s.
+    /// How long a connection may take to send the head of a request before it is closed
+    /// (`header_timeout_ms`). Default 10 s.
     #[serde(rename = "header_timeout_ms", with = "millis")]
     pub header_timeout: Duration,
 }
@@ -119,8 +119,8 @@ pub struct Rooms {
     pub empty_ttl: Duration,
     /// Whether `room:join` makes a room that does not exist. Default no.
     pub create_on_join: bool,
-    /// Rooms that there may be at a time, empty ones included; creating one more is refused.
-    /// Default 100,000.
+    /// Rooms that there may be at a time on a node, empty ones included; creating one more fails
+    /// with `rate_limited`. Default 100,000.
     pub max_rooms: usize,
 }
 
