@@ -52,8 +52,8 @@ pub struct Joined {
 /// has ended may or may not have happened.
 ///
 /// A room without members is kept for a while from its creation or from the last member's leaving;
-/// then it is gone, with a `RoomClosed` for those who watch it. A room that is created again under
-/// the same id starts anew.
+/// then it is gone. A backend that notices tells those who watch it `RoomClosed`; nobody is in it
+/// any more. A room that is created again under the same id starts anew.
 ///
 /// Every operation fails with [`DirectoryError::Unavailable`] if the state cannot be reached, and
 /// all but [`create`](Self::create) and [`watch`](Self::watch) with

@@ -3,59 +3,81 @@
 //! Whatever belongs to a room has the room's id as its hash tag, so that Redis Cluster keeps it on
 //! one shard and a script may touch all of it (Redis Cluster specification, "Hash tags").
 
+use std::sync::Arc;
+
 use weir_cluster::TrackKey;
-use weir_protocol::RoomId;
+use weir_protocol::{MemberId, RoomId};
 
-/// What every name begins with, so that Redis may hold other things too.
-const PREFIX: &str = "weir:";
+/// Names that begin with a prefix, so that several clusters, or others, may use the same Redis.
+#[derive(Debug, Clone)]
+pub(crate) struct Keys(Arc<str>);
 
-/// Sorted set: the nodes that are alive, by when their leases run out.
-pub(crate) const NODES: &str = "weir:{nodes}:alive";
+impl Keys {
+    pub(crate) fn new(prefix: &str) -> Self {
+        Self(prefix.into())
+    }
 
-/// Sorted set: the nodes that are being reaped, by when another node may go on with it.
-pub(crate) const REAPING: &str = "weir:{nodes}:reaping";
+    fn of_room(&self, room: &RoomId, what: &str) -> String {
+        format!("{}:{{{room}}}:{what}", self.0)
+    }
 
-/// Set: the members that a node holds, as `room/member`.
-pub(crate) fn node_members(node: &str) -> String {
-    format!("{PREFIX}{{nodes}}:members:{node}")
-}
+    fn of_nodes(&self, what: &str) -> String {
+        // No room's id has a dot, so no room shares this hash tag.
+        format!("{}:{{.nodes}}:{what}", self.0)
+    }
 
-/// Hash: the room's record, version and counters.
-pub(crate) fn room(room: &RoomId) -> String {
-    format!("{PREFIX}{{{room}}}:room")
-}
+    /// The keys of a room's state, in the order in which the scripts take them: hashes of the
+    /// room's record and counters; of the members' records by id; of their nodes and places in the
+    /// order of arrival by id; of the tracks' records by id; of their publishers by id.
+    pub(crate) fn room(&self, room: &RoomId) -> Vec<String> {
+        let names = ["room", "members", "seats", "tracks", "owners"];
+        names.map(|name| self.of_room(room, name)).into()
+    }
 
-/// Hash: the members' records, by id.
-pub(crate) fn members(room: &RoomId) -> String {
-    format!("{PREFIX}{{{room}}}:members")
-}
+    /// Channel: what changes in the room's state.
+    pub(crate) fn events(&self, room: &RoomId) -> String {
+        self.of_room(room, "events")
+    }
 
-/// Hash: which node each member is on, by the member's id.
-pub(crate) fn seats(room: &RoomId) -> String {
-    format!("{PREFIX}{{{room}}}:seats")
-}
+    /// The room whose channel of events this is.
+    pub(crate) fn room_of(&self, channel: &str) -> Option<RoomId> {
+        let rest = channel.strip_prefix(&*self.0)?.strip_prefix(":{")?;
+        rest.strip_suffix("}:events").map(RoomId::made)
+    }
 
-/// Hash: the tracks' records, by id.
-pub(crate) fn tracks(room: &RoomId) -> String {
-    format!("{PREFIX}{{{room}}}:tracks")
-}
+    /// Channel: what the room's nodes tell each other without it being state.
+    pub(crate) fn signals(&self, room: &RoomId) -> String {
+        self.of_room(room, "signals")
+    }
 
-/// Hash: who publishes each track, by the track's id.
-pub(crate) fn owners(room: &RoomId) -> String {
-    format!("{PREFIX}{{{room}}}:owners")
-}
+    /// Channel: a track's chunks.
+    pub(crate) fn chunks(&self, TrackKey { room, track }: &TrackKey) -> String {
+        self.of_room(room, &format!("chunks:{track}"))
+    }
 
-/// Channel: what changes in the room's state.
-pub(crate) fn events(room: &RoomId) -> String {
-    format!("{PREFIX}{{{room}}}:events")
-}
+    /// Sorted set: the nodes that are alive, by when their leases run out.
+    pub(crate) fn alive(&self) -> String {
+        self.of_nodes("alive")
+    }
 
-/// Channel: what the room's nodes tell each other without it being state.
-pub(crate) fn signals(room: &RoomId) -> String {
-    format!("{PREFIX}{{{room}}}:signals")
-}
+    /// Sorted set: the dead nodes that are being reaped, by when another one may go on with it.
+    pub(crate) fn reaping(&self) -> String {
+        self.of_nodes("reaping")
+    }
 
-/// Channel: a track's chunks.
-pub(crate) fn chunks(TrackKey { room, track }: &TrackKey) -> String {
-    format!("{PREFIX}{{{room}}}:chunks:{track}")
+    /// Set: the members that a node holds, or held.
+    pub(crate) fn held(&self, node: &str) -> String {
+        self.of_nodes(&format!("held:{node}"))
+    }
+
+    /// An entry of [`Keys::held`].
+    pub(crate) fn held_entry(room: &RoomId, member: &MemberId) -> String {
+        format!("{room}/{member}")
+    }
+
+    /// Reads an entry of [`Keys::held`]; room ids have no slash.
+    pub(crate) fn held_member(entry: &str) -> Option<(RoomId, MemberId)> {
+        let (room, member) = entry.split_once('/')?;
+        Some((RoomId::made(room), MemberId::new(member)))
+    }
 }

@@ -137,3 +137,22 @@ pub async fn joining_at_the_last_moment_finds_the_room_or_none(backend: &dyn Bac
         }
     }
 }
+
+pub async fn a_watch_may_come_before_its_room_and_outlive_it(backend: &dyn Backend) {
+    let (store, [a, b]) = Node::several(backend).await;
+    let id = room("hall");
+    let _watch = b.watch(&id).await;
+    for round in 0..2 {
+        a.create(&id, 10).await;
+        a.join(&id, "ann").await;
+        a.leave(&id, "ann").await;
+        b.inbox.events_until(&id, 3 * round + 2).await;
+        store.advance(StoreOptions::default().empty_ttl * 2).await;
+        let events = b.inbox.events_until_closed(&id).await;
+        assert_eq!(events.len(), 3 * round + 3);
+        let last = &events[3 * round + 2];
+        let reason = CloseReason::Expired;
+        assert_eq!(last.change, Change::RoomClosed { reason });
+        assert_eq!(last.version, 3, "a room that is created again starts anew");
+    }
+}

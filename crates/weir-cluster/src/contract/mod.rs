@@ -9,6 +9,7 @@
 
 pub mod bus;
 pub mod expiry;
+pub mod limits;
 pub mod members;
 mod node;
 mod recorder;
@@ -64,15 +65,18 @@ pub trait Store: Send + Sync {
 }
 
 /// Makes a test of each case: `contract_suite!(#[tokio::test] MyBackend::new());`
+///
+/// With `directory` or `bus` before the attributes, of the cases of one port alone; of the
+/// directory's those that every backend must show. Only one that keeps its rooms in its own memory
+/// limits their number and tells that one has expired.
 #[macro_export]
 macro_rules! contract_suite {
-    ($(#[$attribute:meta])+ $backend:expr $(;)?) => {
+    (directory: $(#[$attribute:meta])+ $backend:expr $(;)?) => {
         $crate::contract_suite! { @module [$(#[$attribute])+] $backend, rooms,
             a_created_room_is_there_for_every_node,
             a_room_is_created_once,
             one_of_many_creates_a_room,
             a_missing_room_is_not_found,
-            rooms_are_limited,
         }
         $crate::contract_suite! { @module [$(#[$attribute])+] $backend, members,
             joining_answers_with_the_room_after_it,
@@ -97,15 +101,12 @@ macro_rules! contract_suite {
             a_snapshot_and_later_events_are_the_room,
             an_end_of_a_watch_is_an_end_of_events,
             two_watches_tell_once,
-            a_watch_may_come_before_its_room_and_outlive_it,
         }
-        $crate::contract_suite! { @module [$(#[$attribute])+] $backend, expiry,
-            a_room_that_nobody_joins_goes,
-            joining_keeps_a_room,
-            each_room_goes_at_its_time,
-            a_room_created_again_has_its_own_time,
-            joining_at_the_last_moment_finds_the_room_or_none,
+        $crate::contract_suite! { @module [$(#[$attribute])+] $backend, simulation,
+            nodes_agree,
         }
+    };
+    (bus: $(#[$attribute:meta])+ $backend:expr $(;)?) => {
         $crate::contract_suite! { @module [$(#[$attribute])+] $backend, bus,
             chunks_keep_their_order,
             a_node_gets_no_chunk_of_its_own,
@@ -115,8 +116,20 @@ macro_rules! contract_suite {
             signals_reach_the_other_nodes_in_order,
             an_end_of_listening_is_an_end_of_signals,
         }
-        $crate::contract_suite! { @module [$(#[$attribute])+] $backend, simulation,
-            nodes_agree,
+    };
+    ($(#[$attribute:meta])+ $backend:expr $(;)?) => {
+        $crate::contract_suite!(directory: $(#[$attribute])+ $backend);
+        $crate::contract_suite!(bus: $(#[$attribute])+ $backend);
+        $crate::contract_suite! { @module [$(#[$attribute])+] $backend, limits,
+            rooms_are_limited,
+        }
+        $crate::contract_suite! { @module [$(#[$attribute])+] $backend, expiry,
+            a_room_that_nobody_joins_goes,
+            joining_keeps_a_room,
+            each_room_goes_at_its_time,
+            a_room_created_again_has_its_own_time,
+            joining_at_the_last_moment_finds_the_room_or_none,
+            a_watch_may_come_before_its_room_and_outlive_it,
         }
     };
     (@module $attributes:tt $backend:expr, $module:ident, $($case:ident),+ $(,)?) => {

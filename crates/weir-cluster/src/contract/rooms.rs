@@ -4,10 +4,10 @@ use futures_util::future::join_all;
 use weir_protocol::{MemberId, TrackId};
 
 use super::{
-    Backend, StoreOptions,
+    Backend,
     node::{Node, new_member, new_room, room},
 };
-use crate::{DirectoryError, NewMember};
+use crate::DirectoryError;
 
 pub async fn a_created_room_is_there_for_every_node(backend: &dyn Backend) {
     let (_store, [a, b]) = Node::several(backend).await;
@@ -71,32 +71,4 @@ pub async fn a_missing_room_is_not_found(backend: &dyn Backend) {
     let joined = node.directory.join(&id, new_member("ann")).await;
     assert_eq!(joined, Err(missing.clone()));
     assert_eq!(node.directory.snapshot(&id).await, Err(missing));
-}
-
-pub async fn rooms_are_limited(backend: &dyn Backend) {
-    let options = StoreOptions {
-        max_rooms: 2,
-        ..StoreOptions::default()
-    };
-    let store = backend.store(options).await;
-    let [a, b] = Node::on(&*store).await;
-    a.create(&room("one"), 5).await;
-    b.create(&room("two"), 5).await;
-    a.join(&room("two"), "ann").await;
-    let limit = DirectoryError::TooManyRooms { limit: 2 };
-    let three = room("three");
-    let created = a.directory.create(new_room(&three, 5)).await;
-    assert_eq!(created.as_ref(), Err(&limit));
-    let newcomer = NewMember {
-        create_missing: Some(5),
-        ..new_member("ben")
-    };
-    let joined = b.directory.join(&three, newcomer).await;
-    assert_eq!(joined.as_ref(), Err(&limit));
-
-    let one = room("one");
-    let _watch = a.watch(&one).await;
-    store.advance(options.empty_ttl * 2).await;
-    a.inbox.events_until_closed(&one).await;
-    a.create(&three, 5).await;
 }

@@ -1,10 +1,10 @@
 //! What changes is told, in order, to those who watch.
 
 use futures_util::future::join_all;
-use weir_protocol::{Change, CloseReason, MemberId};
+use weir_protocol::MemberId;
 
 use super::{
-    Backend, StoreOptions, View,
+    Backend, View,
     node::{Node, room},
 };
 
@@ -111,23 +111,4 @@ pub async fn two_watches_tell_once(backend: &dyn Backend) {
     let versions: Vec<u64> = events.iter().map(|event| event.version).collect();
     assert_eq!(versions, [1, 2, 3]);
     drop(second);
-}
-
-pub async fn a_watch_may_come_before_its_room_and_outlive_it(backend: &dyn Backend) {
-    let (store, [a, b]) = Node::several(backend).await;
-    let id = room("hall");
-    let _watch = b.watch(&id).await;
-    for round in 0..2 {
-        a.create(&id, 10).await;
-        a.join(&id, "ann").await;
-        a.leave(&id, "ann").await;
-        b.inbox.events_until(&id, 3 * round + 2).await;
-        store.advance(StoreOptions::default().empty_ttl * 2).await;
-        let events = b.inbox.events_until_closed(&id).await;
-        assert_eq!(events.len(), 3 * round + 3);
-        let last = &events[3 * round + 2];
-        let reason = CloseReason::Expired;
-        assert_eq!(last.change, Change::RoomClosed { reason });
-        assert_eq!(last.version, 3, "a room that is created again starts anew");
-    }
 }

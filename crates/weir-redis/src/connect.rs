@@ -1,0 +1,145 @@
+//! Connections by redis-rs, which the pub/sub of both planes uses.
+
+use std::{sync::Arc, time::Duration};
+
+use redis::{
+    AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ConnectionInfo, ErrorKind,
+    IntoConnectionInfo, ProtocolVersion, PushInfo, RedisConnectionInfo, RedisError, TlsMode, Value,
+    aio::{ConnectionLike, MultiplexedConnection},
+    cluster::ClusterClientBuilder,
+    cluster_async::ClusterConnection,
+    sentinel::{Sentinel, SentinelNodeConnectionInfo},
+};
+
+use crate::{Target, target::Topology};
+
+/// How long a connection may take to be made, and an answer to come.
+const TIMEOUT: Duration = Duration::from_secs(2);
+
+/// What takes what Redis pushes. It must not block.
+pub(crate) type OnPush = Arc<dyn Fn(PushInfo) + Send + Sync>;
+
+/// A connection to a Redis of either kind. Clones share it.
+#[derive(Clone)]
+pub(crate) enum Connection {
+    /// To one server, or the master that Sentinels named.
+    One(MultiplexedConnection),
+    /// To a Redis Cluster.
+    Cluster(ClusterConnection),
+}
+
+impl Connection {
+    /// Connects; what Redis pushes goes to `on_push`.
+    pub(crate) async fn open(target: &Target, on_push: OnPush) -> Result<Self, RedisError> {
+        let opened = tokio::time::timeout(2 * TIMEOUT, Self::open_now(target, on_push)).await;
+        opened.unwrap_or_else(|_| {
+            let late = (ErrorKind::Io, "connecting took too long");
+            Err(late.into())
+        })
+    }
+
+    async fn open_now(target: &Target, on_push: OnPush) -> Result<Self, RedisError> {
+        let push = move |info: PushInfo| {
+            on_push(info);
+            Ok::<_, std::convert::Infallible>(())
+        };
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(TIMEOUT))
+            .set_response_timeout(Some(TIMEOUT))
+            .set_push_sender(push.clone());
+        let client = match &target.topology {
+            Topology::Standalone => Client::open(info(target, &target.nodes[0], true)?)?,
+            Topology::Sentinel { master } => {
+                let sentinels: Result<Vec<_>, _> = target
+                    .nodes
+                    .iter()
+                    .map(|node| info(target, node, false))
+                    .collect();
+                let mut node = SentinelNodeConnectionInfo::default()
+                    .set_redis_connection_info(settings(target));
+                if target.tls {
+                    node = node.set_tls_mode(TlsMode::Secure);
+                }
+                let mut sentinel = Sentinel::build(sentinels?)?;
+                sentinel.async_master_for(master, Some(&node)).await?
+            }
+            Topology::Cluster => {
+                let nodes: Result<Vec<_>, _> = target
+                    .nodes
+                    .iter()
+                    .map(|node| info(target, node, true))
+                    .collect();
+                let mut builder = ClusterClientBuilder::new(nodes?)
+                    .use_protocol(ProtocolVersion::RESP3)
+                    .connection_timeout(TIMEOUT)
+                    .response_timeout(TIMEOUT)
+                    .retries(2)
+                    .push_sender(push);
+                if let Some(password) = &target.password {
+                    builder = builder.password(password);
+                }
+                if let Some(username) = &target.username {
+                    builder = builder.username(username);
+                }
+                if target.tls {
+                    builder = builder.tls(TlsMode::Secure);
+                }
+                let connection = builder.build()?.get_async_connection().await?;
+                return Ok(Self::Cluster(connection));
+            }
+        };
+        let connection = client
+            .get_multiplexed_async_connection_with_config(&config)
+            .await?;
+        Ok(Self::One(connection))
+    }
+
+    /// Sends a command and waits for its answer.
+    pub(crate) async fn send(&mut self, command: &Cmd) -> Result<Value, RedisError> {
+        match self {
+            Self::One(connection) => connection.req_packed_command(command).await,
+            Self::Cluster(connection) => connection.req_packed_command(command).await,
+        }
+    }
+
+    /// Whether channels belong to shards.
+    pub(crate) fn is_cluster(&self) -> bool {
+        matches!(self, Self::Cluster(_))
+    }
+}
+
+fn settings(target: &Target) -> RedisConnectionInfo {
+    let mut settings = RedisConnectionInfo::default()
+        .set_protocol(ProtocolVersion::RESP3)
+        .set_db(target.database.into());
+    if let Some(username) = &target.username {
+        settings = settings.set_username(username);
+    }
+    if let Some(password) = &target.password {
+        settings = settings.set_password(password);
+    }
+    settings
+}
+
+/// How to connect to a node of the target; Sentinels have no users of the server's.
+fn info(
+    target: &Target,
+    (host, port): &(String, u16),
+    authenticate: bool,
+) -> Result<ConnectionInfo, RedisError> {
+    let address = if target.tls {
+        ConnectionAddr::TcpTls {
+            host: host.clone(),
+            port: *port,
+            insecure: false,
+            tls_params: None,
+        }
+    } else {
+        ConnectionAddr::Tcp(host.clone(), *port)
+    };
+    let info = address.into_connection_info()?;
+    Ok(match authenticate {
+        true => info.set_redis_settings(settings(target)),
+        false => info,
+    })
+}

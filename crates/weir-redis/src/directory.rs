@@ -1,0 +1,567 @@
+//! The directory on Redis.
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, SystemTime},
+};
+
+use bytes::Bytes;
+use futures_util::{StreamExt, stream};
+use rand::Rng;
+use tokio::{sync::watch, task::AbortHandle};
+use tracing::{debug, info, warn};
+use weir_cluster::{
+    BoxFuture, Directory, DirectoryError, Inbox, Joined, NewMember, NewRoom, Watch,
+};
+use weir_protocol::{
+    Json, LeaveReason, Member, MemberId, Room, RoomId, Snapshot, Track, TrackId, TrackSpec,
+    TrackUpdate,
+};
+
+use crate::{
+    Target,
+    event::Event,
+    keys::Keys,
+    lease,
+    store::Store,
+    subscriber::Subscriber,
+    watched::{Entry, Repaired, Rooms, Watched},
+};
+
+/// How often an operation is tried whose record somebody else changes at the same time.
+const ATTEMPTS: usize = 8;
+
+/// How many rooms are repaired at a time.
+const REPAIRS: usize = 32;
+
+/// How a directory behaves.
+#[derive(Debug, Clone)]
+pub struct DirectoryOptions {
+    /// What the names of all keys and channels begin with.
+    pub prefix: String,
+    /// How long an empty room is kept.
+    pub empty_ttl: Duration,
+}
+
+/// The rooms of a cluster, in Redis.
+///
+/// It connects in the background, and again whenever it has to. After it has, it compares what it
+/// knows of the rooms with what Redis does, gives back what Redis has lost, and tells its inbox
+/// exactly the differences.
+#[derive(Debug)]
+pub struct RedisDirectory {
+    shared: Arc<Shared>,
+    tasks: Vec<AbortHandle>,
+}
+
+/// What a directory's tasks share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) store: Store,
+    subscriber: Subscriber,
+    inbox: Arc<dyn Inbox>,
+    /// Locked to look a room up, to put one in or to take one out.
+    rooms: Mutex<Rooms>,
+    /// This node's id, which changes when its lease has run out.
+    node: Mutex<String>,
+    /// Members that left while Redis was away.
+    left: Mutex<Vec<Left>>,
+    healthy: watch::Sender<bool>,
+}
+
+/// A member that shall be gone from a room.
+#[derive(Debug, Clone)]
+struct Left {
+    room: RoomId,
+    member: MemberId,
+    reason: LeaveReason,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// An id that no other node has.
+pub(crate) fn node_id() -> String {
+    format!("{:016x}", rand::rng().random::<u64>())
+}
+
+fn now() -> u64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    since.map_or(0, |since| {
+        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    })
+}
+
+impl RedisDirectory {
+    /// A directory that tells `inbox` what happens in the rooms that it watches.
+    ///
+    /// # Errors
+    /// If the target cannot be used at all; not if it cannot be reached now.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
+    pub fn new(
+        target: &Target,
+        options: &DirectoryOptions,
+        inbox: Arc<dyn Inbox>,
+    ) -> Result<Self, DirectoryError> {
+        let keys = Keys::new(&options.prefix);
+        let store = Store::new(target, keys, options.empty_ttl)?;
+        let (healthy, _) = watch::channel(false);
+        let shared = Arc::new_cyclic(|shared: &std::sync::Weak<Shared>| {
+            let shared = shared.clone();
+            let on_message = move |channel: &[u8], payload: Bytes| {
+                if let Some(shared) = shared.upgrade() {
+                    shared.message(channel, &payload);
+                }
+            };
+            Shared {
+                store,
+                subscriber: Subscriber::new(target, Arc::new(on_message)),
+                inbox,
+                rooms: Mutex::default(),
+                node: Mutex::new(node_id()),
+                left: Mutex::default(),
+                healthy,
+            }
+        });
+        let lease = tokio::spawn(lease::keep(Arc::clone(&shared)));
+        let resubscribed = tokio::spawn(resubscribed(Arc::clone(&shared)));
+        Ok(Self {
+            shared,
+            tasks: vec![lease.abort_handle(), resubscribed.abort_handle()],
+        })
+    }
+
+    /// Whether Redis can be reached, as far as it is known.
+    pub fn healthy(&self) -> watch::Receiver<bool> {
+        self.shared.healthy.subscribe()
+    }
+}
+
+impl Drop for RedisDirectory {
+    fn drop(&mut self) {
+        self.tasks.iter().for_each(AbortHandle::abort);
+    }
+}
+
+/// Repairs all rooms whenever their channels were subscribed to again: events may be missing.
+async fn resubscribed(shared: Arc<Shared>) {
+    let mut connected = shared.subscriber.connected();
+    loop {
+        if connected.wait_for(|connected| !connected).await.is_err()
+            || connected.wait_for(|connected| *connected).await.is_err()
+        {
+            return;
+        }
+        shared.repair_all().await;
+    }
+}
+
+impl Shared {
+    /// This node's id now.
+    pub(crate) fn node(&self) -> String {
+        lock(&self.node).clone()
+    }
+
+    /// Takes another id: the old one is taken for dead.
+    pub(crate) fn renew_node(&self) -> String {
+        let id = node_id();
+        lock(&self.node).clone_from(&id);
+        id
+    }
+
+    pub(crate) fn set_healthy(&self, healthy: bool) {
+        self.healthy.send_if_modified(|known| {
+            let changed = *known != healthy;
+            if changed && healthy {
+                info!("the directory is reached");
+            } else if changed {
+                warn!("the directory cannot be reached");
+            }
+            *known = healthy;
+            changed
+        });
+    }
+
+    fn watched(&self, room: &RoomId) -> Option<Arc<Watched>> {
+        let rooms = lock(&self.rooms);
+        rooms.get(room).map(|entry| Arc::clone(&entry.watched))
+    }
+
+    /// The rooms that are watched.
+    pub(crate) fn all(&self) -> Vec<Arc<Watched>> {
+        let rooms = lock(&self.rooms);
+        rooms
+            .values()
+            .map(|entry| Arc::clone(&entry.watched))
+            .collect()
+    }
+
+    /// Takes a message of a room's channel.
+    fn message(self: &Arc<Self>, channel: &[u8], payload: &Bytes) {
+        let channel = std::str::from_utf8(channel).ok();
+        let room = channel.and_then(|channel| self.store.keys.room_of(channel));
+        let Some(watched) = room.and_then(|room| self.watched(&room)) else {
+            return;
+        };
+        match Event::read(payload) {
+            Ok(event) => {
+                if watched.take(event) {
+                    tokio::spawn(Arc::clone(self).repair(watched));
+                }
+            }
+            Err(error) => warn!(%error, room = %watched.room, "an event was not understood"),
+        }
+    }
+
+    /// Repairs every room, then has those gone who left meanwhile.
+    pub(crate) async fn repair_all(self: &Arc<Self>) {
+        let doubtful = self.all().into_iter().filter(|watched| watched.doubt());
+        let repairs = doubtful.map(|watched| Arc::clone(self).repair(watched));
+        let repaired = stream::iter(repairs)
+            .buffer_unordered(REPAIRS)
+            .count()
+            .await;
+        let left = std::mem::take(&mut *lock(&self.left));
+        for Left {
+            room,
+            member,
+            reason,
+        } in left
+        {
+            if let Err(DirectoryError::Unavailable(_)) = self.remove(&room, &member, reason).await {
+                debug!(%room, %member, "a member that left is still to be removed");
+            }
+        }
+        debug!(repaired, "rooms were compared with Redis");
+    }
+
+    /// Gives Redis what it has lost of a room, and tells the inbox what it has missed.
+    async fn repair(self: Arc<Self>, watched: Arc<Watched>) {
+        if let Err(error) = self.try_repair(&watched).await {
+            warn!(%error, room = %watched.room, "a room could not be compared with Redis");
+            watched.give_up();
+        }
+    }
+
+    async fn try_repair(&self, watched: &Watched) -> Result<(), DirectoryError> {
+        for _ in 0..ATTEMPTS {
+            let found = match self.store.snapshot(&watched.room).await {
+                Ok(found) => Some(found),
+                Err(DirectoryError::RoomNotFound(_)) => None,
+                Err(error) => return Err(error),
+            };
+            let node = self.node();
+            let Some((known, missing)) = watched.compare(found.as_ref(), &node) else {
+                watched.give_up();
+                return Ok(());
+            };
+            let older = found
+                .as_ref()
+                .is_none_or(|found| found.version < known.version);
+            if older {
+                self.store.restore(&known).await?;
+                continue;
+            }
+            if !missing.is_empty() {
+                let entries = missing.iter().map(|id| Keys::held_entry(&watched.room, id));
+                self.store.hold(&node, entries.collect()).await?;
+                for id in missing {
+                    if let Some(seated) = known.members.get(&id) {
+                        let tracks = known.tracks_of(&id);
+                        let reclaimed =
+                            self.store
+                                .reclaim(&watched.room, &seated.member, &node, tracks);
+                        reclaimed.await?;
+                    }
+                }
+                continue;
+            }
+            match found.map(|found| watched.repair(found)) {
+                Some(Repaired::Done) | None => return Ok(()),
+                Some(Repaired::Short(changes)) => self.store.raise(&watched.room, changes).await?,
+                Some(Repaired::Behind) => {}
+            }
+        }
+        Err(DirectoryError::Unavailable(
+            "the room changes too fast".to_owned(),
+        ))
+    }
+
+    /// Has a member gone from a room; if Redis is away, when it is back.
+    async fn remove(
+        &self,
+        room: &RoomId,
+        member: &MemberId,
+        reason: LeaveReason,
+    ) -> Result<(), DirectoryError> {
+        let removed = self.store.leave(room, member, reason, None).await;
+        if let Err(DirectoryError::Unavailable(_)) = removed {
+            lock(&self.left).push(Left {
+                room: room.clone(),
+                member: member.clone(),
+                reason,
+            });
+            return removed;
+        }
+        let entry = Keys::held_entry(room, member);
+        // What stays behind is found gone by whoever reaps this node.
+        let _ = self.store.let_go(&self.node(), entry).await;
+        removed
+    }
+
+    async fn join(&self, room: &RoomId, new: NewMember) -> Result<Joined, DirectoryError> {
+        let node = self.node();
+        let member = Member {
+            id: new.id,
+            name: new.name,
+            metadata: new.metadata,
+            joined_at: now(),
+        };
+        let create = new.create_missing.map(|max_members| Room {
+            id: room.clone(),
+            metadata: Json::empty_object(),
+            max_members,
+            created_at: now(),
+        });
+        let entry = Keys::held_entry(room, &member.id);
+        // Before it is one, so that a node that dies in between leaves no ghost.
+        self.store.hold(&node, vec![entry.clone()]).await?;
+        let joined = self.store.join(room, &member, &node, create.as_ref()).await;
+        let found = match joined {
+            Ok(found) => found,
+            Err(error @ DirectoryError::Unavailable(_)) => {
+                // It may have happened all the same.
+                lock(&self.left).push(Left {
+                    room: room.clone(),
+                    member: member.id,
+                    reason: LeaveReason::Disconnected,
+                });
+                return Err(error);
+            }
+            Err(error) => {
+                let _ = self.store.let_go(&node, entry).await;
+                return Err(error);
+            }
+        };
+        let seated = found.members.get(&member.id);
+        let member = seated.map_or(member, |seated| seated.member.clone());
+        let snapshot = found.snapshot();
+        if let Some(watched) = self.watched(room) {
+            watched.joined(&member.id, found);
+        }
+        Ok(Joined { member, snapshot })
+    }
+
+    async fn update_member(
+        &self,
+        room: &RoomId,
+        member: &MemberId,
+        name: Option<String>,
+        metadata: Option<Json>,
+    ) -> Result<Member, DirectoryError> {
+        let mut known = self
+            .watched(room)
+            .and_then(|watched| watched.member(member));
+        for _ in 0..ATTEMPTS {
+            let was = match known.take() {
+                Some(known) => known,
+                None => {
+                    let mut found = self.store.snapshot(room).await?;
+                    let seated = found.members.remove(member);
+                    let missing = || DirectoryError::MemberNotFound(member.clone());
+                    seated.ok_or_else(missing)?.member
+                }
+            };
+            let mut shall_be = was.clone();
+            if let Some(name) = &name {
+                shall_be.name.clone_from(name);
+            }
+            if let Some(metadata) = &metadata {
+                shall_be.metadata = metadata.clone();
+            }
+            if self.store.update(room, &was, &shall_be).await? {
+                return Ok(shall_be);
+            }
+        }
+        Err(DirectoryError::Unavailable(
+            "the member changes too fast".to_owned(),
+        ))
+    }
+
+    async fn update_track(
+        &self,
+        room: &RoomId,
+        member: &MemberId,
+        track: TrackId,
+        update: TrackUpdate,
+    ) -> Result<Track, DirectoryError> {
+        let mut known = self.watched(room).and_then(|watched| watched.track(track));
+        for _ in 0..ATTEMPTS {
+            let was = match known.take() {
+                Some(known) => known,
+                None => {
+                    let mut found = self.store.snapshot(room).await?;
+                    if !found.members.contains_key(member) {
+                        return Err(DirectoryError::MemberNotFound(member.clone()));
+                    }
+                    let found = found.tracks.remove(&track);
+                    found.ok_or(DirectoryError::TrackNotFound(track))?
+                }
+            };
+            if was.member != *member {
+                return Err(DirectoryError::NotTrackOwner(track));
+            }
+            let mut shall_be = was.clone();
+            update.apply(&mut shall_be);
+            if self.store.update_track(room, &was, &shall_be).await? {
+                return Ok(shall_be);
+            }
+        }
+        Err(DirectoryError::Unavailable(
+            "the track changes too fast".to_owned(),
+        ))
+    }
+
+    /// Takes a room into watch; answers once its events are told.
+    async fn watch(self: &Arc<Self>, room: &RoomId) -> Result<Watch, DirectoryError> {
+        let watched = {
+            let mut rooms = lock(&self.rooms);
+            let entry = rooms.entry(room.clone()).or_insert_with(|| Entry {
+                watched: Arc::new(Watched::new(room.clone(), Arc::clone(&self.inbox))),
+                guards: 0,
+            });
+            entry.guards += 1;
+            Arc::clone(&entry.watched)
+        };
+        let shared = Arc::clone(self);
+        let room = room.clone();
+        // From here on the guard counts the room out again, whatever happens.
+        let watch = Watch::new(move || {
+            let mut rooms = lock(&shared.rooms);
+            if let Some(entry) = rooms.get_mut(&room) {
+                entry.guards -= 1;
+                if entry.guards == 0 {
+                    rooms.remove(&room);
+                    shared
+                        .subscriber
+                        .unsubscribe(&shared.store.keys.events(&room));
+                }
+            }
+        });
+        let channel = self.store.keys.events(&watched.room);
+        self.subscriber
+            .subscribe(&channel)
+            .await
+            .map_err(|error| DirectoryError::Unavailable(error.to_string()))?;
+        Ok(watch)
+    }
+}
+
+impl Directory for RedisDirectory {
+    fn create(&self, new: NewRoom) -> BoxFuture<'_, Result<Room, DirectoryError>> {
+        Box::pin(async move {
+            let room = Room {
+                id: new.id,
+                metadata: new.metadata,
+                max_members: new.max_members,
+                created_at: now(),
+            };
+            self.shared.store.create(&room).await?;
+            Ok(room)
+        })
+    }
+
+    fn join<'a>(
+        &'a self,
+        room: &'a RoomId,
+        member: NewMember,
+    ) -> BoxFuture<'a, Result<Joined, DirectoryError>> {
+        Box::pin(self.shared.join(room, member))
+    }
+
+    fn leave<'a>(
+        &'a self,
+        room: &'a RoomId,
+        member: &'a MemberId,
+        reason: LeaveReason,
+    ) -> BoxFuture<'a, Result<(), DirectoryError>> {
+        Box::pin(async move {
+            let watched = self.shared.watched(room);
+            if let Some(watched) = &watched {
+                watched.leaving(member);
+            }
+            match self.shared.remove(room, member, reason).await {
+                // It is done when Redis is back; there is nothing that the caller could do.
+                Err(DirectoryError::Unavailable(_)) => Ok(()),
+                left => left,
+            }
+        })
+    }
+
+    fn update_member<'a>(
+        &'a self,
+        room: &'a RoomId,
+        member: &'a MemberId,
+        name: Option<String>,
+        metadata: Option<Json>,
+    ) -> BoxFuture<'a, Result<Member, DirectoryError>> {
+        Box::pin(self.shared.update_member(room, member, name, metadata))
+    }
+
+    fn publish<'a>(
+        &'a self,
+        room: &'a RoomId,
+        member: &'a MemberId,
+        spec: TrackSpec,
+        limit: usize,
+    ) -> BoxFuture<'a, Result<Track, DirectoryError>> {
+        Box::pin(async move {
+            let mut track = Track {
+                id: TrackId(0),
+                member: member.clone(),
+                muted: false,
+                spec,
+            };
+            track.id = self.shared.store.publish(room, &track, limit).await?;
+            Ok(track)
+        })
+    }
+
+    fn update_track<'a>(
+        &'a self,
+        room: &'a RoomId,
+        member: &'a MemberId,
+        track: TrackId,
+        update: TrackUpdate,
+    ) -> BoxFuture<'a, Result<Track, DirectoryError>> {
+        Box::pin(self.shared.update_track(room, member, track, update))
+    }
+
+    fn unpublish<'a>(
+        &'a self,
+        room: &'a RoomId,
+        member: &'a MemberId,
+        track: TrackId,
+    ) -> BoxFuture<'a, Result<(), DirectoryError>> {
+        Box::pin(async move {
+            if let Some(watched) = self.shared.watched(room) {
+                watched.unpublishing(track);
+            }
+            self.shared.store.unpublish(room, member, track).await
+        })
+    }
+
+    fn snapshot<'a>(&'a self, room: &'a RoomId) -> BoxFuture<'a, Result<Snapshot, DirectoryError>> {
+        Box::pin(async move {
+            let found = self.shared.store.snapshot(room).await?;
+            Ok(found.snapshot())
+        })
+    }
+
+    fn watch<'a>(&'a self, room: &'a RoomId) -> BoxFuture<'a, Result<Watch, DirectoryError>> {
+        Box::pin(self.shared.watch(room))
+    }
+}

@@ -1,0 +1,126 @@
+//! The events of a room, as scripts publish them and as nodes tell them.
+
+use bytes::Bytes;
+use weir_protocol::{Change, LeaveReason, MemberId, Track, TrackId};
+
+use crate::record::{self, RecordError};
+
+/// A change as it is published: its version, and its parts as they are stored.
+#[derive(Debug, Clone)]
+pub(crate) struct Event {
+    pub(crate) version: u64,
+    pub(crate) kind: Kind,
+}
+
+/// What is published on a room's channel.
+#[derive(Debug, Clone)]
+pub(crate) enum Kind {
+    /// A member with its seat: its node, and its place in the order of arrival.
+    Joined {
+        seat: String,
+        member: weir_protocol::Member,
+    },
+    /// Any other change of the state.
+    Change(Change),
+    /// The state was written anew: whoever knows another reads this one.
+    Restored,
+}
+
+impl Event {
+    /// Reads what `tell` of the scripts has written: a line of the version, the kind and the
+    /// lengths of its parts, then the parts.
+    pub(crate) fn read(payload: &Bytes) -> Result<Self, RecordError> {
+        let end = payload.iter().position(|byte| *byte == b'\n');
+        let end = end.ok_or(RecordError("an event without its line"))?;
+        let line = std::str::from_utf8(&payload[..end]);
+        let mut words = line.map_err(|_| RecordError("an event's line"))?.split(' ');
+        let version = words.next().and_then(|word| word.parse().ok());
+        let version = version.ok_or(RecordError("an event's version"))?;
+        let kind = words.next().unwrap_or_default();
+        let mut at = end + 1;
+        let mut parts = Vec::new();
+        for word in words {
+            let length: usize = word.parse().map_err(|_| RecordError("a part's length"))?;
+            let part = at..at.saturating_add(length);
+            if part.end > payload.len() {
+                return Err(RecordError("a part that is cut off"));
+            }
+            at = part.end;
+            parts.push(payload.slice(part));
+        }
+        let kind = Kind::read(kind, &parts)?;
+        Ok(Self { version, kind })
+    }
+}
+
+impl Kind {
+    fn read(kind: &str, parts: &[Bytes]) -> Result<Self, RecordError> {
+        let change = match (kind, parts) {
+            ("j", [_, seat, member]) => {
+                return Ok(Self::Joined {
+                    seat: record::text(seat)?.to_owned(),
+                    member: record::member(member)?,
+                });
+            }
+            ("s", []) => return Ok(Self::Restored),
+            ("u", [_, member]) => Change::MemberUpdated(record::member(member)?),
+            ("l", [id, reason]) => Change::MemberLeft {
+                id: member_id(id)?,
+                reason: leave_reason(record::text(reason)?)?,
+            },
+            ("p", [id, owner, track]) => Change::TrackPublished(track_of(id, owner, track)?),
+            ("t", [id, owner, track]) => Change::TrackUpdated(track_of(id, owner, track)?),
+            ("x", [id, owner]) => Change::TrackUnpublished {
+                id: track_id(id)?,
+                member: member_id(owner)?,
+            },
+            _ => return Err(RecordError("an event of an unknown kind")),
+        };
+        Ok(Self::Change(change))
+    }
+}
+
+pub(crate) fn member_id(id: &Bytes) -> Result<MemberId, RecordError> {
+    record::text(id).map(MemberId::new)
+}
+
+pub(crate) fn track_id(id: &Bytes) -> Result<TrackId, RecordError> {
+    let id = record::text(id)?.parse();
+    id.map(TrackId).map_err(|_| RecordError("a track's id"))
+}
+
+pub(crate) fn track_of(id: &Bytes, owner: &Bytes, track: &Bytes) -> Result<Track, RecordError> {
+    record::track(track_id(id)?, member_id(owner)?, track)
+}
+
+fn leave_reason(text: &str) -> Result<LeaveReason, RecordError> {
+    let mut all = LeaveReason::ALL.iter().copied();
+    all.find(|reason| reason.as_str() == text)
+        .ok_or(RecordError("a reason for leaving"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_reads_back_and_a_damaged_one_is_refused() {
+        let event = Event::read(&Bytes::from_static(b"7 l 2 9\nabnode-lost")).expect("an event");
+        assert_eq!(event.version, 7);
+        let Kind::Change(Change::MemberLeft { id, reason }) = event.kind else {
+            panic!("{event:?}");
+        };
+        assert_eq!((id.as_str(), reason), ("ab", LeaveReason::NodeLost));
+        for damaged in [
+            "",
+            "7",
+            "x l 0\n",
+            "7 l 2 9\nabnode",
+            "7 q 1\na",
+            "7 l 2 3\nabbad",
+            "7 x 1 1\naa",
+        ] {
+            Event::read(&Bytes::from_static(damaged.as_bytes())).expect_err(damaged);
+        }
+    }
+}

@@ -1,0 +1,3 @@
+if not exists() then return {'no room'} end
+keep()
+return {'ok'}

@@ -1,0 +1,298 @@
+//! A room that this node watches: its state, its events, and this node's own members.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use weir_cluster::Inbox;
+use weir_protocol::{Change, LeaveReason, Member, MemberId, RoomEvent, RoomId, Track, TrackId};
+
+use crate::{
+    event::{Event, Kind},
+    mirror::Mirror,
+};
+
+/// The events that are kept for a state that is on its way. Beyond these the state is read again.
+const KEPT: usize = 4_096;
+
+/// A watched room.
+#[derive(Debug)]
+pub(crate) struct Watched {
+    pub(crate) room: RoomId,
+    inbox: Arc<dyn Inbox>,
+    /// Held while the inbox is told, so that events keep their order.
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// The room's state, while members of this node are in it.
+    mirror: Option<Mirror>,
+    /// The version of the last event that was told. The mirror may be later at first, since a
+    /// member's own joining is answered on another way than the events before it come on.
+    told: u64,
+    /// The last events, while there is no mirror; or those that wait for a repair.
+    kept: Vec<Event>,
+    /// The mirror is behind, or may be: events wait until it is repaired.
+    behind: bool,
+    /// Somebody repairs the mirror.
+    repairing: bool,
+    /// The members of this node. Nobody else removes them, other than by mistake.
+    own: HashSet<MemberId>,
+    /// Tracks that their publishers take back.
+    ending: HashSet<TrackId>,
+}
+
+/// What a repair found.
+#[derive(Debug)]
+pub(crate) enum Repaired {
+    /// The mirror is up to date, and all differences are told.
+    Done,
+    /// There are so many changes to tell, and fewer versions to tell them with.
+    Short(usize),
+    /// Events are missing that are later than what was read.
+    Behind,
+}
+
+impl Watched {
+    pub(crate) fn new(room: RoomId, inbox: Arc<dyn Inbox>) -> Self {
+        Self {
+            room,
+            inbox,
+            state: Mutex::default(),
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn tell(&self, version: u64, change: Change) {
+        let event = Arc::new(RoomEvent { version, change });
+        self.inbox.room_event(&self.room, &event);
+    }
+
+    /// Takes an event from Redis. True if the caller is to have the room repaired.
+    #[must_use]
+    pub(crate) fn take(&self, event: Event) -> bool {
+        let mut state = self.state();
+        if state.behind {
+            if state.kept.len() < KEPT {
+                state.kept.push(event);
+            }
+            return false;
+        }
+        let Some(mirror) = &state.mirror else {
+            // A room that is created again begins with version 1 again.
+            if event.version > state.told || event.version == 1 {
+                state.told = event.version;
+                if let Some(change) = change_of(&event) {
+                    self.tell(event.version, change);
+                }
+                if state.kept.len() == KEPT {
+                    state.kept.remove(0);
+                }
+                state.kept.push(event);
+            }
+            return false;
+        };
+        if event.version <= mirror.version {
+            if event.version > state.told {
+                state.told = event.version;
+                if let Some(change) = change_of(&event) {
+                    self.tell(event.version, change);
+                }
+            }
+            return false;
+        }
+        if event.version == mirror.version + 1 && !state.is_doubtful(&event) {
+            self.follow(&mut state, &event);
+            return false;
+        }
+        state.behind = true;
+        state.kept = vec![event];
+        !std::mem::replace(&mut state.repairing, true)
+    }
+
+    fn follow(&self, state: &mut State, event: &Event) {
+        let Some(mirror) = &mut state.mirror else {
+            return;
+        };
+        if let Some(change) = mirror.follow(event) {
+            if let Change::TrackUnpublished { id, .. } = &change {
+                state.ending.remove(id);
+            }
+            self.tell(event.version, change);
+        }
+        state.told = event.version;
+    }
+
+    /// A member of this node has joined, and this is the room as it found it.
+    pub(crate) fn joined(&self, member: &MemberId, found: Mirror) {
+        let mut state = self.state();
+        state.own.insert(member.clone());
+        if state.mirror.is_some() {
+            return;
+        }
+        let version = found.version;
+        state.mirror = Some(found);
+        // These have been told; the mirror alone does not know them yet.
+        for event in std::mem::take(&mut state.kept) {
+            let mirror = state.mirror.as_mut().expect("it was just set");
+            if event.version == mirror.version + 1 && event.version > version {
+                mirror.follow(&event);
+            }
+        }
+    }
+
+    /// A member of this node is leaving: that it goes is as it should be.
+    pub(crate) fn leaving(&self, member: &MemberId) {
+        let mut state = self.state();
+        state.own.remove(member);
+    }
+
+    /// The last members of this node have gone: the state is followed no longer.
+    pub(crate) fn forget(&self) {
+        let mut state = self.state();
+        if state.own.is_empty() && !state.behind {
+            *state = State {
+                seen: state
+                    .mirror
+                    .as_ref()
+                    .map_or(state.seen, |mirror| mirror.version),
+                ..State::default()
+            };
+        }
+    }
+
+    /// A track is taken back by its publisher.
+    pub(crate) fn unpublishing(&self, track: TrackId) {
+        self.state().ending.insert(track);
+    }
+
+    /// A member as this node knows it.
+    pub(crate) fn member(&self, id: &MemberId) -> Option<Member> {
+        let state = self.state();
+        let seated = state.mirror.as_ref()?.members.get(id)?;
+        Some(seated.member.clone())
+    }
+
+    /// A track as this node knows it.
+    pub(crate) fn track(&self, id: TrackId) -> Option<Track> {
+        self.state().mirror.as_ref()?.tracks.get(&id).cloned()
+    }
+
+    /// The members of this node.
+    pub(crate) fn own(&self) -> Vec<MemberId> {
+        self.state().own.iter().cloned().collect()
+    }
+
+    /// Redis may have lost events, or all of it. True if the caller is to have the room repaired.
+    #[must_use]
+    pub(crate) fn doubt(&self) -> bool {
+        let mut state = self.state();
+        if state.mirror.is_none() {
+            return false;
+        }
+        state.behind = true;
+        !std::mem::replace(&mut state.repairing, true)
+    }
+
+    /// A repair has failed; somebody may try again.
+    pub(crate) fn give_up(&self) {
+        self.state().repairing = false;
+    }
+
+    /// The state as this node knows it, with those of its own members and their tracks that `found`
+    /// does not have, or has on another node than `node`.
+    pub(crate) fn compare(
+        &self,
+        found: Option<&Mirror>,
+        node: &str,
+    ) -> Option<(Mirror, Vec<MemberId>)> {
+        let state = self.state();
+        let mirror = state.mirror.clone()?;
+        let missing = state.own.iter().filter(|id| {
+            let Some(found) = found else { return true };
+            let seated = found.members.get(*id);
+            let tracks = || {
+                mirror.tracks_of(id).all(|track| {
+                    state.ending.contains(&track.id) || found.tracks.contains_key(&track.id)
+                })
+            };
+            !(seated.is_some_and(|seated| seated.node() == node) && tracks())
+        });
+        let missing = missing.cloned().collect();
+        Some((mirror, missing))
+    }
+
+    /// Tells all that `found` is different in from what is known, then what came meanwhile.
+    pub(crate) fn repair(&self, found: Mirror) -> Repaired {
+        let mut state = self.state();
+        let Some(mirror) = &state.mirror else {
+            state.behind = false;
+            state.repairing = false;
+            return Repaired::Done;
+        };
+        let changes = mirror.changes_to(&found);
+        let room = found.version.saturating_sub(mirror.version);
+        if (changes.len() as u64) > room {
+            return Repaired::Short(changes.len());
+        }
+        let first = found.version + 1 - changes.len() as u64;
+        for (version, change) in (first..).zip(changes) {
+            self.tell(version, change);
+        }
+        state.told = found.version;
+        state.mirror = Some(found);
+        for event in std::mem::take(&mut state.kept) {
+            let known = state.mirror.as_ref().map_or(0, |mirror| mirror.version);
+            if event.version <= known {
+                continue;
+            }
+            if event.version > known + 1 || state.is_doubtful(&event) {
+                return Repaired::Behind;
+            }
+            self.follow(&mut state, &event);
+        }
+        state.behind = false;
+        state.repairing = false;
+        Repaired::Done
+    }
+}
+
+impl State {
+    /// Whether an event must not simply be followed: the state was written anew, or somebody took
+    /// this node for dead.
+    fn is_doubtful(&self, event: &Event) -> bool {
+        match &event.kind {
+            Kind::Restored => true,
+            Kind::Change(Change::MemberLeft { id, reason }) => {
+                *reason == LeaveReason::NodeLost && self.own.contains(id)
+            }
+            Kind::Change(Change::TrackUnpublished { id, member }) => {
+                self.own.contains(member) && !self.ending.contains(id)
+            }
+            Kind::Joined { .. } | Kind::Change(_) => false,
+        }
+    }
+}
+
+fn change_of(event: &Event) -> Option<Change> {
+    match &event.kind {
+        Kind::Joined { member, .. } => Some(Change::MemberJoined(member.clone())),
+        Kind::Change(change) => Some(change.clone()),
+        Kind::Restored => None,
+    }
+}
+
+/// The rooms that a node watches.
+pub(crate) type Rooms = HashMap<RoomId, Entry>;
+
+/// A watched room, and how many guards there are.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    pub(crate) watched: Arc<Watched>,
+    pub(crate) guards: usize,
+}
