@@ -157,10 +157,7 @@ impl Watched {
         let mut state = self.state();
         if state.own.is_empty() && !state.behind {
             *state = State {
-                seen: state
-                    .mirror
-                    .as_ref()
-                    .map_or(state.seen, |mirror| mirror.version),
+                told: state.told,
                 ..State::default()
             };
         }

@@ -156,3 +156,8 @@ pub async fn a_watch_may_come_before_its_room_and_outlive_it(backend: &dyn Backe
         assert_eq!(last.version, 3, "a room that is created again starts anew");
     }
 }
+
+/// A simulation in which rooms that nobody joins go.
+pub async fn nodes_agree_while_time_passes(backend: &dyn Backend) {
+    super::simulation::simulate(backend, true).await;
+}

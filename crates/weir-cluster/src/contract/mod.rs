@@ -130,6 +130,7 @@ macro_rules! contract_suite {
             a_room_created_again_has_its_own_time,
             joining_at_the_last_moment_finds_the_room_or_none,
             a_watch_may_come_before_its_room_and_outlive_it,
+            nodes_agree_while_time_passes,
         }
     };
     (@module $attributes:tt $backend:expr, $module:ident, $($case:ident),+ $(,)?) => {

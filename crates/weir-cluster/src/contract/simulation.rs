@@ -29,14 +29,19 @@ pub struct Simulation {
     pub time_passes: bool,
 }
 
-/// A simulation from the seed in the environment's `WEIR_SEED`, or else from any.
+/// A simulation in which no time passes, so that every room stays.
 pub async fn nodes_agree(backend: &dyn Backend) {
+    simulate(backend, false).await;
+}
+
+/// From the seed in the environment's `WEIR_SEED`, or else from any.
+pub(super) async fn simulate(backend: &dyn Backend, time_passes: bool) {
     let given = std::env::var("WEIR_SEED").ok();
     let seed = given.map_or_else(rand::random, |seed| seed.parse().expect("a number"));
     let simulation = Simulation {
         seed,
         rounds: 300,
-        time_passes: true,
+        time_passes,
     };
     simulation.run(backend).await;
 }
