@@ -1,6 +1,6 @@
 //! The scripts, and how they are called.
 
-use std::sync::LazyLock;
+use std::{sync::LazyLock, time::Duration};
 
 use fred::{
     clients::Client,
@@ -9,6 +9,9 @@ use fred::{
     types::{Value, config::Options, scripts::Script as Hashed},
 };
 use weir_cluster::DirectoryError;
+
+/// How long Redis may take to answer.
+pub(crate) const TIMEOUT: Duration = Duration::from_millis(1_500);
 
 macro_rules! scripts {
     ($($name:ident = $($file:literal)+;)+) => {
@@ -48,17 +51,32 @@ impl Script {
         arguments: Vec<Value>,
     ) -> Result<Value, DirectoryError> {
         let client = client.with_options(options);
-        let called = client
-            .evalsha(self.0.sha1().clone(), keys.clone(), arguments.clone())
-            .await;
-        let answer: Result<Value, Error> = match called {
-            Err(error) if error.details().starts_with("NOSCRIPT") => {
-                let text = self.0.lua().cloned().unwrap_or_default();
-                client.eval(text, keys, arguments).await
+        answered(async move {
+            let called = client
+                .evalsha(self.0.sha1().clone(), keys.clone(), arguments.clone())
+                .await;
+            match called {
+                Err(error) if error.details().starts_with("NOSCRIPT") => {
+                    let text = self.0.lua().cloned().unwrap_or_default();
+                    client.eval(text, keys, arguments).await
+                }
+                called => called,
             }
-            called => called,
-        };
-        answer.map_err(unavailable)
+        })
+        .await
+    }
+}
+
+/// Waits for an answer of Redis, but not for ever: while there is no connection, the client keeps
+/// a command until there is one.
+pub(crate) async fn answered<T>(
+    answer: impl Future<Output = Result<T, Error>>,
+) -> Result<T, DirectoryError> {
+    match tokio::time::timeout(TIMEOUT, answer).await {
+        Ok(answer) => answer.map_err(unavailable),
+        Err(_) => Err(DirectoryError::Unavailable(
+            "Redis did not answer in time".to_owned(),
+        )),
     }
 }
 

@@ -22,12 +22,9 @@ use crate::{
     keys::Keys,
     mirror::Mirror,
     record::{self, RecordError},
-    script::{self, Script, unavailable},
+    script::{self, Script, TIMEOUT, answered, unavailable},
     target::Topology,
 };
-
-/// How long Redis may take to answer.
-const TIMEOUT: Duration = Duration::from_millis(1_500);
 
 /// How long a connection may take to be made.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
@@ -395,10 +392,8 @@ impl Store {
     /// A dead node has been reaped.
     pub(crate) async fn reaped(&self, node: &str) -> Result<(), DirectoryError> {
         let client = self.client.with_options(&self.options);
-        let held: Result<(), _> = client.del(self.keys.held(node)).await;
-        held.map_err(unavailable)?;
-        let reaping: Result<(), _> = client.zrem(self.keys.reaping(), node).await;
-        reaping.map_err(unavailable)
+        answered(client.del::<(), _>(self.keys.held(node))).await?;
+        answered(client.zrem::<(), _, _>(self.keys.reaping(), node)).await
     }
 
     /// Notes members that a node holds, so that whoever reaps it finds them.
@@ -409,26 +404,22 @@ impl Store {
     ) -> Result<(), DirectoryError> {
         let client = self.client.with_options(&self.options);
         let key = self.keys.held(node);
-        let added: Result<(), _> = client.sadd(&key, entries).await;
-        added.map_err(unavailable)?;
+        answered(client.sadd::<(), _, _>(&key, entries)).await?;
         let ttl = i64::try_from(LIVE_TTL.as_secs()).unwrap_or(i64::MAX);
         // Members, then whole nodes: whatever crashes, it goes.
-        let kept: Result<(), _> = client.expire(&key, ttl, None).await;
-        kept.map_err(unavailable)
+        answered(client.expire::<(), _>(&key, ttl, None)).await
     }
 
     /// Notes that a node holds a member no longer.
     pub(crate) async fn let_go(&self, node: &str, entry: String) -> Result<(), DirectoryError> {
         let client = self.client.with_options(&self.options);
-        let removed: Result<(), _> = client.srem(self.keys.held(node), entry).await;
-        removed.map_err(unavailable)
+        answered(client.srem::<(), _, _>(self.keys.held(node), entry)).await
     }
 
     /// The members that a node holds, or held.
     pub(crate) async fn held(&self, node: &str) -> Result<Vec<String>, DirectoryError> {
         let client = self.client.with_options(&self.options);
-        let held: Result<Vec<String>, _> = client.smembers(self.keys.held(node)).await;
-        held.map_err(unavailable)
+        answered(client.smembers(self.keys.held(node))).await
     }
 }
 

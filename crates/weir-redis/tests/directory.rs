@@ -1,49 +1,17 @@
 //! The directory on real Redis.
 
-use std::{
-    net::TcpListener,
-    process::{Child, Command, Stdio},
-    sync::Arc,
-    time::Duration,
-};
+mod common;
 
+use std::{sync::Arc, time::Duration};
+
+use common::Server;
 use futures_util::future::BoxFuture;
 use weir_cluster::{
     Bus, BusInbox, Directory, Inbox, MemoryHub, MemoryOptions,
     contract::{Backend, Store, StoreOptions},
     contract_suite,
 };
-use weir_redis::{DirectoryOptions, RedisDirectory, Target};
-
-struct Server(Child, u16);
-impl Server {
-    fn start() -> Self {
-        let port = TcpListener::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap()
-            .port();
-        let child = Command::new("redis-server")
-            .args([
-                "--port",
-                &port.to_string(),
-                "--save",
-                "",
-                "--appendonly",
-                "no",
-            ])
-            .stdout(Stdio::null())
-            .spawn()
-            .expect("redis-server; install it with: apt-get install redis-server");
-        Self(child, port)
-    }
-}
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
+use weir_redis::{DirectoryOptions, RedisDirectory};
 
 struct Redis;
 struct RedisStore {
@@ -68,16 +36,17 @@ impl Backend for Redis {
 impl Store for RedisStore {
     fn directory(&self, inbox: Arc<dyn Inbox>) -> BoxFuture<'_, Arc<dyn Directory>> {
         Box::pin(async move {
-            let target: Target = format!("redis://127.0.0.1:{}", self.server.1)
-                .parse()
-                .unwrap();
             let options = DirectoryOptions {
                 prefix: "test".into(),
                 empty_ttl: self.options.empty_ttl,
             };
-            let directory = RedisDirectory::new(&target, &options, inbox).unwrap();
+            let directory =
+                RedisDirectory::new(&self.server.target(), &options, inbox).expect("a good target");
             let mut healthy = directory.healthy();
-            healthy.wait_for(|healthy| *healthy).await.unwrap();
+            healthy
+                .wait_for(|healthy| *healthy)
+                .await
+                .expect("it lives");
             Arc::new(directory) as Arc<dyn Directory>
         })
     }
