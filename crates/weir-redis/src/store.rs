@@ -439,6 +439,7 @@ fn text(text: &str) -> Value {
     Value::from(text)
 }
 
+#[allow(clippy::needless_pass_by_value, reason = "numbers are copied")]
 fn number(number: impl ToString) -> Value {
     Value::from(number.to_string())
 }

@@ -229,27 +229,23 @@ async fn serve(target: &Target, shared: &Arc<Shared>, delay: &mut u64) -> Result
 async fn adjust(connection: &mut Connection, shared: &Shared) -> Result<(), RedisError> {
     loop {
         let (missing, surplus) = {
-            let channels = shared.channels();
-            let missing = channels.wanted.difference(&channels.subscribed);
+            let mut channels = shared.channels();
             let surplus = channels.subscribed.difference(&channels.wanted);
-            (
-                missing.cloned().collect::<Vec<_>>(),
-                surplus.cloned().collect::<Vec<_>>(),
-            )
+            let surplus: Vec<_> = surplus.cloned().collect();
+            // At once: whoever wants one of them again must wait until it is subscribed to anew.
+            for channel in &surplus {
+                channels.subscribed.remove(channel);
+            }
+            let missing = channels.wanted.difference(&channels.subscribed);
+            (missing.cloned().collect::<Vec<_>>(), surplus)
         };
         if missing.is_empty() && surplus.is_empty() {
             return Ok(());
         }
-        let ended = change(connection, false, &surplus).await?;
+        change(connection, false, &surplus).await?;
         let begun = change(connection, true, &missing).await?;
         let all = begun.len() == missing.len();
-        {
-            let mut channels = shared.channels();
-            for channel in ended {
-                channels.subscribed.remove(&channel);
-            }
-            channels.subscribed.extend(begun);
-        }
+        shared.channels().subscribed.extend(begun);
         shared.confirmed.send_modify(|count| *count += 1);
         if !all {
             return Ok(());

@@ -152,17 +152,6 @@ impl Watched {
         state.own.remove(member);
     }
 
-    /// The last members of this node have gone: the state is followed no longer.
-    pub(crate) fn forget(&self) {
-        let mut state = self.state();
-        if state.own.is_empty() && !state.behind {
-            *state = State {
-                told: state.told,
-                ..State::default()
-            };
-        }
-    }
-
     /// A track is taken back by its publisher.
     pub(crate) fn unpublishing(&self, track: TrackId) {
         self.state().ending.insert(track);

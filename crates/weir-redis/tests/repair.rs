@@ -129,7 +129,7 @@ fn count(told: &Told, id: &str, what: &str) -> usize {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_redis_that_comes_back_empty_is_given_what_it_lost() {
-    let mut server = Server::start();
+    let mut server = Server::standalone().await;
     let (a, b) = (Node::start(&server).await, Node::start(&server).await);
     let room = RoomId::made("hall");
     let (_watch_a, _) = a.join(&room, "a1").await;
@@ -157,7 +157,7 @@ async fn a_redis_that_comes_back_empty_is_given_what_it_lost() {
     })
     .await;
 
-    server.kill();
+    server.first().kill();
     a.until_healthy(false).await;
     let start = Instant::now();
     let other = NewRoom {
@@ -186,7 +186,7 @@ async fn a_redis_that_comes_back_empty_is_given_what_it_lost() {
         .await
         .expect("it leaves");
 
-    server.restart_empty();
+    server.first().restart_empty();
     a.until_members(&room, &["a1", "b1"]).await;
     eventually("a is told that b2 left", SOON, async || {
         (count(&a.told, "b2", "left") == 1).then_some(())
@@ -211,7 +211,7 @@ async fn a_redis_that_comes_back_empty_is_given_what_it_lost() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_members_of_a_dead_node_are_told_gone_once() {
-    let server = Server::start();
+    let server = Server::standalone().await;
     let (a, b, c) = (
         Node::start(&server).await,
         Node::start(&server).await,
@@ -243,32 +243,32 @@ async fn the_members_of_a_dead_node_are_told_gone_once() {
         start.elapsed()
     );
     a.until_members(&room, &["a1", "c1"]).await;
-    let left = server.cli(&["--scan", "--pattern", "test:{.nodes}:held:*"]);
+    let left = server.processes[0].cli(&["--scan", "--pattern", "test:{.nodes}:held:*"]);
     assert_eq!(left.lines().count(), 2, "{left}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_that_was_taken_for_dead_has_its_members_back() {
-    let server = Server::start();
+    let server = Server::standalone().await;
     let (a, b) = (Node::start(&server).await, Node::start(&server).await);
     let room = RoomId::made("hall");
     let (_watch_a, _) = a.join(&room, "a1").await;
     let (_watch_b, _) = b.join(&room, "b1").await;
     // As if b had been frozen for longer than its lease: it is still among the held, but b's own
     // heartbeat comes too late.
-    let nodes = server.cli(&["zrange", "test:{.nodes}:alive", "0", "-1"]);
+    let nodes = server.processes[0].cli(&["zrange", "test:{.nodes}:alive", "0", "-1"]);
     let held = nodes.lines().find(|node| {
-        let held = server.cli(&["smembers", &format!("test:{{.nodes}}:held:{node}")]);
+        let held = server.processes[0].cli(&["smembers", &format!("test:{{.nodes}}:held:{node}")]);
         held == "hall/b1"
     });
     let b_id = held.expect("b holds b1").to_owned();
-    server.cli(&["zrem", "test:{.nodes}:alive", &b_id]);
-    server.cli(&["zadd", "test:{.nodes}:reaping", "1", &b_id]);
+    server.processes[0].cli(&["zrem", "test:{.nodes}:alive", &b_id]);
+    server.processes[0].cli(&["zadd", "test:{.nodes}:reaping", "1", &b_id]);
     eventually("b1 was lost and is back", SOON, async || {
         let lost = count(&a.told, "b1", "node-lost");
         let came = count(&a.told, "b1", "came");
         (lost == 1 && came == 2
-            || lost == 0 && server.cli(&["zcard", "test:{.nodes}:reaping"]) == "0")
+            || lost == 0 && server.processes[0].cli(&["zcard", "test:{.nodes}:reaping"]) == "0")
             .then_some(())
     })
     .await;

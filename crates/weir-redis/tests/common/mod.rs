@@ -1,57 +1,64 @@
-//! What the tests on real Redis share.
+//! What the tests on real Redis share: servers of their own, without anything of an earlier one.
 
 #![allow(dead_code, reason = "each test uses a part of it")]
 
 use std::{
-    net::TcpListener,
+    net::{Ipv4Addr, TcpListener},
+    path::PathBuf,
     process::{Child, Command, Stdio},
+    time::Duration,
 };
 
 use weir_redis::Target;
+use weir_testkit::eventually;
 
-/// A Redis server of the test's own, without anything of an earlier one.
-pub(crate) struct Server {
+/// How long servers may take to find each other.
+const SOON: Duration = Duration::from_secs(30);
+
+/// A process of Redis, in a folder of its own.
+#[derive(Debug)]
+pub(crate) struct Process {
     child: Child,
-    port: u16,
+    pub(crate) port: u16,
+    folder: PathBuf,
+    arguments: Vec<String>,
 }
 
-impl Server {
-    pub(crate) fn start() -> Self {
-        let free = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let port = free.local_addr().expect("an address").port();
-        drop(free);
-        let child = Self::spawn(port);
-        Self { child, port }
+impl Process {
+    fn start(program: &str, config: &str) -> Self {
+        // A port for the server, and one for the cluster's own talk, which is 10,000 higher.
+        let port = loop {
+            let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+            let port = free.local_addr().expect("an address").port();
+            if port < 55_000 {
+                break port;
+            }
+        };
+        let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
+        let folder = folder.join(format!("redis-{}-{port}", std::process::id()));
+        std::fs::create_dir_all(&folder).expect("a folder");
+        let file = folder.join("redis.conf");
+        let config = format!(
+            "port {port}\nbind 127.0.0.1\ndir {}\nprotected-mode no\n{config}\n",
+            folder.display()
+        );
+        std::fs::write(&file, config).expect("it is written");
+        let arguments = vec![program.to_owned(), file.display().to_string()];
+        let child = Self::spawn(&arguments);
+        Self {
+            child,
+            port,
+            folder,
+            arguments,
+        }
     }
 
-    fn spawn(port: u16) -> Child {
-        Command::new("redis-server")
-            .args([
-                "--port",
-                &port.to_string(),
-                "--save",
-                "",
-                "--appendonly",
-                "no",
-            ])
+    fn spawn(arguments: &[String]) -> Child {
+        Command::new(&arguments[0])
+            .args(&arguments[1..])
             .stdout(Stdio::null())
             .spawn()
-            .expect("redis-server runs; it is installed with: apt-get install redis-server")
-    }
-
-    pub(crate) fn target(&self) -> Target {
-        let url = format!("redis://127.0.0.1:{}", self.port);
-        url.parse().expect("a Redis")
-    }
-
-    pub(crate) fn kill(&mut self) {
-        self.child.kill().expect("it was running");
-        self.child.wait().expect("it ends");
-    }
-
-    /// Starts it again after it was killed, without what it held.
-    pub(crate) fn restart_empty(&mut self) {
-        self.child = Self::spawn(self.port);
+            .expect("Redis runs; it is installed with: apt-get install redis-server redis-sentinel")
     }
 
     /// What `redis-cli` answers.
@@ -63,12 +70,129 @@ impl Server {
             .expect("redis-cli runs");
         String::from_utf8_lossy(&output.stdout).trim().to_owned()
     }
+
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().expect("it was running");
+        self.child.wait().expect("it ends");
+    }
+
+    /// Starts it again after it was killed, without what it held.
+    pub(crate) fn restart_empty(&mut self) {
+        self.child = Self::spawn(&self.arguments);
+    }
+
+    async fn until(&self, what: &str, arguments: &[&str], part: &str) {
+        eventually(what, SOON, async || {
+            self.cli(arguments).contains(part).then_some(())
+        })
+        .await;
+    }
 }
 
-impl Drop for Server {
+impl Drop for Process {
     fn drop(&mut self) {
         // It may have been killed by the test.
         let _ = self.child.kill();
         let _ = self.child.wait();
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+/// A Redis of some kind.
+#[derive(Debug)]
+pub(crate) struct Server {
+    /// All its processes; the first is the one server, the first node, or the master.
+    pub(crate) processes: Vec<Process>,
+    url: String,
+}
+
+/// Nothing is kept on disk.
+const IN_MEMORY: &str = "save \"\"\nappendonly no";
+
+impl Server {
+    /// One server.
+    pub(crate) async fn standalone() -> Self {
+        let process = Process::start("redis-server", IN_MEMORY);
+        process.until("it answers", &["ping"], "PONG").await;
+        Self {
+            url: format!("redis://127.0.0.1:{}", process.port),
+            processes: vec![process],
+        }
+    }
+
+    /// A Redis Cluster of three masters.
+    pub(crate) async fn cluster() -> Self {
+        let config = format!("{IN_MEMORY}\ncluster-enabled yes\ncluster-node-timeout 2000");
+        let processes: Vec<_> = (0..3)
+            .map(|_| Process::start("redis-server", &config))
+            .collect();
+        for process in &processes {
+            process.until("it answers", &["ping"], "PONG").await;
+        }
+        let hosts: Vec<_> = processes
+            .iter()
+            .map(|one| format!("127.0.0.1:{}", one.port))
+            .collect();
+        let mut arguments = vec!["--cluster", "create"];
+        arguments.extend(hosts.iter().map(String::as_str));
+        arguments.extend(["--cluster-replicas", "0", "--cluster-yes"]);
+        processes[0].cli(&arguments);
+        for process in &processes {
+            let ready = "cluster_state:ok";
+            process
+                .until("the cluster is ready", &["cluster", "info"], ready)
+                .await;
+        }
+        let url = format!("redis-cluster://{}?node={}", hosts[0], hosts[1]);
+        Self { processes, url }
+    }
+
+    /// A master, a replica, and three Sentinels.
+    pub(crate) async fn sentinel() -> Self {
+        let master = Process::start("redis-server", IN_MEMORY);
+        master.until("it answers", &["ping"], "PONG").await;
+        let replica = format!("{IN_MEMORY}\nreplicaof 127.0.0.1 {}", master.port);
+        let replica = Process::start("redis-server", &replica);
+        replica
+            .until(
+                "it follows",
+                &["info", "replication"],
+                "master_link_status:up",
+            )
+            .await;
+        let config = format!(
+            "sentinel monitor m 127.0.0.1 {} 2\nsentinel down-after-milliseconds m 1000\n\
+             sentinel failover-timeout m 5000",
+            master.port
+        );
+        let sentinels: Vec<_> = (0..3)
+            .map(|_| Process::start("redis-sentinel", &config))
+            .collect();
+        for sentinel in &sentinels {
+            let (others, replicas) = ("num-other-sentinels\n2", "num-slaves\n1");
+            let about = ["sentinel", "master", "m"];
+            sentinel
+                .until("Sentinels know each other", &about, others)
+                .await;
+            sentinel
+                .until("Sentinels know the replica", &about, replicas)
+                .await;
+        }
+        let url = format!(
+            "redis-sentinel://127.0.0.1:{}?node=127.0.0.1:{}&master=m",
+            sentinels[0].port, sentinels[1].port
+        );
+        let mut processes = vec![master, replica];
+        processes.extend(sentinels);
+        Self { processes, url }
+    }
+
+    pub(crate) fn target(&self) -> Target {
+        self.url.parse().expect("a Redis")
+    }
+
+    /// The one server, the first node, or the first master.
+    pub(crate) fn first(&mut self) -> &mut Process {
+        &mut self.processes[0]
     }
 }
