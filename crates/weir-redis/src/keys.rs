@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use weir_cluster::TrackKey;
-use weir_protocol::{MemberId, RoomId};
+use weir_protocol::{MemberId, RoomId, TrackId};
 
 /// Names that begin with a prefix, so that several clusters, or others, may use the same Redis.
 #[derive(Debug, Clone)]
@@ -55,6 +55,18 @@ impl Keys {
         self.of_room(room, &format!("chunks:{track}"))
     }
 
+    /// What a channel of the bus is for.
+    pub(crate) fn channel(&self, channel: &str) -> Option<Channel> {
+        let rest = channel.strip_prefix(&*self.0)?.strip_prefix(":{")?;
+        let (room, what) = rest.split_once("}:")?;
+        let room = RoomId::made(room);
+        if what == "signals" {
+            return Some(Channel::Signals(room));
+        }
+        let track = what.strip_prefix("chunks:")?.parse().ok().map(TrackId)?;
+        Some(Channel::Chunks(TrackKey { room, track }))
+    }
+
     /// Sorted set: the nodes that are alive, by when their leases run out.
     pub(crate) fn alive(&self) -> String {
         self.of_nodes("alive")
@@ -80,4 +92,11 @@ impl Keys {
         let (room, member) = entry.split_once('/')?;
         Some((RoomId::made(room), MemberId::new(member)))
     }
+}
+
+/// What a channel of the bus is for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Channel {
+    Signals(RoomId),
+    Chunks(TrackKey),
 }

@@ -1,11 +1,14 @@
 //! The Redis backend: rooms in Redis, chunks and signals over its pub/sub.
 
+mod bus;
 mod connect;
 mod directory;
+mod envelope;
 mod event;
 mod keys;
 mod lease;
 mod mirror;
+mod outbox;
 mod record;
 mod script;
 mod store;
@@ -13,5 +16,6 @@ mod subscriber;
 mod target;
 mod watched;
 
+pub use bus::RedisBus;
 pub use directory::{DirectoryOptions, RedisDirectory};
 pub use target::{Target, TargetError};

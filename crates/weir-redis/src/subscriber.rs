@@ -38,8 +38,18 @@ const LOOK: Duration = Duration::from_secs(1);
 /// How long Redis may take to answer then.
 const ANSWER: Duration = Duration::from_secs(2);
 
-/// How long to wait before the first, and before any further attempt to connect.
+/// How long to wait before the first attempt to connect again, in milliseconds, and at the most.
 const BACKOFF: (u64, u64) = (50, 1_000);
+
+/// Waits before another attempt to connect: longer after each, and not all nodes at once.
+pub(crate) async fn backoff(attempt: &mut u32) {
+    let delay = (BACKOFF.0 << (*attempt).min(10)).min(BACKOFF.1);
+    *attempt += 1;
+    let jittered = rand::rng().random_range(delay / 2..=delay);
+    // The one place that waits for time to pass: nothing tells when Redis is back.
+    #[allow(clippy::disallowed_methods)]
+    tokio::time::sleep(Duration::from_millis(jittered)).await;
+}
 
 /// What takes a message: the channel and what was published. It must not block.
 pub(crate) type OnMessage = Arc<dyn Fn(&[u8], Bytes) + Send + Sync>;
@@ -168,25 +178,21 @@ impl Shared {
 
 /// Connects, subscribes, and begins again when the connection is lost.
 async fn run(target: Target, shared: Arc<Shared>) {
-    let mut delay = BACKOFF.0;
+    let mut attempt = 0;
     loop {
-        if let Err(error) = serve(&target, &shared, &mut delay).await {
+        if let Err(error) = serve(&target, &shared, &mut attempt).await {
             debug!(%error, %target, "subscriptions are interrupted");
         }
         if shared.connected.send_replace(false) {
             warn!(%target, "subscriptions are lost; connecting again");
         }
         shared.channels().subscribed.clear();
-        let jittered = rand::rng().random_range(delay / 2..=delay);
-        delay = (delay * 2).min(BACKOFF.1);
-        // The one place that waits for time to pass: nothing tells when Redis is back.
-        #[allow(clippy::disallowed_methods)]
-        tokio::time::sleep(Duration::from_millis(jittered)).await;
+        backoff(&mut attempt).await;
     }
 }
 
 /// Serves one connection until it is lost.
-async fn serve(target: &Target, shared: &Arc<Shared>, delay: &mut u64) -> Result<(), RedisError> {
+async fn serve(target: &Target, shared: &Arc<Shared>, attempt: &mut u32) -> Result<(), RedisError> {
     // Of this connection alone: one that was lost before may be heard of late.
     let lost = Arc::new(Notify::new());
     let on_push = {
@@ -198,7 +204,7 @@ async fn serve(target: &Target, shared: &Arc<Shared>, delay: &mut u64) -> Result
     };
     let mut connection = Connection::open(target, Arc::new(on_push)).await?;
     adjust(&mut connection, shared).await?;
-    *delay = BACKOFF.0;
+    *attempt = 0;
     shared.reconnects.fetch_add(1, Ordering::Relaxed);
     shared.connected.send_replace(true);
     debug!(%target, "subscribed");

@@ -4,7 +4,7 @@
 
 use std::{
     net::{Ipv4Addr, TcpListener},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::Duration,
 };
@@ -15,13 +15,19 @@ use weir_testkit::eventually;
 /// How long servers may take to find each other.
 const SOON: Duration = Duration::from_secs(30);
 
+/// Runs `$0 $1` in the background, and ends it when standard input does: so it ends with the test,
+/// however that does. `$2` is its folder.
+const KEEPER: &str =
+    r#""$0" "$1" >/dev/null & echo $! >"$2/pid"; read -r _; kill -9 $!; rm -rf "$2""#;
+
 /// A process of Redis, in a folder of its own.
 #[derive(Debug)]
 pub(crate) struct Process {
-    child: Child,
+    /// Ends when it is dropped, and Redis with it.
+    keeper: Child,
     pub(crate) port: u16,
+    program: String,
     folder: PathBuf,
-    arguments: Vec<String>,
 }
 
 impl Process {
@@ -43,22 +49,29 @@ impl Process {
             folder.display()
         );
         std::fs::write(&file, config).expect("it is written");
-        let arguments = vec![program.to_owned(), file.display().to_string()];
-        let child = Self::spawn(&arguments);
         Self {
-            child,
+            keeper: Self::spawn(program, &folder),
             port,
+            program: program.to_owned(),
             folder,
-            arguments,
         }
     }
 
-    fn spawn(arguments: &[String]) -> Child {
-        Command::new(&arguments[0])
-            .args(&arguments[1..])
+    fn spawn(program: &str, folder: &Path) -> Child {
+        let known = Command::new(program)
+            .arg("--version")
             .stdout(Stdio::null())
+            .status();
+        known.expect(
+            "Redis runs; it is installed with: apt-get install redis-server redis-sentinel",
+        );
+        Command::new("sh")
+            .args(["-c", KEEPER, program])
+            .arg(folder.join("redis.conf"))
+            .arg(folder)
+            .stdin(Stdio::piped())
             .spawn()
-            .expect("Redis runs; it is installed with: apt-get install redis-server redis-sentinel")
+            .expect("a shell runs")
     }
 
     /// What `redis-cli` answers.
@@ -71,14 +84,18 @@ impl Process {
         String::from_utf8_lossy(&output.stdout).trim().to_owned()
     }
 
+    /// Kills Redis; nothing is told to anybody.
     pub(crate) fn kill(&mut self) {
-        self.child.kill().expect("it was running");
-        self.child.wait().expect("it ends");
+        let pid = std::fs::read_to_string(self.folder.join("pid")).expect("its id");
+        let killed = Command::new("kill").args(["-9", pid.trim()]).status();
+        assert!(killed.expect("kill runs").success());
     }
 
     /// Starts it again after it was killed, without what it held.
     pub(crate) fn restart_empty(&mut self) {
-        self.child = Self::spawn(&self.arguments);
+        let before = std::mem::replace(&mut self.keeper, Self::spawn(&self.program, &self.folder));
+        // Its folder is used again.
+        forget_folder(before);
     }
 
     async fn until(&self, what: &str, arguments: &[&str], part: &str) {
@@ -89,12 +106,16 @@ impl Process {
     }
 }
 
+/// Ends a keeper whose Redis is dead, without what it would do at its end.
+fn forget_folder(mut keeper: Child) {
+    keeper.kill().expect("it was waiting");
+    keeper.wait().expect("it ends");
+}
+
 impl Drop for Process {
     fn drop(&mut self) {
-        // It may have been killed by the test.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-        let _ = std::fs::remove_dir_all(&self.folder);
+        drop(self.keeper.stdin.take());
+        let _ = self.keeper.wait();
     }
 }
 

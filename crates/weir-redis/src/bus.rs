@@ -1,0 +1,193 @@
+//! The bus on Redis: chunks and signals over pub/sub.
+
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use bytes::Bytes;
+use rand::Rng;
+use tokio::{sync::watch, task::AbortHandle};
+use tracing::warn;
+use weir_cluster::{BoxFuture, Bus, BusError, BusInbox, Interest, Signal, Subscription, TrackKey};
+use weir_protocol::{Chunk, RoomId};
+
+use crate::{
+    Target,
+    envelope::{self, EnvelopeError, Origin},
+    keys::{Channel, Keys},
+    outbox::{self, Outbox},
+    subscriber::Subscriber,
+};
+
+/// A node's end of the bus on Redis.
+///
+/// It connects in the background, and again whenever it has to.
+pub struct RedisBus {
+    shared: Arc<Shared>,
+    outbox: Arc<Outbox>,
+    publishing: AbortHandle,
+}
+
+struct Shared {
+    keys: Keys,
+    subscriber: Subscriber,
+    /// How many subscriptions there are of each channel. Locked to count.
+    subscriptions: Mutex<HashMap<String, usize>>,
+    origin: Origin,
+    received: AtomicU64,
+    refused: AtomicU64,
+}
+
+impl fmt::Debug for RedisBus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("RedisBus")
+    }
+}
+
+impl RedisBus {
+    /// A bus whose names begin with `prefix`, and that tells `inbox` what other nodes put on it.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
+    pub fn new(target: &Target, prefix: &str, inbox: Arc<dyn BusInbox>) -> Self {
+        let shared = Arc::new_cyclic(|shared: &std::sync::Weak<Shared>| {
+            let shared = shared.clone();
+            let on_message = move |channel: &[u8], payload: Bytes| {
+                if let Some(shared) = shared.upgrade() {
+                    shared.message(channel, payload, &*inbox);
+                }
+            };
+            Shared {
+                keys: Keys::new(prefix),
+                subscriber: Subscriber::new(target, Arc::new(on_message)),
+                subscriptions: Mutex::default(),
+                origin: rand::rng().random(),
+                received: AtomicU64::new(0),
+                refused: AtomicU64::new(0),
+            }
+        });
+        let outbox = Outbox::new();
+        let publishing = tokio::spawn(outbox::run(target.clone(), Arc::clone(&outbox)));
+        Self {
+            shared,
+            outbox,
+            publishing: publishing.abort_handle(),
+        }
+    }
+
+    /// Whether all that is wanted is subscribed to, and whether something can be published.
+    pub fn healthy(&self) -> [watch::Receiver<bool>; 2] {
+        [self.shared.subscriber.connected(), self.outbox.connected()]
+    }
+
+    /// What was received, what of it was not understood, and what was dropped before it was sent.
+    pub fn counts(&self) -> [(&'static str, u64); 3] {
+        [
+            ("bus_received", self.shared.received.load(Ordering::Relaxed)),
+            ("bus_refused", self.shared.refused.load(Ordering::Relaxed)),
+            ("bus_dropped", self.outbox.dropped()),
+        ]
+    }
+
+    async fn begin(&self, channel: String) -> Result<Subscription, BusError> {
+        *self
+            .shared
+            .subscriptions()
+            .entry(channel.clone())
+            .or_default() += 1;
+        let shared = Arc::clone(&self.shared);
+        let name = channel.clone();
+        // From here on the guard counts it out again, whatever happens.
+        let subscription = Subscription::new(move || {
+            let mut subscriptions = shared.subscriptions();
+            if let Some(count) = subscriptions.get_mut(&name) {
+                *count -= 1;
+                if *count == 0 {
+                    subscriptions.remove(&name);
+                    shared.subscriber.unsubscribe(&name);
+                }
+            }
+        });
+        let subscribed = self.shared.subscriber.subscribe(&channel).await;
+        subscribed.map_err(|error| BusError::Unavailable(error.to_string()))?;
+        Ok(subscription)
+    }
+}
+
+impl Drop for RedisBus {
+    fn drop(&mut self) {
+        self.publishing.abort();
+    }
+}
+
+impl Shared {
+    fn subscriptions(&self) -> MutexGuard<'_, HashMap<String, usize>> {
+        self.subscriptions
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn message(&self, channel: &[u8], payload: Bytes, inbox: &dyn BusInbox) {
+        self.received.fetch_add(1, Ordering::Relaxed);
+        if let Err(error) = self.tell(channel, payload, inbox)
+            && self.refused.fetch_add(1, Ordering::Relaxed) == 0
+        {
+            warn!(%error, "the first message that was not understood; others are counted");
+        }
+    }
+
+    fn tell(
+        &self,
+        channel: &[u8],
+        mut payload: Bytes,
+        inbox: &dyn BusInbox,
+    ) -> Result<(), EnvelopeError> {
+        let name = std::str::from_utf8(channel).unwrap_or_default();
+        // What was given up meanwhile is not told any more.
+        if !self.subscriptions().contains_key(name) {
+            return Ok(());
+        }
+        let Some(channel) = self.keys.channel(name) else {
+            return Ok(());
+        };
+        if envelope::open(&mut payload)? == self.origin {
+            return Ok(());
+        }
+        match channel {
+            Channel::Signals(room) => inbox.signal(&room, &Arc::new(envelope::signal(payload)?)),
+            Channel::Chunks(track) => {
+                let chunk = envelope::chunk(track.track, payload)?;
+                inbox.chunk(&track, &Arc::new(chunk));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Bus for RedisBus {
+    fn subscribe<'a>(
+        &'a self,
+        track: &'a TrackKey,
+    ) -> BoxFuture<'a, Result<Subscription, BusError>> {
+        Box::pin(self.begin(self.shared.keys.chunks(track)))
+    }
+
+    fn publish(&self, track: &TrackKey, chunk: Arc<Chunk>) -> Result<Interest, BusError> {
+        let message = envelope::of_chunk(self.shared.origin, &chunk);
+        self.outbox.put(self.shared.keys.chunks(track), message)
+    }
+
+    fn listen<'a>(&'a self, room: &'a RoomId) -> BoxFuture<'a, Result<Subscription, BusError>> {
+        Box::pin(self.begin(self.shared.keys.signals(room)))
+    }
+
+    fn send(&self, room: &RoomId, signal: Arc<Signal>) -> Result<Interest, BusError> {
+        let message = envelope::of_signal(self.shared.origin, &signal);
+        self.outbox.put(self.shared.keys.signals(room), message)
+    }
+}

@@ -1,0 +1,246 @@
+//! What waits to be published: bounded in bytes, and gone when it is too old to be of use.
+
+use std::{
+    collections::{BTreeMap, HashMap, VecDeque},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use bytes::Bytes;
+use futures_util::future::join_all;
+use redis::{Pipeline, PushInfo, PushKind, RedisError, Value, aio::ConnectionLike};
+use tokio::{
+    sync::{Notify, watch},
+    time::Instant,
+};
+use tracing::{debug, warn};
+use weir_cluster::{BusError, Interest};
+
+use crate::{Target, connect::Connection, subscriber::backoff};
+
+/// What may wait, in bytes: a third of a second of a gigabit.
+const LIMIT: usize = 32 * 1024 * 1024;
+
+/// How old something may be that is still published.
+const FRESH: Duration = Duration::from_secs(1);
+
+/// How many are sent to Redis at a time, before their answers are waited for.
+const BATCH: usize = 128;
+
+/// How many channels' interest is remembered; beyond it all is asked anew.
+const REMEMBERED: usize = 100_000;
+
+/// What is published, and what became of it.
+#[derive(Debug)]
+pub(crate) struct Outbox {
+    state: Mutex<State>,
+    filled: Notify,
+    connected: watch::Sender<bool>,
+    /// Messages that were dropped, since they were too old or the connection was lost.
+    dropped: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    queue: VecDeque<Message>,
+    /// The bytes in `queue`.
+    bytes: usize,
+    /// How many nodes received what was last published, by channel.
+    interest: HashMap<String, usize>,
+}
+
+#[derive(Debug)]
+struct Message {
+    channel: String,
+    payload: Bytes,
+    at: Instant,
+}
+
+impl Outbox {
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::new(Self {
+            state: Mutex::default(),
+            filled: Notify::new(),
+            connected: watch::channel(false).0,
+            dropped: AtomicU64::new(0),
+        })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Puts a message in. Never waits.
+    pub(crate) fn put(&self, channel: String, payload: Bytes) -> Result<Interest, BusError> {
+        if !*self.connected.borrow() {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+            return Err(BusError::Unavailable(
+                "there is no connection to Redis".to_owned(),
+            ));
+        }
+        let mut state = self.state();
+        if state.bytes + payload.len() > LIMIT {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+            return Err(BusError::Full { limit: LIMIT });
+        }
+        let interest = state.interest.get(&channel);
+        let interest = interest.map_or(Interest::Unknown, |nodes| Interest::Nodes(*nodes));
+        state.bytes += payload.len();
+        state.queue.push_back(Message {
+            channel,
+            payload,
+            at: Instant::now(),
+        });
+        drop(state);
+        self.filled.notify_one();
+        Ok(interest)
+    }
+
+    /// Takes the next messages that are not too old.
+    fn batch(&self) -> Vec<Message> {
+        let mut state = self.state();
+        let mut batch = Vec::new();
+        while batch.len() < BATCH
+            && let Some(message) = state.queue.pop_front()
+        {
+            state.bytes -= message.payload.len();
+            if message.at.elapsed() <= FRESH {
+                batch.push(message);
+            } else {
+                self.dropped.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        batch
+    }
+
+    fn received(&self, channel: String, nodes: usize) {
+        let mut state = self.state();
+        if state.interest.len() >= REMEMBERED {
+            state.interest.clear();
+        }
+        state.interest.insert(channel, nodes);
+    }
+
+    /// Whether there is a connection to publish on.
+    pub(crate) fn connected(&self) -> watch::Receiver<bool> {
+        self.connected.subscribe()
+    }
+
+    /// Messages that were dropped since the start.
+    pub(crate) fn dropped(&self) -> u64 {
+        self.dropped.load(Ordering::Relaxed)
+    }
+}
+
+/// Publishes what is put in, and connects again when the connection is lost.
+pub(crate) async fn run(target: Target, outbox: Arc<Outbox>) {
+    let mut attempt = 0;
+    loop {
+        if let Err(error) = serve(&target, &outbox, &mut attempt).await {
+            debug!(%error, %target, "publishing is interrupted");
+        }
+        if outbox.connected.send_replace(false) {
+            warn!(%target, "nothing can be published; connecting again");
+        }
+        outbox.state().interest.clear();
+        backoff(&mut attempt).await;
+    }
+}
+
+async fn serve(target: &Target, outbox: &Outbox, attempt: &mut u32) -> Result<(), RedisError> {
+    let lost = Arc::new(Notify::new());
+    let on_push = {
+        let lost = Arc::clone(&lost);
+        move |info: PushInfo| {
+            if info.kind == PushKind::Disconnection {
+                lost.notify_one();
+            }
+        }
+    };
+    let connection = Connection::open(target, Arc::new(on_push)).await?;
+    *attempt = 0;
+    outbox.connected.send_replace(true);
+    loop {
+        let batch = outbox.batch();
+        if batch.is_empty() {
+            tokio::select! {
+                // A lost connection first: nothing can be published on it.
+                biased;
+                () = lost.notified() => return Ok(()),
+                () = outbox.filled.notified() => {}
+            }
+            continue;
+        }
+        let answers = tokio::select! {
+            biased;
+            () = lost.notified() => {
+                outbox.dropped.fetch_add(batch.len() as u64, Ordering::Relaxed);
+                return Ok(());
+            }
+            answers = publish(&connection, &batch) => answers,
+        };
+        if answers.is_err() {
+            outbox
+                .dropped
+                .fetch_add(batch.len() as u64, Ordering::Relaxed);
+        }
+        for (message, nodes) in batch.into_iter().zip(answers?) {
+            outbox.received(message.channel, nodes);
+        }
+    }
+}
+
+/// Publishes messages, those of each room in their order; answers with how many nodes received each.
+async fn publish(connection: &Connection, batch: &[Message]) -> Result<Vec<usize>, RedisError> {
+    match connection {
+        Connection::One(connection) => {
+            send(connection.clone(), "PUBLISH", batch.iter().collect()).await
+        }
+        Connection::Cluster(connection) => {
+            // The client keeps the order of one pipeline only, and a pipeline is for one shard.
+            let mut rooms: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+            for (at, message) in batch.iter().enumerate() {
+                let tag = message.channel.split('}').next().unwrap_or_default();
+                rooms.entry(tag).or_default().push(at);
+            }
+            let sending = rooms.values().map(|places| {
+                let messages = places.iter().map(|at| &batch[*at]).collect();
+                send(connection.clone(), "SPUBLISH", messages)
+            });
+            let answers = join_all(sending).await;
+            let mut counts = vec![0; batch.len()];
+            for (places, answer) in rooms.values().zip(answers) {
+                // A shard that is away must not keep the others.
+                for (at, count) in places.iter().zip(answer.unwrap_or_default()) {
+                    counts[*at] = count;
+                }
+            }
+            Ok(counts)
+        }
+    }
+}
+
+async fn send(
+    mut connection: impl ConnectionLike,
+    name: &str,
+    messages: Vec<&Message>,
+) -> Result<Vec<usize>, RedisError> {
+    let mut pipeline = Pipeline::with_capacity(messages.len());
+    for Message {
+        channel, payload, ..
+    } in &messages
+    {
+        pipeline.cmd(name).arg(channel).arg(&payload[..]);
+    }
+    let answers = connection
+        .req_packed_commands(&pipeline, 0, messages.len())
+        .await?;
+    let counts = answers.into_iter().map(|answer| match answer {
+        Value::Int(nodes) => usize::try_from(nodes).unwrap_or_default(),
+        _ => 0,
+    });
+    Ok(counts.collect())
+}

@@ -1,0 +1,104 @@
+//! Real Redis of every kind, as the contract suite wants it.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::{runtime::Handle, sync::OnceCell, task::spawn_blocking};
+use weir_cluster::{
+    BoxFuture, Bus, BusInbox, Directory, Inbox,
+    contract::{Backend, Store, StoreOptions},
+};
+use weir_redis::{DirectoryOptions, RedisBus, RedisDirectory};
+
+use crate::common::Server;
+
+/// Which kind of Redis.
+#[derive(Clone, Copy)]
+pub(crate) enum Kind {
+    Standalone,
+    Cluster,
+    Sentinel,
+}
+
+/// Names that no other test uses on the same Redis.
+static PREFIXES: AtomicUsize = AtomicUsize::new(0);
+
+/// The servers of each kind, which all tests of a process share.
+static SERVERS: [OnceCell<Arc<Server>>; 3] = [const { OnceCell::const_new() }; 3];
+
+impl Kind {
+    async fn server(self) -> Arc<Server> {
+        let server = SERVERS[self as usize].get_or_init(|| async {
+            // What waits for servers cannot be sent between threads, which a store's future must.
+            let runtime = Handle::current();
+            let started = spawn_blocking(move || {
+                runtime.block_on(async {
+                    match self {
+                        Self::Standalone => Server::standalone().await,
+                        Self::Cluster => Server::cluster().await,
+                        Self::Sentinel => Server::sentinel().await,
+                    }
+                })
+            });
+            Arc::new(started.await.expect("the servers start"))
+        });
+        Arc::clone(server.await)
+    }
+}
+
+struct RedisStore {
+    server: Arc<Server>,
+    prefix: String,
+    options: StoreOptions,
+}
+
+impl Backend for Kind {
+    fn store(&self, options: StoreOptions) -> BoxFuture<'_, Arc<dyn Store>> {
+        Box::pin(async move {
+            let server = self.server().await;
+            let number = PREFIXES.fetch_add(1, Ordering::Relaxed);
+            Arc::new(RedisStore {
+                server,
+                prefix: format!("test{number}"),
+                options,
+            }) as Arc<dyn Store>
+        })
+    }
+}
+
+impl Store for RedisStore {
+    fn directory(&self, inbox: Arc<dyn Inbox>) -> BoxFuture<'_, Arc<dyn Directory>> {
+        Box::pin(async move {
+            let options = DirectoryOptions {
+                prefix: self.prefix.clone(),
+                empty_ttl: self.options.empty_ttl,
+            };
+            let directory = RedisDirectory::new(&self.server.target(), &options, inbox);
+            let directory = directory.expect("a good target");
+            let mut healthy = directory.healthy();
+            let healthy = healthy.wait_for(|healthy| *healthy).await;
+            healthy.expect("the directory lives");
+            Arc::new(directory) as Arc<dyn Directory>
+        })
+    }
+
+    fn bus(&self, inbox: Arc<dyn BusInbox>) -> BoxFuture<'_, Arc<dyn Bus>> {
+        Box::pin(async move {
+            let bus = RedisBus::new(&self.server.target(), &self.prefix, inbox);
+            for mut healthy in bus.healthy() {
+                let healthy = healthy.wait_for(|healthy| *healthy).await;
+                healthy.expect("the bus lives");
+            }
+            Arc::new(bus) as Arc<dyn Bus>
+        })
+    }
+
+    fn advance(&self, _: Duration) -> BoxFuture<'_, ()> {
+        unreachable!("no case of these lets time pass")
+    }
+}

@@ -1,0 +1,34 @@
+//! The bus on real Redis of every kind keeps the contract.
+
+mod backend;
+mod common;
+
+use backend::Kind;
+use weir_cluster::contract_suite;
+
+mod standalone {
+    use super::*;
+
+    contract_suite!(bus:
+        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        Kind::Standalone
+    );
+}
+
+mod cluster {
+    use super::*;
+
+    contract_suite!(bus:
+        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        Kind::Cluster
+    );
+}
+
+mod sentinel {
+    use super::*;
+
+    contract_suite!(bus:
+        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        Kind::Sentinel
+    );
+}
