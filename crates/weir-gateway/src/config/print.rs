@@ -2,7 +2,6 @@
 
 use std::fmt;
 
-use super::error::shown;
 use super::load::Effective;
 use super::names;
 use super::rules::KEYS;
@@ -10,7 +9,8 @@ use super::rules::KEYS;
 /// A file that `--config` takes, with the origin of each value in a comment behind it:
 /// `listen = "0.0.0.0:8080"  # default`.
 ///
-/// The users and passwords in URLs are left out, so a file that is printed needs them put back.
+/// There are no secrets among the values. The first key that is one must not be printed here, nor
+/// quoted in a [`Problem`](super::Problem).
 impl fmt::Display for Effective {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let lines: Vec<(&str, String, &str)> = KEYS
@@ -20,7 +20,7 @@ impl fmt::Display for Effective {
                 let (section, name) = names::split(key);
                 (
                     section,
-                    format!("{name} = {}", shown(&stated.value)),
+                    format!("{name} = {}", stated.value),
                     stated.origin.as_str(),
                 )
             })
