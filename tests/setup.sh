@@ -13,6 +13,10 @@ missing=()
 for program in ffmpeg ffprobe; do
   command -v "$program" >/dev/null || missing+=(ffmpeg)
 done
+for program in redis-server redis-cli; do
+  command -v "$program" >/dev/null || missing+=(redis-server)
+done
+command -v redis-sentinel >/dev/null || missing+=(redis-sentinel)
 command -v python3 >/dev/null || missing+=(python3)
 python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)
 if ((${#missing[@]} > 0)); then

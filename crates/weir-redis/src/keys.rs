@@ -100,3 +100,58 @@ pub(crate) enum Channel {
     Signals(RoomId),
     Chunks(TrackKey),
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DOCUMENTED: &str = include_str!("../../../docs/redis.md");
+
+    #[test]
+    fn the_documented_names_are_those_of_the_code() {
+        let keys = Keys::new("weir");
+        let room = RoomId::made("ROOM");
+        let track = TrackKey {
+            room: room.clone(),
+            track: TrackId(1),
+        };
+        let mut names = keys.room(&room);
+        names.extend([
+            keys.events(&room),
+            keys.signals(&room),
+            keys.chunks(&track).replace(":1", ":TRACK"),
+            keys.alive(),
+            keys.reaping(),
+            keys.held("NODE"),
+        ]);
+        let rows = DOCUMENTED
+            .lines()
+            .filter_map(|line| line.strip_prefix("| `weir:"));
+        let documented: Vec<_> = rows
+            .filter_map(|row| row.split_once('`'))
+            .map(|(name, _)| format!("weir:{name}"))
+            .collect();
+        assert_eq!(documented, names);
+    }
+
+    #[test]
+    fn channels_read_back() {
+        let keys = Keys::new("a:b");
+        let room = RoomId::made("hall-1_x");
+        assert_eq!(keys.room_of(&keys.events(&room)), Some(room.clone()));
+        assert_eq!(keys.room_of(&keys.signals(&room)), None);
+        let signals = Channel::Signals(room.clone());
+        assert_eq!(keys.channel(&keys.signals(&room)), Some(signals));
+        let track = TrackKey {
+            room: room.clone(),
+            track: TrackId(7),
+        };
+        let chunks = keys.chunks(&track);
+        assert_eq!(keys.channel(&chunks), Some(Channel::Chunks(track)));
+        assert_eq!(keys.channel(&keys.events(&room)), None);
+        assert_eq!(Keys::new("a").channel(&chunks), None);
+        let member = MemberId::new("m");
+        let entry = Keys::held_entry(&room, &member);
+        assert_eq!(Keys::held_member(&entry), Some((room, member)));
+    }
+}
