@@ -13,6 +13,7 @@ use hyper::{body::Incoming, server::conn::http1, service::service_fn, upgrade::O
 use hyper_util::rt::{TokioIo, TokioTimer};
 use serde::Deserialize;
 use socketioxide::service::SocketIoService;
+use tokio::time::timeout;
 use tower_service::Service;
 use tracing::debug;
 use tungstenite::handshake::derive_accept_key;
@@ -22,7 +23,7 @@ use crate::{
     client::Client,
     config::Egress,
     direct::DirectAdapter,
-    inbound::{Inbound, Intake},
+    inbound::{Inbound, Intake, PATIENCE},
     lane::Lane,
     link::Link,
     pipe::Pipe,
@@ -181,11 +182,9 @@ impl Edge {
         }
         let length = request.headers().get(CONTENT_LENGTH);
         let length = length.and_then(|length| length.to_str().ok()?.parse().ok());
-        let Some(share) = self.intake.take(length).await else {
-            return self.pass(request).await;
-        };
-        let deadline = share.deadline;
-        match tokio::time::timeout_at(deadline, self.pass(request)).await {
+        let _share = self.intake.take(length).await;
+        // From when there is room for it: a body that never ends would keep its connection.
+        match timeout(PATIENCE, self.pass(request)).await {
             Ok(response) => response,
             Err(_) => refused(StatusCode::REQUEST_TIMEOUT, "the body took too long"),
         }

@@ -27,9 +27,9 @@ pub(crate) const FREE_BYTES: u64 = 256 * 1024;
 /// What the node holds of longer messages together.
 const ROOM_BYTES: u64 = 16 * 1024 * 1024;
 
-/// How long a longer message may take from when there is room for it. A connection that takes
-/// longer is closed, or it could keep the others waiting.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a longer message, and the body of any polling request, may take from when there is room
+/// for it. A connection that takes longer is closed, or it could keep the others waiting.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What the node takes in of long messages at a time, counted in KiB. Clones are the same.
 #[derive(Clone)]
