@@ -1,0 +1,231 @@
+//! What becomes of subscriptions and rooms when another Redis takes over.
+
+mod common;
+
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use common::Server;
+use tokio::time::Instant;
+use weir_cluster::{
+    Bus, BusInbox, Directory, Inbox, NewMember, Signal, Subscription, TrackKey, Watch,
+};
+use weir_protocol::{Change, Chunk, Json, MemberId, RoomEvent, RoomId, TrackId};
+use weir_redis::{DirectoryOptions, RedisBus, RedisDirectory};
+use weir_testkit::eventually;
+
+const SOON: Duration = Duration::from_secs(40);
+
+/// A node's ends of both planes, and what it was told.
+struct Node {
+    directory: RedisDirectory,
+    bus: RedisBus,
+    told: Arc<Told>,
+}
+
+#[derive(Debug, Default)]
+struct Told {
+    chunks: Mutex<Vec<u64>>,
+    joined: Mutex<Vec<String>>,
+}
+
+impl BusInbox for Told {
+    fn chunk(&self, _: &TrackKey, chunk: &Arc<Chunk>) {
+        self.chunks.lock().expect("nobody panicked").push(chunk.seq);
+    }
+
+    fn signal(&self, _: &RoomId, _: &Arc<Signal>) {}
+}
+
+impl Inbox for Told {
+    fn room_event(&self, _: &RoomId, event: &Arc<RoomEvent>) {
+        if let Change::MemberJoined(member) = &event.change {
+            let mut joined = self.joined.lock().expect("nobody panicked");
+            joined.push(member.id.to_string());
+        }
+    }
+}
+
+impl Node {
+    async fn start(server: &Server) -> Self {
+        let told = Arc::new(Told::default());
+        let options = DirectoryOptions {
+            prefix: "test".to_owned(),
+            empty_ttl: Duration::from_secs(60),
+        };
+        let target = server.target();
+        let directory = RedisDirectory::new(&target, &options, told.clone());
+        let node = Self {
+            directory: directory.expect("a good target"),
+            bus: RedisBus::new(&target, "test", told.clone()),
+            told,
+        };
+        let mut directory = node.directory.healthy();
+        directory
+            .wait_for(|healthy| *healthy)
+            .await
+            .expect("it lives");
+        for mut healthy in node.bus.healthy() {
+            healthy
+                .wait_for(|healthy| *healthy)
+                .await
+                .expect("it lives");
+        }
+        node
+    }
+
+    async fn join(&self, room: &RoomId, id: &str) -> Result<Watch, String> {
+        let watch = self
+            .directory
+            .watch(room)
+            .await
+            .map_err(|error| error.to_string())?;
+        let member = NewMember {
+            id: MemberId::new(id),
+            name: id.to_owned(),
+            metadata: Json::empty_object(),
+            create_missing: Some(100),
+        };
+        let joined = self.directory.join(room, member).await;
+        joined.map(|_| watch).map_err(|error| error.to_string())
+    }
+
+    fn knows(&self, id: &str) -> usize {
+        let joined = self.told.joined.lock().expect("nobody panicked");
+        joined.iter().filter(|joined| *joined == id).count()
+    }
+}
+
+/// Two nodes with a member each in some rooms, and a track of the first that the second receives.
+struct Pair {
+    a: Node,
+    b: Node,
+    rooms: Vec<RoomId>,
+    track: TrackKey,
+    seq: u64,
+    _watches: Vec<Watch>,
+    _subscription: Subscription,
+}
+
+impl Pair {
+    async fn start(server: &Server) -> Self {
+        let (a, b) = (Node::start(server).await, Node::start(server).await);
+        // So many that each shard of a Redis Cluster has some.
+        let rooms: Vec<_> = (0..12).map(|n| RoomId::made(&format!("room{n}"))).collect();
+        let mut watches = Vec::new();
+        for (n, room) in rooms.iter().enumerate() {
+            watches.push(a.join(room, &format!("a{n}")).await.expect("it joins"));
+            watches.push(b.join(room, &format!("b{n}")).await.expect("it joins"));
+        }
+        let track = TrackKey {
+            room: rooms[0].clone(),
+            track: TrackId(1),
+        };
+        let subscription = b.bus.subscribe(&track).await.expect("it subscribes");
+        Self {
+            a,
+            b,
+            rooms,
+            track,
+            seq: 0,
+            _watches: watches,
+            _subscription: subscription,
+        }
+    }
+
+    /// Publishes until a chunk arrives that was sent after this was called; says how long it took.
+    async fn until_chunks_cross(&mut self) -> Duration {
+        let start = Instant::now();
+        let first = self.seq;
+        let (a, b, track) = (&self.a, &self.b, &self.track);
+        let mut seq = first;
+        eventually("a chunk crosses", SOON, async || {
+            seq += 1;
+            let chunk = Chunk {
+                track: track.track,
+                seq,
+                ts: 0,
+                key: true,
+                dur: None,
+                payload: vec![1; 100].into(),
+            };
+            // Refused while there is no connection.
+            let _ = a.bus.publish(track, Arc::new(chunk));
+            let chunks = b.told.chunks.lock().expect("nobody panicked");
+            chunks.iter().any(|seq| *seq > first).then_some(())
+        })
+        .await;
+        self.seq = seq;
+        start.elapsed()
+    }
+
+    /// Lets members join every room, by each node, and the other be told of it once.
+    async fn until_rooms_go_on(&self, mark: &str) {
+        for (n, room) in self.rooms.iter().enumerate() {
+            for (node, other) in [(&self.a, &self.b), (&self.b, &self.a)] {
+                let name = if std::ptr::eq(node, &self.a) {
+                    "a"
+                } else {
+                    "b"
+                };
+                let mut attempt = 0;
+                let watch = eventually("a member joins", SOON, async || {
+                    attempt += 1;
+                    let id = format!("{name}{n}{mark}{attempt}");
+                    node.join(room, &id).await.ok().map(|watch| (watch, id))
+                });
+                let (_watch, id) = watch.await;
+                let what = format!("{id} is told");
+                eventually(&what, SOON, async || (other.knows(&id) == 1).then_some(())).await;
+            }
+        }
+        for node in [&self.a, &self.b] {
+            let joined = node.told.joined.lock().expect("nobody panicked").clone();
+            let mut distinct = joined.clone();
+            distinct.sort();
+            distinct.dedup();
+            assert_eq!(
+                distinct.len(),
+                joined.len(),
+                "somebody came twice: {joined:?}"
+            );
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_comes_back_empty_is_subscribed_to_again() {
+    let mut server = Server::standalone().await;
+    let mut pair = Pair::start(&server).await;
+    pair.until_chunks_cross().await;
+    server.first().kill();
+    server.first().restart_empty();
+    let took = pair.until_chunks_cross().await;
+    assert!(took < Duration::from_secs(3), "{took:?}");
+    pair.until_rooms_go_on("x").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sentinels_name_another_master_and_all_goes_on() {
+    let mut server = Server::sentinel().await;
+    let mut pair = Pair::start(&server).await;
+    pair.until_chunks_cross().await;
+    server.first().kill();
+    // Sentinels take a second to agree that it is gone, and some to name another.
+    let took = pair.until_chunks_cross().await;
+    assert!(took < Duration::from_secs(20), "{took:?}");
+    pair.until_rooms_go_on("x").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_shard_that_comes_back_empty_is_given_what_it_lost() {
+    let mut server = Server::cluster().await;
+    let mut pair = Pair::start(&server).await;
+    pair.until_chunks_cross().await;
+    server.first().kill();
+    server.first().restart_empty();
+    pair.until_chunks_cross().await;
+    pair.until_rooms_go_on("x").await;
+}
