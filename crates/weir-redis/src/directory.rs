@@ -6,10 +6,10 @@ use std::{
 };
 
 use bytes::Bytes;
-use futures_util::{StreamExt, stream};
+use futures_util::StreamExt;
 use rand::Rng;
 use tokio::{sync::watch, task::AbortHandle};
-use tracing::{debug, info, warn};
+use tracing::{info, warn};
 use weir_cluster::{
     BoxFuture, Directory, DirectoryError, Inbox, Joined, NewMember, NewRoom, Watch,
 };
@@ -25,14 +25,11 @@ use crate::{
     lease,
     store::Store,
     subscriber::Subscriber,
-    watched::{Entry, Repaired, Rooms, Watched},
+    watched::{Entry, Rooms, Watched},
 };
 
 /// How often an operation is tried whose record somebody else changes at the same time.
-const ATTEMPTS: usize = 8;
-
-/// How many rooms are repaired at a time.
-const REPAIRS: usize = 32;
+pub(crate) const ATTEMPTS: usize = 8;
 
 /// How a directory behaves.
 #[derive(Debug, Clone)]
@@ -65,19 +62,19 @@ pub(crate) struct Shared {
     /// This node's id, which changes when its lease has run out.
     node: Mutex<String>,
     /// Members that left while Redis was away.
-    left: Mutex<Vec<Left>>,
+    pub(crate) left: Mutex<Vec<Left>>,
     healthy: watch::Sender<bool>,
 }
 
 /// A member that shall be gone from a room.
 #[derive(Debug, Clone)]
-struct Left {
-    room: RoomId,
-    member: MemberId,
-    reason: LeaveReason,
+pub(crate) struct Left {
+    pub(crate) room: RoomId,
+    pub(crate) member: MemberId,
+    pub(crate) reason: LeaveReason,
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -216,82 +213,8 @@ impl Shared {
         }
     }
 
-    /// Repairs every room, then has those gone who left meanwhile.
-    pub(crate) async fn repair_all(self: &Arc<Self>) {
-        let doubtful = self.all().into_iter().filter(|watched| watched.doubt());
-        let repairs = doubtful.map(|watched| Arc::clone(self).repair(watched));
-        let repaired = stream::iter(repairs)
-            .buffer_unordered(REPAIRS)
-            .count()
-            .await;
-        let left = std::mem::take(&mut *lock(&self.left));
-        for Left {
-            room,
-            member,
-            reason,
-        } in left
-        {
-            if let Err(DirectoryError::Unavailable(_)) = self.remove(&room, &member, reason).await {
-                debug!(%room, %member, "a member that left is still to be removed");
-            }
-        }
-        debug!(repaired, "rooms were compared with Redis");
-    }
-
-    /// Gives Redis what it has lost of a room, and tells the inbox what it has missed.
-    async fn repair(self: Arc<Self>, watched: Arc<Watched>) {
-        if let Err(error) = self.try_repair(&watched).await {
-            warn!(%error, room = %watched.room, "a room could not be compared with Redis");
-            watched.give_up();
-        }
-    }
-
-    async fn try_repair(&self, watched: &Watched) -> Result<(), DirectoryError> {
-        for _ in 0..ATTEMPTS {
-            let found = match self.store.snapshot(&watched.room).await {
-                Ok(found) => Some(found),
-                Err(DirectoryError::RoomNotFound(_)) => None,
-                Err(error) => return Err(error),
-            };
-            let node = self.node();
-            let Some((known, missing)) = watched.compare(found.as_ref(), &node) else {
-                watched.give_up();
-                return Ok(());
-            };
-            let older = found
-                .as_ref()
-                .is_none_or(|found| found.version < known.version);
-            if older {
-                self.store.restore(&known).await?;
-                continue;
-            }
-            if !missing.is_empty() {
-                let entries = missing.iter().map(|id| Keys::held_entry(&watched.room, id));
-                self.store.hold(&node, entries.collect()).await?;
-                for id in missing {
-                    if let Some(seated) = known.members.get(&id) {
-                        let tracks = known.tracks_of(&id);
-                        let reclaimed =
-                            self.store
-                                .reclaim(&watched.room, &seated.member, &node, tracks);
-                        reclaimed.await?;
-                    }
-                }
-                continue;
-            }
-            match found.map(|found| watched.repair(found)) {
-                Some(Repaired::Done) | None => return Ok(()),
-                Some(Repaired::Short(changes)) => self.store.raise(&watched.room, changes).await?,
-                Some(Repaired::Behind) => {}
-            }
-        }
-        Err(DirectoryError::Unavailable(
-            "the room changes too fast".to_owned(),
-        ))
-    }
-
     /// Has a member gone from a room; if Redis is away, when it is back.
-    async fn remove(
+    pub(crate) async fn remove(
         &self,
         room: &RoomId,
         member: &MemberId,

@@ -51,6 +51,8 @@ pub(crate) async fn keep(shared: Arc<Shared>) {
                 shared.set_healthy(true);
                 if back || !kept {
                     shared.repair_all().await;
+                } else {
+                    shared.finish().await;
                 }
                 // All who are alive must have had the time to say so.
                 if stable.elapsed() > LEASE {

@@ -10,6 +10,7 @@ mod lease;
 mod mirror;
 mod outbox;
 mod record;
+mod repair;
 mod script;
 mod store;
 mod subscriber;
