@@ -6,7 +6,6 @@ use std::{
 };
 
 use bytes::Bytes;
-use futures_util::StreamExt;
 use rand::Rng;
 use tokio::{sync::watch, task::AbortHandle};
 use tracing::{info, warn};
