@@ -165,8 +165,7 @@ impl Client {
             let problem = format!("{} is this member's own", track.id);
             return Err(Fault::field("track", problem));
         }
-        reply.done(Ack::Done);
-        room.subscribe(track.id, &member.id);
+        room.subscribe(track.id, &member.id, || reply.done(Ack::Done));
         Ok(())
     }
 

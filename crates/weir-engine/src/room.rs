@@ -87,11 +87,16 @@ impl Room {
         track.ok_or_else(|| DirectoryError::TrackNotFound(id).into())
     }
 
-    /// Has a track's chunks sent to a member, unless one of both is gone by now.
-    pub(crate) fn subscribe(&self, track: TrackId, member: &MemberId) {
+    /// Has a track's chunks sent to a member, right after it was `told` so, unless one of both is
+    /// gone by now.
+    pub(crate) fn subscribe(&self, track: TrackId, member: &MemberId, told: impl FnOnce()) {
         let state = lock(&self.state);
         if let (Some(track), Some(member)) = (state.tracks.get(&track), state.seated(member)) {
-            track.subscribe(member);
+            let hold = track.hold();
+            told();
+            hold.subscribe(member);
+        } else {
+            told();
         }
     }
 
@@ -138,7 +143,11 @@ impl Seat<'_> {
         let Joined { member, snapshot } = joined;
         let mut state = lock(&self.room.state);
         state.learn(snapshot);
+        // Whoever sends a chunk after the member was told that it has joined sends it to it, too.
+        let held = state.hold(&self.member, snapshot);
         reply.done(Ack::Joined { member, snapshot });
+        held.into_iter()
+            .for_each(|hold| hold.subscribe(&self.member));
         state.seat(&self.member, snapshot.version, &self.room.counters);
     }
 }

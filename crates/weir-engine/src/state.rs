@@ -7,7 +7,12 @@ use std::{
 
 use weir_protocol::{Change, MemberId, Notice, RoomEvent, Snapshot, Track as TrackRecord, TrackId};
 
-use crate::{Counters, member::Member, reply::notify, track::Track};
+use crate::{
+    Counters,
+    member::Member,
+    reply::notify,
+    track::{Hold, Track},
+};
 
 /// The state of a room at a version, with the members that are connected to this node.
 ///
@@ -86,6 +91,16 @@ impl State {
         for record in &snapshot.tracks {
             self.add_track(record);
         }
+    }
+
+    /// Holds those of a snapshot's tracks that a member is to receive without asking.
+    pub(crate) fn hold(&self, member: &Member, snapshot: &Snapshot) -> Vec<Hold<'_>> {
+        let tracks = snapshot
+            .tracks
+            .iter()
+            .filter(|record| member.auto_subscribe && record.member != member.id);
+        let tracks = tracks.filter_map(|record| self.tracks.get(&record.id));
+        tracks.map(|track| track.hold()).collect()
     }
 
     /// Seats a member that was told the state at version `from`, and tells it what came later.

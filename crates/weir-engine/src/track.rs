@@ -1,6 +1,6 @@
 //! A track, as far as this node has to do with it.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use weir_core::{Flow, Ingest, Offer, Start};
 use weir_protocol::{Frame, GapReason, MemberId, Notice, Published, TrackId, TrackKind};
@@ -15,6 +15,28 @@ pub(crate) struct Track {
     pub(crate) owner: MemberId,
     /// Held while a chunk is numbered and fanned out, so that all subscribers see one order.
     media: Mutex<Media>,
+}
+
+/// A track that lets no chunk through.
+#[derive(Debug)]
+pub(crate) struct Hold<'a>(MutexGuard<'a, Media>);
+
+impl Hold<'_> {
+    /// As [`Track::subscribe`].
+    pub(crate) fn subscribe(mut self, member: &Arc<Member>) {
+        let subscribers = &self.0.subscribers;
+        if subscribers.iter().any(|one| one.member.id == member.id) {
+            return;
+        }
+        let start = match self.0.ingest.last() {
+            0 => Start::FromBeginning,
+            _ => Start::NextKey,
+        };
+        self.0.subscribers.push(Subscriber {
+            member: Arc::clone(member),
+            flow: Flow::new(start),
+        });
+    }
 }
 
 #[derive(Debug)]
@@ -44,22 +66,13 @@ impl Track {
     /// Has the track's chunks sent to `member`, from the beginning if there was none yet, otherwise
     /// from the next key chunk on. Changes nothing for a member that has them sent already.
     pub(crate) fn subscribe(&self, member: &Arc<Member>) {
-        let mut media = lock(&self.media);
-        if media
-            .subscribers
-            .iter()
-            .any(|one| one.member.id == member.id)
-        {
-            return;
-        }
-        let start = match media.ingest.last() {
-            0 => Start::FromBeginning,
-            _ => Start::NextKey,
-        };
-        media.subscribers.push(Subscriber {
-            member: Arc::clone(member),
-            flow: Flow::new(start),
-        });
+        self.hold().subscribe(member);
+    }
+
+    /// Lets no chunk through until the hold is dropped, so that a member can be told something that
+    /// comes before the first chunk that it gets, and gets every chunk after it.
+    pub(crate) fn hold(&self) -> Hold<'_> {
+        Hold(lock(&self.media))
     }
 
     /// Sends `member` nothing more of the track.

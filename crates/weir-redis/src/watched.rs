@@ -152,6 +152,11 @@ impl Watched {
     pub(crate) fn leaving(&self, member: &MemberId) {
         let mut state = self.state();
         state.own.remove(member);
+        let tracks = state.mirror.as_ref().map(|mirror| {
+            let tracks = mirror.tracks_of(member);
+            tracks.map(|track| track.id).collect::<Vec<_>>()
+        });
+        state.ending.extend(tracks.unwrap_or_default());
     }
 
     /// A track is taken back by its publisher.
