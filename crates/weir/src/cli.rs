@@ -51,6 +51,9 @@ struct Settings {
     /// Where /livez and /readyz answer, instead of server.ops_listen [default: 127.0.0.1:9090]
     #[arg(long, value_name = "ADDR")]
     ops_listen: Option<String>,
+    /// The Redis that joins the nodes of a cluster, instead of redis.url [default: none]
+    #[arg(long, value_name = "URL")]
+    redis_url: Option<String>,
 }
 
 impl Settings {
@@ -58,6 +61,7 @@ impl Settings {
         let flags = [
             ("--listen", "server.listen", self.listen),
             ("--ops-listen", "server.ops_listen", self.ops_listen),
+            ("--redis-url", "redis.url", self.redis_url),
         ];
         let flags = flags
             .into_iter()

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use super::error::Problem;
+use super::error::{Problem, shown};
 use super::load::Values;
 use super::sections::Config;
 
@@ -13,11 +13,12 @@ pub(super) fn contradictions(config: &Config, values: &Values) -> Vec<Problem> {
         let (stated, other_stated) = (&values[key], &values[other]);
         found.push(Problem::Refused {
             key: key.to_owned(),
-            value: stated.value.to_string(),
+            value: shown(&stated.value),
             origin: stated.origin.clone(),
             right: format!(
                 "{why} {other} = {} ({}); {right}",
-                other_stated.value, other_stated.origin
+                shown(&other_stated.value),
+                other_stated.origin
             ),
         });
     };
@@ -29,6 +30,21 @@ pub(super) fn contradictions(config: &Config, values: &Values) -> Vec<Problem> {
             "server.listen",
             "give each a port of its own",
         );
+    }
+
+    let redis = &config.redis;
+    for (key, own, other) in [
+        ("redis.directory_url", &redis.directory_url, &redis.bus_url),
+        ("redis.bus_url", &redis.bus_url, &redis.directory_url),
+    ] {
+        if redis.url.is_empty() && !own.is_empty() && other.is_empty() {
+            refuse(
+                key,
+                "needs its counterpart beside it, or",
+                "redis.url",
+                "give that, too",
+            );
+        }
     }
 
     let limits = &config.limits;

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use toml::Value;
+
 /// A configuration that was refused, with everything that is wrong with it.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub struct ConfigError {
@@ -69,4 +71,17 @@ pub enum Problem {
         /// What the layering says.
         reason: String,
     },
+}
+
+/// A value as people are shown it: without the user and password of a URL.
+pub(super) fn shown(value: &Value) -> String {
+    let text = value.to_string();
+    let Some((scheme, rest)) = text.split_once("://") else {
+        return text;
+    };
+    let host = rest.find(['/', '?']).unwrap_or(rest.len());
+    match rest[..host].rfind('@') {
+        Some(at) => format!("{scheme}://***{}", &rest[at..]),
+        None => text,
+    }
 }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use ::config::{ConfigError as LayerError, Source, Value as LayerValue, ValueKind};
 use toml::{Table, Value};
 
-use super::error::Problem;
+use super::error::{Problem, shown};
 use super::names::{self, PREFIX};
 use super::sections::Config;
 
@@ -190,7 +190,7 @@ impl Environment {
     fn unknown(&mut self, name: String, nearest: Option<&str>, value: &OsString) {
         self.problems.push(Problem::Unknown {
             key: name,
-            value: Value::String(value.to_string_lossy().into_owned()).to_string(),
+            value: shown(&Value::String(value.to_string_lossy().into_owned())),
             origin: "environment".to_owned(),
             nearest: nearest.map(names::variable),
         });

@@ -8,7 +8,7 @@ use ::config::{Config as Layered, ConfigError as LayerError, ValueKind};
 use toml::Value;
 
 use super::contradictions::contradictions;
-use super::error::{ConfigError, Problem};
+use super::error::{ConfigError, Problem, shown};
 use super::layers::{Entry, Environment, Flag, Layer};
 use super::names;
 use super::rules::KEYS;
@@ -87,11 +87,7 @@ impl Sources {
 /// What is wrong with the values of one layer, each taken alone.
 fn check(layer: &Layer) -> Vec<Problem> {
     let problem = |entry: &Entry| {
-        let (key, value, origin) = (
-            entry.key.clone(),
-            entry.value.to_string(),
-            entry.origin.clone(),
-        );
+        let (key, value, origin) = (entry.key.clone(), shown(&entry.value), entry.origin.clone());
         let Some(rule) = names::rule(&key) else {
             let nearest = names::nearest(&key).map(str::to_owned);
             return Some(Problem::Unknown {

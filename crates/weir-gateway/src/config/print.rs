@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::error::shown;
 use super::load::Effective;
 use super::names;
 use super::rules::KEYS;
@@ -9,8 +10,7 @@ use super::rules::KEYS;
 /// A file that `--config` takes, with the origin of each value in a comment behind it:
 /// `listen = "0.0.0.0:8080"  # default`.
 ///
-/// There are no secrets among the values. The first key that is one must not be printed here, nor
-/// quoted in a [`Problem`](super::Problem).
+/// The users and passwords in URLs are left out, so a file that is printed needs them put back.
 impl fmt::Display for Effective {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let lines: Vec<(&str, String, &str)> = KEYS
@@ -20,7 +20,7 @@ impl fmt::Display for Effective {
                 let (section, name) = names::split(key);
                 (
                     section,
-                    format!("{name} = {}", stated.value),
+                    format!("{name} = {}", shown(&stated.value)),
                     stated.origin.as_str(),
                 )
             })

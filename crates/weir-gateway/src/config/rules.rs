@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 
 use toml::Value;
 use tracing_subscriber::EnvFilter;
+use weir_redis::Target;
 
 /// What a value must be.
 #[derive(Debug)]
@@ -23,6 +24,10 @@ pub(super) enum Rule {
     Choice(&'static [&'static str]),
     /// Directives of a log filter.
     LogFilter,
+    /// A Redis, or nothing.
+    Redis,
+    /// What names in Redis begin with.
+    Prefix,
 }
 
 const fn bytes(min: u32) -> Rule {
@@ -101,6 +106,10 @@ pub(super) const KEYS: &[(&str, Rule)] = &[
     ),
     ("rooms.create_on_join", Rule::Switch),
     ("rooms.max_rooms", count("rooms", 1_000_000_000)),
+    ("redis.url", Rule::Redis),
+    ("redis.directory_url", Rule::Redis),
+    ("redis.bus_url", Rule::Redis),
+    ("redis.prefix", Rule::Prefix),
     ("log.format", Rule::Choice(&["auto", "human", "json"])),
     ("log.filter", Rule::LogFilter),
 ];
@@ -118,6 +127,17 @@ impl Rule {
             (Self::LogFilter, Value::String(text)) => {
                 return check_filter(text).map_err(|why| format!("must be {self} ({why})"));
             }
+            (Self::Redis, Value::String(text)) if !text.is_empty() => {
+                let target = text.parse::<Target>();
+                return target
+                    .map(drop)
+                    .map_err(|why| format!("must be {self} ({why})"));
+            }
+            (Self::Redis, Value::String(_)) => true,
+            (Self::Prefix, Value::String(text)) => {
+                let allowed = |c: char| c.is_ascii_alphanumeric() || "_-.:".contains(c);
+                (1..=64).contains(&text.len()) && text.chars().all(allowed)
+            }
             _ => false,
         };
         if fits {
@@ -133,7 +153,7 @@ impl Rule {
         let typed = match self {
             Self::Number { .. } => text.parse().ok().map(Value::Integer),
             Self::Switch => text.parse().ok().map(Value::Boolean),
-            Self::Address | Self::Choice(_) | Self::LogFilter => None,
+            Self::Address | Self::Choice(_) | Self::LogFilter | Self::Redis | Self::Prefix => None,
         };
         typed.unwrap_or_else(|| Value::String(text.to_owned()))
     }
@@ -166,6 +186,11 @@ impl fmt::Display for Rule {
                 f.write_str("an IP address and a port, such as \"0.0.0.0:8080\" or \"[::1]:0\"")
             }
             Self::Choice(words) => write!(f, "one of \"{}\"", words.join("\", \"")),
+            Self::Redis => f.write_str(
+                "a URL such as \"redis://localhost:6379\", \"redis-sentinel://…?master=NAME\" or \
+                 \"redis-cluster://…\", or nothing",
+            ),
+            Self::Prefix => f.write_str("1 to 64 characters of A-Z a-z 0-9 _ - . :"),
             Self::LogFilter => f.write_str(
                 "a level (error, warn, info, debug, trace, off) or directives such as \
                  \"info,weir_engine=debug\"",

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use weir_protocol::Limits;
+use weir_redis::Target;
 
 /// Everything that can be configured. `Config::default()` is a node that needs nothing installed.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,6 +22,8 @@ pub struct Config {
     pub egress: Egress,
     /// Rooms.
     pub rooms: Rooms,
+    /// What joins the nodes of a cluster.
+    pub redis: Redis,
     /// Logging.
     pub log: Log,
 }
@@ -131,6 +134,45 @@ impl Default for Rooms {
             create_on_join: false,
             max_rooms: 100_000,
         }
+    }
+}
+
+/// `[redis]`: what joins the nodes of a cluster. Without a URL the node is alone, and keeps its rooms
+/// in memory.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Redis {
+    /// Where the rooms are, and what carries chunks between nodes, unless one of the next two says
+    /// otherwise. Default none.
+    pub url: String,
+    /// Where the rooms are. Default `url`.
+    pub directory_url: String,
+    /// What carries chunks and messages between nodes. Default `url`.
+    pub bus_url: String,
+    /// What the names of all keys and channels begin with. Default `weir`.
+    pub prefix: String,
+}
+
+impl Default for Redis {
+    fn default() -> Self {
+        Self {
+            url: String::new(),
+            directory_url: String::new(),
+            bus_url: String::new(),
+            prefix: "weir".to_owned(),
+        }
+    }
+}
+
+impl Redis {
+    /// Where the directory and the bus are, if there is a Redis.
+    pub(crate) fn targets(&self) -> Option<(Target, Target)> {
+        let target = |own: &str| {
+            let url = if own.is_empty() { &self.url } else { own };
+            // Checked when the configuration was loaded.
+            url.parse().ok()
+        };
+        Some((target(&self.directory_url)?, target(&self.bus_url)?))
     }
 }
 
