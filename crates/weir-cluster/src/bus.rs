@@ -22,6 +22,9 @@ pub struct TrackKey {
 pub enum Signal {
     /// A member's message.
     Message {
+        /// The room's version that its sender's node knew. Whoever knows an older one has events on
+        /// the way that come first.
+        version: u64,
         /// Who sent it.
         from: MemberId,
         /// Who gets it; everybody else in the room without it.
@@ -35,9 +38,36 @@ pub enum Signal {
     },
     /// Somebody asks this track's publisher for a key chunk.
     KeyframeRequested(TrackId),
+    /// A node has subscribed to this track and asks its publisher's node for its
+    /// [position](Self::Position).
+    Wanted {
+        /// Which track.
+        track: TrackId,
+        /// Whether it also asks for the chunks that were sent before, if these are all that there
+        /// are and are still there.
+        beginning: bool,
+    },
+    /// The publisher's node says that it puts all chunks after this number on the bus.
+    Position {
+        /// Which track.
+        track: TrackId,
+        /// The number of the last chunk before; 0 if there was none.
+        last: u64,
+        /// Whether it was asked for the beginning, which then came before this.
+        beginning: bool,
+    },
 }
 
-/// How many other nodes want what was put on the bus.
+/// A chunk on its way between nodes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Relayed {
+    /// The chunk.
+    pub chunk: Chunk,
+    /// Whether it counts as a key chunk, which depends on all that its publisher has marked so far.
+    pub counts_as_key: bool,
+}
+
+/// How many other nodes want a track.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Interest {
     /// Not known yet.
@@ -84,7 +114,14 @@ pub trait Bus: Send + Sync + Debug {
     ///
     /// # Errors
     /// `Full`, `Unavailable`; the chunk is dropped.
-    fn publish(&self, track: &TrackKey, chunk: Arc<Chunk>) -> Result<Interest, BusError>;
+    fn publish(&self, track: &TrackKey, chunk: &Relayed) -> Result<(), BusError>;
+
+    /// How many other nodes got what this node last put on the bus of a track.
+    fn interest(&self, track: &TrackKey) -> Interest;
+
+    /// Waits until all that was put into the outbox before is on the bus or lost, so that what is
+    /// done next, elsewhere, comes after it. Never waits long.
+    fn flush(&self) -> BoxFuture<'_, ()>;
 
     /// Has a room's signals told to the node's inbox, as [`subscribe`](Self::subscribe) does with
     /// chunks.
@@ -97,7 +134,7 @@ pub trait Bus: Send + Sync + Debug {
     ///
     /// # Errors
     /// `Full`, `Unavailable`; the signal is dropped.
-    fn send(&self, room: &RoomId, signal: Arc<Signal>) -> Result<Interest, BusError>;
+    fn send(&self, room: &RoomId, signal: &Arc<Signal>) -> Result<(), BusError>;
 }
 
 /// Where a node is told what other nodes put on the bus.
@@ -106,7 +143,7 @@ pub trait Bus: Send + Sync + Debug {
 /// Dropping a [`Subscription`] is allowed.
 pub trait BusInbox: Send + Sync + Debug {
     /// Takes a chunk of a track, in the order in which its publisher's node put it on the bus.
-    fn chunk(&self, track: &TrackKey, chunk: &Arc<Chunk>);
+    fn chunk(&self, track: &TrackKey, chunk: &Arc<Relayed>);
 
     /// Takes a signal of a room, in the order in which its sender's node put it on the bus.
     fn signal(&self, room: &RoomId, signal: &Arc<Signal>);

@@ -13,7 +13,7 @@ mod error;
 mod guard;
 mod memory;
 
-pub use bus::{Bus, BusError, BusInbox, Interest, Signal, TrackKey};
+pub use bus::{Bus, BusError, BusInbox, Interest, Relayed, Signal, TrackKey};
 pub use directory::{Directory, Inbox, Joined, NewMember, NewRoom};
 pub use error::DirectoryError;
 pub use futures_util::future::BoxFuture;

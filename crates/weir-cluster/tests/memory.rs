@@ -13,11 +13,11 @@ use futures_util::future::BoxFuture;
 use tokio::time::timeout;
 use weir_cluster::{
     Bus, BusInbox, Directory, DirectoryError, Inbox, Interest, MemoryDirectory, MemoryHub,
-    MemoryOptions, NewMember, Signal, TrackKey, Watch,
+    MemoryOptions, NewMember, TrackKey, Watch,
     contract::{Backend, Recorder, Store, StoreOptions, View},
     contract_suite,
 };
-use weir_protocol::{Chunk, Json, LeaveReason, MemberId, RoomEvent, RoomId, TrackId};
+use weir_protocol::{Json, LeaveReason, MemberId, RoomEvent, RoomId, TrackId};
 
 struct Memory;
 
@@ -192,23 +192,11 @@ async fn the_bus_knows_who_is_interested() {
         room: RoomId::made("hall"),
         track: TrackId(1),
     };
-    let keyframe = || Arc::new(Signal::KeyframeRequested(TrackId(1)));
-    let chunk = Arc::new(Chunk {
-        track: TrackId(1),
-        seq: 1,
-        ts: 0,
-        key: true,
-        dur: None,
-        payload: bytes::Bytes::new(),
-    });
     let mut held = Vec::new();
     for (bus, nodes) in [(&a, 0), (&b, 1), (&c, 2), (&c, 2)] {
         held.push(bus.subscribe(&track).await.expect("memory is there"));
-        held.push(bus.listen(&track.room).await.expect("memory is there"));
-        let interest = Ok(Interest::Nodes(nodes));
-        assert_eq!(a.publish(&track, chunk.clone()), interest);
-        assert_eq!(a.send(&track.room, keyframe()), interest);
+        assert_eq!(a.interest(&track), Interest::Nodes(nodes));
     }
     drop(held);
-    assert_eq!(a.publish(&track, chunk), Ok(Interest::Nodes(0)));
+    assert_eq!(a.interest(&track), Interest::Nodes(0));
 }

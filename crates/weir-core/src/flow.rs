@@ -1,5 +1,7 @@
 //! What one subscriber gets of one track.
 
+use weir_protocol::GapReason;
+
 /// How a subscriber begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Start {
@@ -20,6 +22,8 @@ pub enum Offer {
         from: u64,
         /// The last missing `seq`.
         to: u64,
+        /// Why: [`Slow`](GapReason::Slow) if any of them was refused by the subscriber's queue.
+        reason: GapReason,
     },
     /// Not for this subscriber, who misses nothing: it waits for its first key chunk, or the chunk
     /// is not newer than one that it was offered before.
@@ -51,6 +55,8 @@ enum State {
         from: u64,
         /// The last missing number so far.
         to: u64,
+        /// Why.
+        reason: GapReason,
     },
 }
 
@@ -68,18 +74,19 @@ impl Flow {
     ///
     /// Numbers that were never offered, because they were lost on the way, are missing too.
     pub fn offer(&mut self, seq: u64, key: bool) -> Offer {
-        let missing = match self.0 {
-            State::WaitingForKey if key => seq,
+        let (missing, reason) = match self.0 {
+            State::WaitingForKey if key => (seq, GapReason::Lost),
             State::WaitingForKey => return Offer::Skip,
             State::Live { next, .. } if seq < next => return Offer::Skip,
-            State::Live { next, .. } => next,
+            State::Live { next, .. } => (next, GapReason::Lost),
             State::Dropping { to, .. } if seq <= to => return Offer::Skip,
-            State::Dropping { from, .. } => from,
+            State::Dropping { from, reason, .. } => (from, reason),
         };
         if seq > missing && !key {
             self.0 = State::Dropping {
                 from: missing,
                 to: seq,
+                reason,
             };
             return Offer::Drop;
         }
@@ -88,10 +95,8 @@ impl Flow {
             next: seq.saturating_add(1),
         };
         if seq > missing {
-            Offer::SendAfterGap {
-                from: missing,
-                to: seq - 1,
-            }
+            let (from, to) = (missing, seq - 1);
+            Offer::SendAfterGap { from, to, reason }
         } else {
             Offer::Send
         }
@@ -100,20 +105,16 @@ impl Flow {
     /// The subscriber's queue did not take chunk `seq`, nor the announcement of a gap that was to
     /// come before it: both go together or not at all.
     pub fn refused(&mut self, seq: u64) {
-        self.0 = match self.0 {
-            State::WaitingForKey => State::Dropping { from: seq, to: seq },
+        let (from, to) = match self.0 {
+            State::WaitingForKey => (seq, seq),
             State::Live { since, next } => {
                 let last = next.saturating_sub(1).max(seq);
-                State::Dropping {
-                    from: if seq == last { since.min(seq) } else { seq },
-                    to: last,
-                }
+                (if seq == last { since.min(seq) } else { seq }, last)
             }
-            State::Dropping { from, to } => State::Dropping {
-                from: from.min(seq),
-                to: to.max(seq),
-            },
+            State::Dropping { from, to, .. } => (from.min(seq), to.max(seq)),
         };
+        let reason = GapReason::Slow;
+        self.0 = State::Dropping { from, to, reason };
     }
 
     /// Whether chunks are being dropped now.
@@ -128,6 +129,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    fn gap(from: u64, to: u64, reason: GapReason) -> Offer {
+        Offer::SendAfterGap { from, to, reason }
+    }
 
     #[test]
     fn a_late_joiner_starts_at_a_key_chunk_without_a_gap() {
@@ -149,7 +154,7 @@ mod tests {
     fn who_is_there_from_the_beginning_is_told_of_a_lost_first_chunk() {
         let mut flow = Flow::new(Start::FromBeginning);
         assert_eq!(flow.offer(2, false), Offer::Drop);
-        assert_eq!(flow.offer(3, true), Offer::SendAfterGap { from: 1, to: 2 });
+        assert_eq!(flow.offer(3, true), gap(1, 2, GapReason::Lost));
     }
 
     #[test]
@@ -160,7 +165,7 @@ mod tests {
         flow.refused(2);
         assert!(flow.in_gap());
         assert_eq!(flow.offer(3, false), Offer::Drop);
-        assert_eq!(flow.offer(4, true), Offer::SendAfterGap { from: 2, to: 3 });
+        assert_eq!(flow.offer(4, true), gap(2, 3, GapReason::Slow));
         assert!(!flow.in_gap());
         assert_eq!(flow.offer(5, false), Offer::Send);
     }
@@ -170,9 +175,9 @@ mod tests {
         let mut flow = Flow::new(Start::FromBeginning);
         assert_eq!(flow.offer(1, true), Offer::Send);
         flow.refused(1);
-        assert_eq!(flow.offer(2, true), Offer::SendAfterGap { from: 1, to: 1 });
+        assert_eq!(flow.offer(2, true), gap(1, 1, GapReason::Slow));
         flow.refused(2);
-        assert_eq!(flow.offer(3, true), Offer::SendAfterGap { from: 1, to: 2 });
+        assert_eq!(flow.offer(3, true), gap(1, 2, GapReason::Slow));
     }
 
     #[test]
@@ -183,7 +188,7 @@ mod tests {
         }
         flow.refused(3);
         flow.refused(4);
-        assert_eq!(flow.offer(5, true), Offer::SendAfterGap { from: 3, to: 4 });
+        assert_eq!(flow.offer(5, true), gap(3, 4, GapReason::Slow));
     }
 
     #[test]
@@ -191,11 +196,19 @@ mod tests {
         let mut flow = Flow::new(Start::NextKey);
         assert_eq!(flow.offer(5, true), Offer::Send);
         assert_eq!(flow.offer(8, false), Offer::Drop);
-        assert_eq!(flow.offer(9, true), Offer::SendAfterGap { from: 6, to: 8 });
-        assert_eq!(
-            flow.offer(11, true),
-            Offer::SendAfterGap { from: 10, to: 10 }
-        );
+        assert_eq!(flow.offer(9, true), gap(6, 8, GapReason::Lost));
+        assert_eq!(flow.offer(11, true), gap(10, 10, GapReason::Lost));
+    }
+
+    #[test]
+    fn a_gap_of_both_reasons_is_a_slow_subscribers() {
+        let mut flow = Flow::new(Start::FromBeginning);
+        assert_eq!(flow.offer(2, false), Offer::Drop);
+        assert_eq!(flow.offer(3, true), gap(1, 2, GapReason::Lost));
+        assert_eq!(flow.offer(5, true), gap(4, 4, GapReason::Lost));
+        flow.refused(5);
+        assert_eq!(flow.offer(9, true), gap(4, 8, GapReason::Slow));
+        assert_eq!(flow.offer(11, true), gap(10, 10, GapReason::Lost));
     }
 
     #[test]
@@ -253,7 +266,7 @@ mod tests {
                         continue;
                     }
                     Offer::Send => None,
-                    Offer::SendAfterGap { from, to } => Some(Seen::Gap { from, to }),
+                    Offer::SendAfterGap { from, to, .. } => Some(Seen::Gap { from, to }),
                 };
                 if step.taken {
                     seen.extend(gap);

@@ -1,12 +1,18 @@
 //! The rules, as state machines without IO, clock or randomness: what time it is, and what has
 //! happened, are arguments.
 
+mod arrivals;
+mod beginning;
 mod connections;
+mod demand;
 mod flow;
 mod ingest;
 mod quota;
 
+pub use arrivals::{Arrivals, Arrived};
+pub use beginning::Beginning;
 pub use connections::{ConnectionLimits, Connections, Refused};
+pub use demand::Demand;
 pub use flow::{Flow, Offer, Start};
 pub use ingest::{Ingest, KeyRule};
 pub use quota::{Exceeded, IngestQuota, Quota};

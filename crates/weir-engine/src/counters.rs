@@ -27,8 +27,9 @@ macro_rules! counters {
     ($($(#[doc = $doc:literal])+ $name:ident,)+) => {
         /// What a node counts.
         ///
-        /// Chunks come in pairs: each one that a client sends is `received` or `refused`; each
-        /// copy of a received one for a subscriber is `sent`, `queued`, `dropped` or `closed`.
+        /// Each chunk that a client sends is `received` or `refused`; a received one that other
+        /// nodes want is `relayed` or `unrelayed`. Each copy of a received or arrived one for a
+        /// subscriber is `sent`, `queued`, `dropped` or `closed`.
         #[derive(Debug, Default)]
         pub struct Counters {
             $($(#[doc = $doc])+ pub $name: Counter,)+
@@ -68,10 +69,21 @@ counters! {
     chunks_sent,
     /// Copies of chunks that waited for a subscriber's socket.
     chunks_queued,
-    /// Copies of chunks that were dropped because a subscriber did not keep up.
+    /// Copies of chunks that were dropped because a subscriber did not keep up, or because it
+    /// waits for a key chunk after chunks that it did not get.
     chunks_dropped,
     /// Copies of chunks for subscribers whose connection had just ended.
     chunks_closed,
+    /// Chunks that were put on the bus for other nodes.
+    chunks_relayed,
+    /// Chunks that other nodes wanted and that the bus did not take.
+    chunks_unrelayed,
+    /// Chunks that came from other nodes.
+    chunks_arrived,
+    /// Chunks that came from other nodes and had come before.
+    chunks_repeated,
+    /// Chunks that were lost between nodes, by their missing numbers.
+    chunks_lost,
     /// Gaps that were announced to subscribers.
     gaps_announced,
     /// Events and acknowledgements that were sent or queued.

@@ -1,12 +1,13 @@
 //! A node's engine, and what all of it shares.
 
 use std::{
+    convert::Infallible,
     fmt,
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use weir_cluster::{Directory, Inbox};
+use weir_cluster::{Bus, BusInbox, Directory, Inbox, MemoryHub};
 use weir_protocol::{Limits, RoomId};
 
 use crate::{
@@ -23,6 +24,15 @@ pub struct Options {
     pub create_on_join: bool,
 }
 
+/// What joins a node with the others.
+#[derive(Debug)]
+pub struct Backend {
+    /// What is true about rooms.
+    pub directory: Arc<dyn Directory>,
+    /// What is happening in them.
+    pub bus: Arc<dyn Bus>,
+}
+
 /// A node's rooms, members and tracks. Clones are the same engine.
 #[derive(Clone)]
 pub struct Engine(Arc<Shared>);
@@ -30,6 +40,7 @@ pub struct Engine(Arc<Shared>);
 struct Shared {
     options: Options,
     directory: Arc<dyn Directory>,
+    bus: Arc<dyn Bus>,
     registry: Arc<Registry>,
     /// What times are counted from.
     start: Instant,
@@ -42,19 +53,36 @@ impl fmt::Debug for Engine {
 }
 
 impl Engine {
-    /// An engine on the directory that `directory` makes for the given inbox.
-    pub fn new(
+    /// An engine on the directory and the bus that `backend` makes for the given inboxes.
+    ///
+    /// # Errors
+    /// Those of `backend`.
+    pub fn new<E>(
         options: Options,
-        directory: impl FnOnce(Arc<dyn Inbox>) -> Arc<dyn Directory>,
-    ) -> Self {
+        backend: impl FnOnce(Arc<dyn Inbox>, Arc<dyn BusInbox>) -> Result<Backend, E>,
+    ) -> Result<Self, E> {
         let registry = Arc::new(Registry::default());
-        let inbox: Arc<dyn Inbox> = registry.clone();
-        Self(Arc::new(Shared {
+        let Backend { directory, bus } = backend(registry.clone(), registry.clone())?;
+        Ok(Self(Arc::new(Shared {
             options,
-            directory: directory(inbox),
+            directory,
+            bus,
             registry,
             start: Instant::now(),
-        }))
+        })))
+    }
+
+    /// An engine on a node's rooms in memory.
+    pub fn in_memory(options: Options, hub: &MemoryHub) -> Self {
+        let made = Self::new(options, |inbox, bus_inbox| {
+            Ok::<_, Infallible>(Backend {
+                directory: Arc::new(hub.directory(inbox)),
+                bus: Arc::new(hub.bus(bus_inbox)),
+            })
+        });
+        match made {
+            Ok(engine) => engine,
+        }
     }
 
     /// What this node counts.
@@ -67,6 +95,11 @@ impl Engine {
         Session::new(self.clone(), outlet)
     }
 
+    /// Waits until no member of this node is in a room, or about to come or go.
+    pub async fn idle(&self) {
+        self.0.registry.idle().await;
+    }
+
     pub(crate) fn options(&self) -> &Options {
         &self.0.options
     }
@@ -75,9 +108,13 @@ impl Engine {
         &*self.0.directory
     }
 
+    pub(crate) fn bus(&self) -> &dyn Bus {
+        &*self.0.bus
+    }
+
     /// Takes the room of that id into use.
     pub(crate) fn room(&self, id: &RoomId) -> RoomUse {
-        RoomUse::new(&self.0.registry, id)
+        RoomUse::new(&self.0.registry, id, &self.0.bus)
     }
 
     /// How long the engine has been there.

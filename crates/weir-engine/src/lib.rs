@@ -3,11 +3,16 @@
 //!
 //! The engine knows neither sockets nor transports: a connection is an [`Outlet`] to it, and what
 //! the connection's client asks for comes in through a [`Session`]. What is true about rooms comes
-//! from a [`weir_cluster::Directory`].
+//! from a [`weir_cluster::Directory`]; what happens on other nodes comes over a
+//! [`weir_cluster::Bus`].
 
+mod backlog;
 mod counters;
+mod early;
 mod engine;
+mod follow;
 mod id;
+mod link;
 mod member;
 mod outlet;
 mod queue;
@@ -20,7 +25,7 @@ mod state;
 mod track;
 
 pub use counters::{Counter, Counters};
-pub use engine::{Engine, Options};
+pub use engine::{Backend, Engine, Options};
 pub use outlet::{Delivery, Outlet};
 pub use session::Session;
 

@@ -17,7 +17,7 @@ pub(crate) struct Member {
     pub(crate) outlet: Arc<dyn Outlet>,
     /// Whether it receives every track of the others without asking.
     pub(crate) auto_subscribe: bool,
-    /// Its room was closed: it is a member no more.
+    /// Its room was closed, or it was removed: it is a member no more.
     gone: AtomicBool,
     /// What it publishes. Locked for a moment per chunk, by its own connection's task.
     pub(crate) publishing: Mutex<Publishing>,
@@ -49,12 +49,12 @@ impl Member {
         }
     }
 
-    /// Its room was closed.
+    /// It is a member no more, without having left.
     pub(crate) fn set_gone(&self) {
         self.gone.store(true, Ordering::Release);
     }
 
-    /// Whether its room was closed.
+    /// Whether it is a member no more, without having left.
     pub(crate) fn is_gone(&self) -> bool {
         self.gone.load(Ordering::Acquire)
     }

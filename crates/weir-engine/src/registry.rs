@@ -3,13 +3,15 @@
 use std::{
     collections::HashMap,
     ops::Deref,
+    pin::pin,
     sync::{Arc, Mutex},
 };
 
-use weir_cluster::Inbox;
+use tokio::sync::Notify;
+use weir_cluster::{Bus, BusInbox, Inbox, Relayed, Signal, TrackKey};
 use weir_protocol::{RoomEvent, RoomId};
 
-use crate::{Counters, lock, room::Room};
+use crate::{Counters, link::Link, lock, room::Room};
 
 /// The rooms that a member of this node is in, or is about to join.
 #[derive(Debug, Default)]
@@ -17,6 +19,8 @@ pub(crate) struct Registry {
     pub(crate) counters: Arc<Counters>,
     /// Locked to look a room up, to put one in or to take one out.
     rooms: Mutex<HashMap<RoomId, Entry>>,
+    /// Told when the last room is taken out.
+    emptied: Notify,
 }
 
 #[derive(Debug)]
@@ -35,10 +39,14 @@ pub(crate) struct RoomUse {
 
 impl RoomUse {
     /// Takes the room of that id into use.
-    pub(crate) fn new(registry: &Arc<Registry>, id: &RoomId) -> Self {
+    pub(crate) fn new(registry: &Arc<Registry>, id: &RoomId, bus: &Arc<dyn Bus>) -> Self {
         let mut rooms = lock(&registry.rooms);
         let entry = rooms.entry(id.clone()).or_insert_with(|| Entry {
-            room: Arc::new(Room::new(id.clone(), Arc::clone(&registry.counters))),
+            room: Arc::new(Room::new(Link {
+                room: id.clone(),
+                bus: Arc::clone(bus),
+                counters: Arc::clone(&registry.counters),
+            })),
             uses: 0,
         });
         entry.uses += 1;
@@ -60,23 +68,58 @@ impl Deref for RoomUse {
 impl Drop for RoomUse {
     fn drop(&mut self) {
         let mut rooms = lock(&self.registry.rooms);
-        if let Some(entry) = rooms.get_mut(&self.room.id) {
+        if let Some(entry) = rooms.get_mut(&self.room.link.room) {
             entry.uses -= 1;
             if entry.uses == 0 {
-                rooms.remove(&self.room.id);
+                rooms.remove(&self.room.link.room);
+                if rooms.is_empty() {
+                    self.registry.emptied.notify_waiters();
+                }
             }
         }
     }
 }
 
+impl Registry {
+    /// Waits until no room is in use.
+    pub(crate) async fn idle(&self) {
+        loop {
+            let emptied = self.emptied.notified();
+            let mut emptied = pin!(emptied);
+            // From here on it is noticed.
+            emptied.as_mut().enable();
+            if lock(&self.rooms).is_empty() {
+                return;
+            }
+            emptied.await;
+        }
+    }
+
+    /// A room that is in use. Without one, what comes for it is late.
+    fn room(&self, id: &RoomId) -> Option<Arc<Room>> {
+        let rooms = lock(&self.rooms);
+        rooms.get(id).map(|entry| Arc::clone(&entry.room))
+    }
+}
+
 impl Inbox for Registry {
     fn room_event(&self, id: &RoomId, event: &Arc<RoomEvent>) {
-        let room = lock(&self.rooms)
-            .get(id)
-            .map(|entry| Arc::clone(&entry.room));
-        // Without one, the watch of a room that was just forgotten is about to end.
-        if let Some(room) = room {
+        if let Some(room) = self.room(id) {
             room.event(event);
+        }
+    }
+}
+
+impl BusInbox for Registry {
+    fn chunk(&self, track: &TrackKey, relayed: &Arc<Relayed>) {
+        if let Some(room) = self.room(&track.room) {
+            room.arrive(track.track, relayed);
+        }
+    }
+
+    fn signal(&self, id: &RoomId, signal: &Arc<Signal>) {
+        if let Some(room) = self.room(id) {
+            room.signal(signal);
         }
     }
 }

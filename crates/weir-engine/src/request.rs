@@ -5,14 +5,14 @@ use std::sync::Arc;
 use tracing::warn;
 use weir_cluster::{DirectoryError, NewMember, NewRoom};
 use weir_protocol::{
-    Ack, Code, CreateRoom, Fault, JoinRoom, LeaveReason, MemberId, Notice, Request, SendMessage,
-    TrackId,
+    Ack, Code, CreateRoom, Fault, JoinRoom, LeaveReason, Request, SendMessage, TrackId,
 };
 
 use crate::{
     id,
     member::Member,
-    reply::{Reply, notify},
+    reply::Reply,
+    room::Room,
     session::{Client, Membership},
 };
 
@@ -36,7 +36,7 @@ impl Client {
                 let Membership { room, member } = &*membership;
                 let directory = self.engine.directory();
                 let member = directory
-                    .update_member(&room.id, &member.id, update.name, update.metadata)
+                    .update_member(&room.link.room, &member.id, update.name, update.metadata)
                     .await?;
                 reply.done(Ack::Member(&member));
                 Ok(())
@@ -47,8 +47,15 @@ impl Client {
                 let directory = self.engine.directory();
                 let limit = self.engine.options().limits.tracks_per_member;
                 let track = directory
-                    .publish(&room.id, &member.id, publish.spec, limit)
+                    .publish(&room.link.room, &member.id, publish.spec, limit)
                     .await?;
+                if let Err(fault) = room.published(track.id).await {
+                    // As far as it is in our power, a failed request has changed nothing.
+                    let _ = directory
+                        .unpublish(&room.link.room, &member.id, track.id)
+                        .await;
+                    return Err(fault);
+                }
                 reply.done(Ack::Track(&track));
                 Ok(())
             }
@@ -57,7 +64,7 @@ impl Client {
                 let Membership { room, member } = &*membership;
                 let directory = self.engine.directory();
                 let track = directory
-                    .update_track(&room.id, &member.id, update.track, update.update)
+                    .update_track(&room.link.room, &member.id, update.track, update.update)
                     .await?;
                 reply.done(Ack::Track(&track));
                 Ok(())
@@ -65,12 +72,16 @@ impl Client {
             Request::UnpublishTrack(track) => {
                 let membership = self.membership()?;
                 let Membership { room, member } = &*membership;
+                // Its last chunks come before its end.
+                self.flush(room).await;
                 let directory = self.engine.directory();
-                directory.unpublish(&room.id, &member.id, track).await?;
+                directory
+                    .unpublish(&room.link.room, &member.id, track)
+                    .await?;
                 reply.done(Ack::Done);
                 Ok(())
             }
-            Request::Subscribe(track) => self.subscribe(track, reply),
+            Request::Subscribe(track) => self.subscribe(track, reply).await,
             Request::Unsubscribe(track) => {
                 let membership = self.membership()?;
                 let Membership { room, member } = &*membership;
@@ -103,7 +114,7 @@ impl Client {
 
     async fn join(&self, join: JoinRoom, reply: &Reply<'_>) -> Result<(), Fault> {
         if let Ok(membership) = self.membership() {
-            let room = membership.room.id.as_str();
+            let room = membership.room.link.room.as_str();
             let message = format!("this connection is in room {room:?}; leave it first");
             return Err(Fault::new(Code::AlreadyJoined, message));
         }
@@ -113,7 +124,7 @@ impl Client {
             .then(|| u32::try_from(options.limits.members_per_room).unwrap_or(u32::MAX));
         let room = self.engine.room(&join.room);
         let directory = self.engine.directory();
-        room.watch(directory).await?;
+        room.listen(directory).await?;
         let member = Arc::new(Member::new(
             id::member(),
             Arc::clone(&self.outlet),
@@ -128,7 +139,13 @@ impl Client {
             create_missing,
         };
         let joined = directory.join(&join.room, new).await?;
-        seat.take(&joined, reply);
+        let claims = seat.learn(&joined).await;
+        if let Err(fault) = seat.take(&joined, reply) {
+            let reason = LeaveReason::Disconnected;
+            let _ = directory.leave(&room.link.room, &member.id, reason).await;
+            return Err(fault);
+        }
+        drop(claims);
         self.enter(Membership { room, member });
         Ok(())
     }
@@ -140,10 +157,11 @@ impl Client {
         };
         let Membership { room, member } = &*membership;
         room.remove(&member.id);
+        self.flush(room).await;
         match self
             .engine
             .directory()
-            .leave(&room.id, &member.id, reason)
+            .leave(&room.link.room, &member.id, reason)
             .await
         {
             // Gone is gone, whoever was first.
@@ -151,13 +169,21 @@ impl Client {
                 Ok(())
             }
             Err(error) => {
-                warn!(%error, room = %room.id, member = %member.id, "member could not leave");
+                warn!(%error, room = %room.link.room, member = %member.id, "member could not leave");
                 Err(error.into())
             }
         }
     }
 
-    fn subscribe(&self, track: TrackId, reply: &Reply<'_>) -> Result<(), Fault> {
+    /// Waits until other nodes' members are sent what was for them before they are told what comes
+    /// next.
+    async fn flush(&self, room: &Room) {
+        if room.is_elsewhere() {
+            self.engine.bus().flush().await;
+        }
+    }
+
+    async fn subscribe(&self, track: TrackId, reply: &Reply<'_>) -> Result<(), Fault> {
         let membership = self.membership()?;
         let Membership { room, member } = &*membership;
         let track = room.track(track)?;
@@ -165,18 +191,15 @@ impl Client {
             let problem = format!("{} is this member's own", track.id);
             return Err(Fault::field("track", problem));
         }
-        room.subscribe(track.id, &member.id, || reply.done(Ack::Done));
+        room.subscribe(&track, &member.id, || reply.done(Ack::Done))
+            .await;
         Ok(())
     }
 
     fn request_keyframe(&self, track: TrackId, reply: &Reply<'_>) -> Result<(), Fault> {
         let membership = self.membership()?;
         let room = &membership.room;
-        let track = room.track(track)?;
-        if let Some(owner) = room.member(&track.owner) {
-            let notice = Notice::KeyframeRequested(track.id).frame();
-            notify(&*owner.outlet, self.engine.counters(), &notice);
-        }
+        room.request_keyframe(&*room.track(track)?)?;
         reply.done(Ack::Done);
         Ok(())
     }
@@ -184,18 +207,7 @@ impl Client {
     fn send(&self, message: &SendMessage, reply: &Reply<'_>) -> Result<(), Fault> {
         let membership = self.membership()?;
         let Membership { room, member } = &*membership;
-        let to = message.to.as_ref().map(|to| {
-            let ids = to.iter().map(|id| MemberId::new(id));
-            ids.collect::<Vec<_>>()
-        });
-        let frame = Notice::Message {
-            from: &member.id,
-            topic: message.topic.as_deref(),
-            data: &message.data,
-            attachments: &message.attachments,
-        }
-        .frame();
-        room.send(&member.id, to.as_deref(), &frame)?;
+        room.send(&member.id, message)?;
         reply.done(Ack::Done);
         Ok(())
     }

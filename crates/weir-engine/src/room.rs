@@ -2,31 +2,53 @@
 
 use std::{
     collections::HashSet,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex, MutexGuard,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
 };
 
-use tokio::sync::OnceCell;
-use weir_cluster::{Directory, DirectoryError, Joined, Watch};
-use weir_protocol::{Ack, Code, Fault, Frame, MemberId, RoomEvent, RoomId, TrackId};
+use futures_util::future::{join_all, try_join};
+use tokio::{
+    sync::{OnceCell, watch},
+    time::timeout,
+};
+use weir_cluster::{
+    BusError, Directory, DirectoryError, Joined, Relayed, Signal, Subscription, Watch,
+};
+use weir_protocol::{Ack, Code, Fault, MemberId, Notice, RoomEvent, SendMessage, TrackId};
 
 use crate::{
-    Counters, lock,
+    follow::Claim,
+    link::Link,
+    lock,
     member::Member,
     reply::{Reply, notify},
     state::State,
     track::Track,
 };
 
+/// How long whoever subscribes to tracks of other nodes waits until these nodes know.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// How long a change that was made may take to be heard of.
+const ECHO: Duration = Duration::from_millis(1_500);
+
 /// A room and those of its members who are connected to this node.
 #[derive(Debug)]
 pub(crate) struct Room {
-    pub(crate) id: RoomId,
-    counters: Arc<Counters>,
+    pub(crate) link: Link,
     /// Held while members are told of a change, so that all are told in one order. Nobody calls
-    /// the directory with it.
+    /// the directory or the bus with it.
     state: Mutex<State>,
-    /// Has the directory tell the room's events, from before the first member of this node joins.
-    watch: OnceCell<Watch>,
+    /// Whether the room has members on other nodes.
+    elsewhere: Arc<AtomicBool>,
+    /// Raised with every event.
+    events: watch::Sender<u64>,
+    /// Has both planes tell what happens in the room, from before the first member of this node
+    /// joins.
+    told: OnceCell<(Watch, Subscription)>,
 }
 
 /// The place of a member that is about to join: what happens meanwhile is kept for it.
@@ -39,29 +61,91 @@ pub(crate) struct Seat<'a> {
 }
 
 impl Room {
-    pub(crate) fn new(id: RoomId, counters: Arc<Counters>) -> Self {
+    pub(crate) fn new(link: Link) -> Self {
+        let state = State::new(link.clone());
         Self {
-            id,
-            counters,
-            state: Mutex::default(),
-            watch: OnceCell::new(),
+            elsewhere: state.is_elsewhere(),
+            state: Mutex::new(state),
+            link,
+            events: watch::Sender::new(0),
+            told: OnceCell::new(),
         }
     }
 
-    /// Has the room's events told to this node, if they are not yet.
-    pub(crate) async fn watch(&self, directory: &dyn Directory) -> Result<(), DirectoryError> {
-        let watch = || directory.watch(&self.id);
-        self.watch.get_or_try_init(watch).await.map(|_| ())
+    fn state(&self) -> MutexGuard<'_, State> {
+        lock(&self.state)
+    }
+
+    /// Has everything that happens in the room told to this node, if it is not yet.
+    pub(crate) async fn listen(&self, directory: &dyn Directory) -> Result<(), Fault> {
+        let Link { room, bus, .. } = &self.link;
+        let listen = || async {
+            let listening = async { bus.listen(room).await.map_err(|error| unavailable(&error)) };
+            let watching = async { directory.watch(room).await.map_err(Fault::from) };
+            try_join(watching, listening).await
+        };
+        self.told.get_or_try_init(listen).await.map(|_| ())
     }
 
     /// Takes an event of the room; they come one at a time, in order.
     pub(crate) fn event(&self, event: &Arc<RoomEvent>) {
-        lock(&self.state).take(event, &self.counters);
+        self.state().take(event);
+        self.events.send_modify(|count| *count += 1);
+    }
+
+    /// Takes a signal of another node.
+    pub(crate) fn signal(&self, signal: &Arc<Signal>) {
+        match &**signal {
+            Signal::Message { .. } => self.state().message(signal),
+            Signal::KeyframeRequested(track) => {
+                if let Ok(track) = self.track(*track) {
+                    self.request_keyframe_here(&track);
+                }
+            }
+            Signal::Wanted { track, beginning } => self.announce(*track, *beginning),
+            Signal::Position {
+                track,
+                last,
+                beginning,
+            } => {
+                if let Ok(track) = self.track(*track) {
+                    track.position(*last, *beginning);
+                }
+            }
+        }
+    }
+
+    /// Another node wants a track: puts what it has missed on the bus, then the position.
+    fn announce(&self, id: TrackId, beginning: bool) {
+        let Ok(track) = self.track(id) else { return };
+        let Some((last, chunks)) = track.announce(beginning) else {
+            return;
+        };
+        chunks.iter().for_each(|relayed| relay(&track, relayed));
+        let position = Arc::new(Signal::Position {
+            track: id,
+            last,
+            beginning,
+        });
+        // Without it, the other node asks again.
+        let _ = self.link.bus.send(&self.link.room, &position);
+    }
+
+    /// Takes a chunk of another node.
+    pub(crate) fn arrive(&self, track: TrackId, relayed: &Arc<Relayed>) {
+        if let Ok(track) = self.track(track) {
+            track.arrive(relayed);
+        }
+    }
+
+    /// Whether the room has members on other nodes.
+    pub(crate) fn is_elsewhere(&self) -> bool {
+        self.elsewhere.load(Ordering::Acquire)
     }
 
     /// Keeps a place for a member from before it asks the directory to join.
     pub(crate) fn reserve(&self, member: &Arc<Member>) -> Seat<'_> {
-        lock(&self.state).reserve(member.id.clone());
+        self.state().reserve(member.id.clone());
         Seat {
             room: self,
             member: Arc::clone(member),
@@ -70,12 +154,7 @@ impl Room {
 
     /// Tells a member nothing more.
     pub(crate) fn remove(&self, member: &MemberId) {
-        lock(&self.state).remove(member);
-    }
-
-    /// A member that is connected to this node.
-    pub(crate) fn member(&self, id: &MemberId) -> Option<Arc<Member>> {
-        lock(&self.state).seated(id).cloned()
+        self.state().remove(member);
     }
 
     /// A track of the room.
@@ -83,15 +162,40 @@ impl Room {
     /// # Errors
     /// `track_not_found`.
     pub(crate) fn track(&self, id: TrackId) -> Result<Arc<Track>, Fault> {
-        let track = lock(&self.state).tracks.get(&id).cloned();
+        let track = self.state().tracks.get(&id).cloned();
         track.ok_or_else(|| DirectoryError::TrackNotFound(id).into())
+    }
+
+    /// Waits until a track that was published is known here, which is when its chunks are taken.
+    ///
+    /// # Errors
+    /// `unavailable` if that takes too long.
+    pub(crate) async fn published(&self, id: TrackId) -> Result<(), Fault> {
+        let mut events = self.events.subscribe();
+        let known = events.wait_for(|_| self.state().tracks.contains_key(&id));
+        match timeout(ECHO, known).await {
+            Ok(_) => Ok(()),
+            Err(_) => Err(Fault::new(
+                Code::Unavailable,
+                format!("track {id} was published, but the rooms' events do not come in"),
+            )),
+        }
     }
 
     /// Has a track's chunks sent to a member, right after it was `told` so, unless one of both is
     /// gone by now.
-    pub(crate) fn subscribe(&self, track: TrackId, member: &MemberId, told: impl FnOnce()) {
-        let state = lock(&self.state);
-        if let (Some(track), Some(member)) = (state.tracks.get(&track), state.seated(member)) {
+    pub(crate) async fn subscribe(
+        &self,
+        track: &Arc<Track>,
+        member: &MemberId,
+        told: impl FnOnce(),
+    ) {
+        let claim = Claim::new(track);
+        if let Some(claim) = &claim {
+            claim.begun(PATIENCE).await;
+        }
+        let state = self.state();
+        if let (Some(track), Some(member)) = (state.tracks.get(&track.id), state.seated(member)) {
             let hold = track.hold();
             told();
             hold.subscribe(member);
@@ -108,52 +212,106 @@ impl Room {
         }
     }
 
-    /// Hands an encoded message to those whom it is for: without `to`, everybody but its sender.
+    /// Asks a track's publisher for a key chunk.
     ///
     /// # Errors
-    /// `member_not_found` for an id in `to` that is nobody's in the room; then nobody gets it.
-    pub(crate) fn send(
-        &self,
-        from: &MemberId,
-        to: Option<&[MemberId]>,
-        message: &Frame,
-    ) -> Result<(), Fault> {
-        let state = lock(&self.state);
-        let Some(to) = to else {
-            let others = state.members().filter(|member| member.id != *from);
-            others.for_each(|member| notify(&*member.outlet, &self.counters, message));
+    /// `unavailable` if it is on another node that cannot be reached.
+    pub(crate) fn request_keyframe(&self, track: &Track) -> Result<(), Fault> {
+        if self.request_keyframe_here(track) {
             return Ok(());
-        };
-        if let Some(unknown) = to.iter().find(|id| !state.is_present(id)) {
-            let shown: String = unknown.as_str().chars().take(64).collect();
-            let message = format!("to: no member {shown:?} in this room");
-            return Err(Fault::new(Code::MemberNotFound, message));
         }
-        let distinct: HashSet<_> = to.iter().collect();
-        for member in distinct.into_iter().filter_map(|id| state.seated(id)) {
-            notify(&*member.outlet, &self.counters, message);
+        let requested = Arc::new(Signal::KeyframeRequested(track.id));
+        let sent = self.link.bus.send(&self.link.room, &requested);
+        sent.map_err(|error| unavailable(&error))
+    }
+
+    /// Asks a track's publisher for a key chunk, if it is connected to this node.
+    fn request_keyframe_here(&self, track: &Track) -> bool {
+        let owner = self.state().seated(&track.owner).cloned();
+        if let Some(owner) = &owner {
+            let notice = Notice::KeyframeRequested(track.id).frame();
+            notify(&*owner.outlet, &self.link.counters, &notice);
         }
+        owner.is_some()
+    }
+
+    /// Hands a message to those whom it is for: without `to`, everybody but its sender.
+    ///
+    /// # Errors
+    /// `member_not_found` for an id in `to` that is nobody's in the room, and `unavailable` if it is
+    /// for members on other nodes and these cannot be reached; then nobody gets it.
+    pub(crate) fn send(&self, from: &MemberId, message: &SendMessage) -> Result<(), Fault> {
+        let to = message.to.as_ref().map(|to| {
+            let distinct: HashSet<_> = to.iter().map(|id| MemberId::new(id)).collect();
+            distinct.into_iter().collect::<Vec<_>>()
+        });
+        let (elsewhere, version) = self.state().audience(to.as_deref())?;
+        let message = Arc::new(Signal::Message {
+            version,
+            from: from.clone(),
+            to,
+            topic: message.topic.clone(),
+            data: message.data.clone(),
+            attachments: message.attachments.clone(),
+        });
+        if elsewhere {
+            let sent = self.link.bus.send(&self.link.room, &message);
+            sent.map_err(|error| unavailable(&error))?;
+        }
+        self.state().message(&message);
         Ok(())
     }
 }
 
+/// Puts a chunk of a track on the bus.
+pub(crate) fn relay(track: &Track, relayed: &Relayed) {
+    let counters = &track.link.counters;
+    match track.link.bus.publish(&track.link.key, relayed) {
+        Ok(()) => counters.chunks_relayed.add_one(),
+        // Other nodes see that its number is missing.
+        Err(_) => counters.chunks_unrelayed.add_one(),
+    }
+}
+
+fn unavailable(error: &BusError) -> Fault {
+    Fault::new(Code::Unavailable, error.to_string())
+}
+
 impl Seat<'_> {
-    /// The member has joined: tells it the state that it joined at, then all that happened since.
-    pub(crate) fn take(self, joined: &Joined, reply: &Reply<'_>) {
+    /// The member has joined, and this is what it found. Waits until other nodes send the tracks
+    /// that it is to receive, if they are not slow.
+    pub(crate) async fn learn(&self, joined: &Joined) -> Vec<Claim> {
+        let wanted = {
+            let mut state = self.room.state();
+            state.learn(&joined.snapshot);
+            state.wanted(&self.member, &joined.snapshot)
+        };
+        let claims: Vec<_> = wanted.iter().filter_map(Claim::new).collect();
+        join_all(claims.iter().map(|claim| claim.begun(PATIENCE))).await;
+        claims
+    }
+
+    /// Tells the member the state that it joined at, then all that happened since.
+    ///
+    /// # Errors
+    /// `unavailable` if too much has happened since.
+    pub(crate) fn take(self, joined: &Joined, reply: &Reply<'_>) -> Result<(), Fault> {
         let Joined { member, snapshot } = joined;
-        let mut state = lock(&self.room.state);
-        state.learn(snapshot);
+        let mut state = self.room.state();
+        let kept = state.kept(&self.member.id)?;
         // Whoever sends a chunk after the member was told that it has joined sends it to it, too.
-        let held = state.hold(&self.member, snapshot);
+        let tracks = state.wanted(&self.member, snapshot);
+        let holds: Vec<_> = tracks.iter().map(Track::hold).collect();
         reply.done(Ack::Joined { member, snapshot });
-        held.into_iter()
-            .for_each(|hold| hold.subscribe(&self.member));
-        state.seat(&self.member, snapshot.version, &self.room.counters);
+        let receive = holds.into_iter();
+        receive.for_each(|hold| hold.subscribe(&self.member));
+        state.seat(&self.member, snapshot.version, kept);
+        Ok(())
     }
 }
 
 impl Drop for Seat<'_> {
     fn drop(&mut self) {
-        lock(&self.room.state).give_up(&self.member.id);
+        self.room.state().give_up(&self.member.id);
     }
 }

@@ -15,6 +15,7 @@ use crate::{
     queue::{Job, Queue},
     registry::RoomUse,
     reply::Reply,
+    room::relay,
 };
 
 /// A connection's place in the engine. Dropping it takes its member out of its room.
@@ -174,7 +175,11 @@ impl Client {
         let counters = engine.counters();
         counters.chunks_received.add_one();
         counters.chunk_bytes_received.add(bytes as u64);
-        Ok(track.publish(published, counters))
+        let (seq, relayed) = track.publish(published, engine.now(), room.is_elsewhere(), counters);
+        if let Some(relayed) = relayed {
+            relay(&track, &relayed);
+        }
+        Ok(seq)
     }
 
     /// The room that the client is in.

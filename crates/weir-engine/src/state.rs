@@ -2,28 +2,44 @@
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
-use weir_protocol::{Change, MemberId, Notice, RoomEvent, Snapshot, Track as TrackRecord, TrackId};
+use tracing::warn;
+use weir_cluster::Signal;
+use weir_protocol::{
+    Change, Code, Fault, MemberId, Notice, RoomEvent, Snapshot, Track as TrackRecord, TrackId,
+};
 
 use crate::{
-    Counters,
+    backlog::{Backlog, Kept},
+    early::Early,
+    link::Link,
     member::Member,
     reply::notify,
-    track::{Hold, Track},
+    track::Track,
 };
 
 /// The state of a room at a version, with the members that are connected to this node.
 ///
 /// Until the first of them has joined, nothing is known and there is no version.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct State {
+    link: Link,
     version: Option<u64>,
-    /// The ids of all members, whatever node they are on.
-    present: HashSet<MemberId>,
+    /// When the room was created: another one may come under the same id.
+    created_at: u64,
+    /// The ids of the members on other nodes.
+    elsewhere: HashSet<MemberId>,
+    /// Whether there are any.
+    is_elsewhere: Arc<AtomicBool>,
     pub(crate) tracks: BTreeMap<TrackId, Arc<Track>>,
     seats: HashMap<MemberId, Seated>,
+    /// Messages that were sent at a version that is yet to come.
+    early: Early,
 }
 
 /// How far a member of this node has come.
@@ -31,15 +47,56 @@ pub(crate) struct State {
 enum Seated {
     /// It is about to join. What happens meanwhile is kept, since part of it may be later than the
     /// snapshot that it gets.
-    Reserved(Vec<Arc<RoomEvent>>),
+    Reserved(Backlog),
     /// It has joined, and knows all up to version `from` by its snapshot.
     Taken { member: Arc<Member>, from: u64 },
 }
 
 impl State {
-    /// Whether somebody is a member, whatever node it is on.
-    pub(crate) fn is_present(&self, id: &MemberId) -> bool {
-        self.present.contains(id)
+    pub(crate) fn new(link: Link) -> Self {
+        Self {
+            link,
+            version: None,
+            created_at: 0,
+            elsewhere: HashSet::new(),
+            is_elsewhere: Arc::default(),
+            tracks: BTreeMap::new(),
+            seats: HashMap::new(),
+            early: Early::default(),
+        }
+    }
+
+    /// Whether the room has members on other nodes, for those who want to look without a lock.
+    pub(crate) fn is_elsewhere(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.is_elsewhere)
+    }
+
+    /// To be called after every change of those elsewhere.
+    fn note_elsewhere(&self) {
+        let any = !self.elsewhere.is_empty();
+        self.is_elsewhere.store(any, Ordering::Release);
+    }
+
+    /// Whether a message is for members of other nodes, too, and the version that it is sent at.
+    ///
+    /// # Errors
+    /// `member_not_found` for the first id in `to` that is nobody's in the room.
+    pub(crate) fn audience(&self, to: Option<&[MemberId]>) -> Result<(bool, u64), Fault> {
+        let version = self.version.unwrap_or_default();
+        let Some(to) = to else {
+            return Ok((!self.elsewhere.is_empty(), version));
+        };
+        let mut elsewhere = false;
+        for id in to {
+            if self.elsewhere.contains(id) {
+                elsewhere = true;
+            } else if !self.seats.contains_key(id) {
+                let shown: String = id.as_str().chars().take(64).collect();
+                let message = format!("to: no member {shown:?} in this room");
+                return Err(Fault::new(Code::MemberNotFound, message));
+            }
+        }
+        Ok((elsewhere, version))
     }
 
     /// A member of this node.
@@ -51,7 +108,7 @@ impl State {
     }
 
     /// The members of this node.
-    pub(crate) fn members(&self) -> impl Iterator<Item = &Arc<Member>> {
+    fn members(&self) -> impl Iterator<Item = &Arc<Member>> {
         self.seats.values().filter_map(|seat| match seat {
             Seated::Taken { member, .. } => Some(member),
             Seated::Reserved(_) => None,
@@ -59,7 +116,7 @@ impl State {
     }
 
     pub(crate) fn reserve(&mut self, id: MemberId) {
-        self.seats.insert(id, Seated::Reserved(Vec::new()));
+        self.seats.insert(id, Seated::Reserved(Backlog::default()));
     }
 
     /// Frees the place of a member that did not join after all.
@@ -79,87 +136,114 @@ impl State {
 
     /// Takes a snapshot as the state, unless there is one that events have kept up to date.
     pub(crate) fn learn(&mut self, snapshot: &Snapshot) {
-        if self.version.is_some() {
+        let created_at = snapshot.room.created_at;
+        if self.version.is_some() && self.created_at == created_at {
             return;
         }
+        if self.version.is_some() {
+            warn!(room = %self.link.room, "the room is another one than before");
+            self.forget();
+        }
         self.version = Some(snapshot.version);
-        self.present = snapshot
-            .members
-            .iter()
-            .map(|member| member.id.clone())
-            .collect();
+        self.created_at = created_at;
+        let members = snapshot.members.iter().map(|member| &member.id);
+        let elsewhere = members.filter(|id| !self.seats.contains_key(*id));
+        self.elsewhere = elsewhere.cloned().collect();
+        self.note_elsewhere();
         for record in &snapshot.tracks {
             self.add_track(record);
         }
+        self.send_early();
     }
 
-    /// Holds those of a snapshot's tracks that a member is to receive without asking.
-    pub(crate) fn hold(&self, member: &Member, snapshot: &Snapshot) -> Vec<Hold<'_>> {
+    /// Those of a snapshot's tracks that a member is to receive without asking.
+    pub(crate) fn wanted(&self, member: &Member, snapshot: &Snapshot) -> Vec<Arc<Track>> {
         let tracks = snapshot
             .tracks
             .iter()
             .filter(|record| member.auto_subscribe && record.member != member.id);
         let tracks = tracks.filter_map(|record| self.tracks.get(&record.id));
-        tracks.map(|track| track.hold()).collect()
+        tracks.cloned().collect()
+    }
+
+    /// What has happened since a member's place was kept.
+    ///
+    /// # Errors
+    /// `unavailable` if that was too much to be kept.
+    pub(crate) fn kept(&mut self, id: &MemberId) -> Result<Vec<Kept>, Fault> {
+        match self.seats.get_mut(id) {
+            Some(Seated::Reserved(backlog)) => backlog.take(),
+            _ => Ok(Vec::new()),
+        }
     }
 
     /// Seats a member that was told the state at version `from`, and tells it what came later.
-    pub(crate) fn seat(&mut self, member: &Arc<Member>, from: u64, counters: &Counters) {
+    pub(crate) fn seat(&mut self, member: &Arc<Member>, from: u64, kept: Vec<Kept>) {
         let taken = Seated::Taken {
             member: Arc::clone(member),
             from,
         };
-        let kept = match self.seats.insert(member.id.clone(), taken) {
-            Some(Seated::Reserved(kept)) => kept,
-            _ => Vec::new(),
-        };
-        for event in kept.iter().filter(|event| event.version > from) {
-            if self.version.is_some_and(|known| event.version <= known) {
-                notify(&*member.outlet, counters, &Notice::Room(event).frame());
-            } else {
-                self.apply(event, counters);
+        self.seats.insert(member.id.clone(), taken);
+        let mut published = Vec::new();
+        for one in kept {
+            match one {
+                Kept::Event(event) if event.version > from => {
+                    if let Change::TrackPublished(track) = &event.change {
+                        published.push(track.id);
+                    }
+                    let frame = Notice::Room(&event).frame();
+                    notify(&*member.outlet, &self.link.counters, &frame);
+                }
+                Kept::Message { version, message } if version >= from => {
+                    notify(&*member.outlet, &self.link.counters, &message);
+                }
+                Kept::Event(_) | Kept::Message { .. } => {}
             }
         }
         if member.auto_subscribe {
-            let others = self
-                .tracks
-                .values()
-                .filter(|track| track.owner != member.id);
-            others.for_each(|track| track.subscribe(member));
+            for track in self.tracks.values() {
+                if published.contains(&track.id) {
+                    track.following(|following, _| following.expect_beginning());
+                }
+                if track.owner != member.id {
+                    track.subscribe(member);
+                }
+            }
         }
     }
 
     /// Takes the next event.
-    pub(crate) fn take(&mut self, event: &Arc<RoomEvent>, counters: &Counters) {
+    pub(crate) fn take(&mut self, event: &Arc<RoomEvent>) {
         for seat in self.seats.values_mut() {
-            if let Seated::Reserved(kept) = seat {
-                kept.push(Arc::clone(event));
+            if let Seated::Reserved(backlog) = seat {
+                backlog.event(event);
             }
         }
         if self.version.is_some_and(|known| event.version > known) {
-            self.apply(event, counters);
+            self.apply(event);
+            self.send_early();
         }
     }
 
     /// Changes the state and tells the members of this node, each but of what it knows by its
     /// snapshot.
-    fn apply(&mut self, event: &RoomEvent, counters: &Counters) {
+    fn apply(&mut self, event: &RoomEvent) {
         self.version = Some(event.version);
         match &event.change {
-            Change::MemberJoined(member) => {
-                self.present.insert(member.id.clone());
+            Change::MemberJoined(member) if !self.seats.contains_key(&member.id) => {
+                self.elsewhere.insert(member.id.clone());
+                self.note_elsewhere();
             }
-            Change::MemberLeft { id, .. } => {
-                self.present.remove(id);
-            }
+            Change::MemberLeft { id, .. } => self.lose(id),
             Change::TrackUnpublished { id, .. } => self.remove_track(*id),
-            Change::MemberUpdated(_)
+            Change::MemberJoined(_)
+            | Change::MemberUpdated(_)
             | Change::TrackPublished(_)
             | Change::TrackUpdated(_)
             | Change::RoomUpdated(_)
             | Change::RoomClosed { .. } => {}
         }
-        self.tell(event, counters);
+        self.tell(event);
         match &event.change {
             // After they were told of it: no chunk comes before its track.
             Change::TrackPublished(record) => self.add_track(record),
@@ -168,7 +252,19 @@ impl State {
         }
     }
 
-    fn tell(&self, event: &RoomEvent, counters: &Counters) {
+    /// A member is gone. One of this node that did not leave by itself is a member no more.
+    fn lose(&mut self, id: &MemberId) {
+        if self.elsewhere.remove(id) {
+            return self.note_elsewhere();
+        }
+        if let Some(member) = self.seated(id).cloned() {
+            warn!(room = %self.link.room, member = %id, "a member was removed");
+            member.set_gone();
+            self.remove(id);
+        }
+    }
+
+    fn tell(&self, event: &RoomEvent) {
         let mut encoded = None;
         for seat in self.seats.values() {
             if let Seated::Taken { member, from } = seat
@@ -176,21 +272,78 @@ impl State {
                 && !concerns(event, &member.id)
             {
                 let frame = encoded.get_or_insert_with(|| Notice::Room(event).frame());
-                notify(&*member.outlet, counters, frame);
+                notify(&*member.outlet, &self.link.counters, frame);
+            }
+        }
+    }
+
+    /// Takes a message of a member of this node, or of another one. It is told after all that its
+    /// sender's node knew when it was sent.
+    pub(crate) fn message(&mut self, signal: &Arc<Signal>) {
+        self.early.push(signal);
+        self.send_early();
+    }
+
+    /// Tells the messages whose time has come.
+    fn send_early(&mut self) {
+        while let Some(signal) = self.early.pop(self.version) {
+            self.tell_message(&signal);
+        }
+    }
+
+    fn tell_message(&mut self, signal: &Signal) {
+        let Signal::Message {
+            version,
+            from,
+            to,
+            topic,
+            data,
+            attachments,
+        } = signal
+        else {
+            return;
+        };
+        let frame = Notice::Message {
+            from,
+            topic: topic.as_deref(),
+            data,
+            attachments,
+        }
+        .frame();
+        let mut tell = |seat: &mut Seated| match seat {
+            Seated::Reserved(backlog) => backlog.message(*version, &frame),
+            Seated::Taken { member, .. } => notify(&*member.outlet, &self.link.counters, &frame),
+        };
+        match to {
+            Some(to) => {
+                for id in to {
+                    self.seats.get_mut(id).into_iter().for_each(&mut tell);
+                }
+            }
+            None => {
+                let others = self.seats.iter_mut().filter(|(id, _)| *id != from);
+                others.for_each(|(_, seat)| tell(seat));
             }
         }
     }
 
     fn add_track(&mut self, record: &TrackRecord) {
-        let track = Track::new(record.id, record.member.clone(), record.spec.kind);
-        let track = Arc::new(track);
-        let wanted = self.members().filter(|member| member.auto_subscribe);
-        wanted
-            .filter(|member| member.id != track.owner)
-            .for_each(|member| track.subscribe(member));
-        if let Some(owner) = self.seated(&track.owner) {
+        let link = self.link.track(record.id);
+        let subscribers: Vec<_> = self
+            .members()
+            .filter(|member| member.auto_subscribe && member.id != record.member)
+            .cloned()
+            .collect();
+        let track = if let Some(owner) = self.seated(&record.member) {
+            let track = Arc::new(Track::own(record, link));
             owner.add_track(&track);
-        }
+            track
+        } else {
+            let new = !subscribers.is_empty();
+            Arc::new(Track::of_another_node(record, link, new))
+        };
+        let receive = subscribers.iter();
+        receive.for_each(|member| track.subscribe(member));
         self.tracks.insert(track.id, track);
     }
 
@@ -210,10 +363,12 @@ impl State {
         for id in self.tracks.keys().copied().collect::<Vec<_>>() {
             self.remove_track(id);
         }
-        self.present = HashSet::new();
+        self.elsewhere = HashSet::new();
+        self.note_elsewhere();
         self.members().for_each(|member| member.set_gone());
         self.seats
             .retain(|_, seat| matches!(seat, Seated::Reserved(_)));
+        self.early = Early::default();
         self.version = None;
     }
 }

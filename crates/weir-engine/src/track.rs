@@ -1,11 +1,15 @@
 //! A track, as far as this node has to do with it.
 
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::{
+    sync::{Arc, Mutex, MutexGuard},
+    time::Duration,
+};
 
-use weir_core::{Flow, Ingest, Offer, Start};
-use weir_protocol::{Frame, GapReason, MemberId, Notice, Published, TrackId, TrackKind};
+use weir_cluster::{Interest, Relayed};
+use weir_core::{Arrived, Beginning, Demand, Flow, Ingest, Offer, Start};
+use weir_protocol::{Chunk, Frame, MemberId, Notice, Published, Track as TrackRecord, TrackId};
 
-use crate::{Counters, Delivery, Outlet, lock, member::Member};
+use crate::{Counters, Delivery, Outlet, follow::Following, link::TrackLink, lock, member::Member};
 
 /// A track and those of this node's members who receive it.
 #[derive(Debug)]
@@ -13,36 +17,33 @@ pub(crate) struct Track {
     pub(crate) id: TrackId,
     /// Who publishes it.
     pub(crate) owner: MemberId,
-    /// Held while a chunk is numbered and fanned out, so that all subscribers see one order.
+    pub(crate) link: TrackLink,
+    /// Held while a chunk is numbered and fanned out, so that all subscribers see one order. Nobody
+    /// calls the bus with it.
     media: Mutex<Media>,
 }
 
-/// A track that lets no chunk through.
 #[derive(Debug)]
-pub(crate) struct Hold<'a>(MutexGuard<'a, Media>);
-
-impl Hold<'_> {
-    /// As [`Track::subscribe`].
-    pub(crate) fn subscribe(mut self, member: &Arc<Member>) {
-        let subscribers = &self.0.subscribers;
-        if subscribers.iter().any(|one| one.member.id == member.id) {
-            return;
-        }
-        let start = match self.0.ingest.last() {
-            0 => Start::FromBeginning,
-            _ => Start::NextKey,
-        };
-        self.0.subscribers.push(Subscriber {
-            member: Arc::clone(member),
-            flow: Flow::new(start),
-        });
-    }
+pub(crate) struct Media {
+    source: Source,
+    subscribers: Vec<Subscriber>,
 }
 
+/// Where a track's chunks come from.
 #[derive(Debug)]
-struct Media {
+enum Source {
+    /// A member of this node.
+    Own(Box<Own>),
+    /// Another node.
+    Bus(Box<Following>),
+}
+
+/// What a track's publisher's node keeps of it.
+#[derive(Debug)]
+struct Own {
     ingest: Ingest,
-    subscribers: Vec<Subscriber>,
+    demand: Demand,
+    beginning: Beginning<Arc<Relayed>>,
 }
 
 #[derive(Debug)]
@@ -51,13 +52,65 @@ struct Subscriber {
     flow: Flow,
 }
 
+/// A track that lets no chunk through.
+#[derive(Debug)]
+pub(crate) struct Hold<'a> {
+    track: &'a Arc<Track>,
+    media: MutexGuard<'a, Media>,
+}
+
+impl Hold<'_> {
+    /// As [`Track::subscribe`].
+    pub(crate) fn subscribe(mut self, member: &Arc<Member>) {
+        let Media {
+            source,
+            subscribers,
+        } = &mut *self.media;
+        if subscribers.iter().any(|one| one.member.id == member.id) {
+            return;
+        }
+        let last = match source {
+            Source::Own(own) => Some(own.ingest.last()),
+            Source::Bus(following) => following.last(),
+        };
+        let start = match last {
+            Some(0) => Start::FromBeginning,
+            _ => Start::NextKey,
+        };
+        subscribers.push(Subscriber {
+            member: Arc::clone(member),
+            flow: Flow::new(start),
+        });
+        if let Source::Bus(following) = source {
+            following.want(self.track);
+        }
+    }
+}
+
 impl Track {
-    pub(crate) fn new(id: TrackId, owner: MemberId, kind: TrackKind) -> Self {
+    /// A track of a member of this node.
+    pub(crate) fn own(record: &TrackRecord, link: TrackLink) -> Self {
+        let own = Own {
+            ingest: Ingest::new(record.spec.kind),
+            demand: Demand::new(),
+            beginning: Beginning::new(),
+        };
+        Self::new(record, link, Source::Own(Box::new(own)))
+    }
+
+    /// A track of another node; its first chunk may be yet to come.
+    pub(crate) fn of_another_node(record: &TrackRecord, link: TrackLink, new: bool) -> Self {
+        let following = Following::new(new);
+        Self::new(record, link, Source::Bus(Box::new(following)))
+    }
+
+    fn new(record: &TrackRecord, link: TrackLink, source: Source) -> Self {
         Self {
-            id,
-            owner,
+            id: record.id,
+            owner: record.member.clone(),
+            link,
             media: Mutex::new(Media {
-                ingest: Ingest::new(kind),
+                source,
                 subscribers: Vec::new(),
             }),
         }
@@ -65,43 +118,191 @@ impl Track {
 
     /// Has the track's chunks sent to `member`, from the beginning if there was none yet, otherwise
     /// from the next key chunk on. Changes nothing for a member that has them sent already.
-    pub(crate) fn subscribe(&self, member: &Arc<Member>) {
+    pub(crate) fn subscribe(self: &Arc<Self>, member: &Arc<Member>) {
         self.hold().subscribe(member);
     }
 
     /// Lets no chunk through until the hold is dropped, so that a member can be told something that
     /// comes before the first chunk that it gets, and gets every chunk after it.
-    pub(crate) fn hold(&self) -> Hold<'_> {
-        Hold(lock(&self.media))
+    pub(crate) fn hold(self: &Arc<Self>) -> Hold<'_> {
+        Hold {
+            track: self,
+            media: lock(&self.media),
+        }
     }
 
     /// Sends `member` nothing more of the track.
     pub(crate) fn unsubscribe(&self, member: &MemberId) {
-        lock(&self.media)
-            .subscribers
-            .retain(|one| one.member.id != *member);
+        let mut media = lock(&self.media);
+        let Media {
+            source,
+            subscribers,
+        } = &mut *media;
+        subscribers.retain(|one| one.member.id != *member);
+        if let Source::Bus(following) = source {
+            following.look(subscribers.is_empty());
+        }
     }
 
     /// Sends nobody anything more of the track.
     pub(crate) fn close(&self) {
-        lock(&self.media).subscribers = Vec::new();
+        let mut media = lock(&self.media);
+        media.subscribers = Vec::new();
+        if let Source::Bus(following) = &mut media.source {
+            following.close();
+        }
     }
 
-    /// Numbers a chunk and hands it to every subscriber; answers with its number.
-    pub(crate) fn publish(&self, published: Published, counters: &Counters) -> u64 {
+    /// Does something with the way from the bus, if the track is another node's; `idle` says
+    /// whether no member of this node receives the track.
+    pub(crate) fn following<T>(&self, change: impl FnOnce(&mut Following, bool) -> T) -> Option<T> {
         let mut media = lock(&self.media);
         let Media {
-            ingest,
+            source,
             subscribers,
         } = &mut *media;
-        let (seq, key) = ingest.admit(published.key);
-        if subscribers.is_empty() {
-            return seq;
+        match source {
+            Source::Own(_) => None,
+            Source::Bus(following) => Some(change(following, subscribers.is_empty())),
         }
-        let frame = published.numbered(seq).frame();
+    }
+
+    /// Numbers a chunk of its own publisher and hands it to every subscriber here; answers with its
+    /// number, and with what is to be put on the bus. `elsewhere` says whether other nodes have
+    /// members in the room.
+    pub(crate) fn publish(
+        &self,
+        published: Published,
+        now: Duration,
+        elsewhere: bool,
+        counters: &Counters,
+    ) -> (u64, Option<Arc<Relayed>>) {
+        let mut media = lock(&self.media);
+        let Media {
+            source: Source::Own(own),
+            subscribers,
+        } = &mut *media
+        else {
+            // Only its publisher's node lets somebody publish it.
+            return (0, None);
+        };
+        let (seq, counts_as_key) = own.ingest.admit(published.key);
+        let chunk = published.numbered(seq);
+        self.fan_out(subscribers, &chunk, counts_as_key, counters);
+        if !elsewhere {
+            own.beginning.close();
+        }
+        let kept = own.beginning.is_open(now);
+        let wanted = own.demand.admit(now, elsewhere, || self.interest());
+        if !kept && !wanted {
+            return (seq, None);
+        }
+        let bytes = chunk.payload.len();
+        let relayed = Arc::new(Relayed {
+            chunk,
+            counts_as_key,
+        });
+        if kept {
+            own.beginning.keep(bytes, Arc::clone(&relayed));
+        }
+        (seq, wanted.then_some(relayed))
+    }
+
+    fn interest(&self) -> Option<usize> {
+        match self.link.bus.interest(&self.link.key) {
+            Interest::Unknown => None,
+            Interest::Nodes(nodes) => Some(nodes),
+        }
+    }
+
+    /// Another node wants the track: answers with the number of the last chunk, after which all
+    /// are put on the bus, and with all chunks so far if they are asked for and still there. `None`
+    /// if its publisher is not of this node.
+    pub(crate) fn announce(&self, beginning: bool) -> Option<(u64, Vec<Arc<Relayed>>)> {
+        let mut media = lock(&self.media);
+        let Source::Own(own) = &mut media.source else {
+            return None;
+        };
+        own.demand.announce();
+        let chunks = if beginning {
+            own.beginning.chunks().to_vec()
+        } else {
+            Vec::new()
+        };
+        Some((own.ingest.last(), chunks))
+    }
+
+    /// Takes a chunk from the bus and hands it to every subscriber here.
+    pub(crate) fn arrive(&self, relayed: &Arc<Relayed>) {
+        let mut media = lock(&self.media);
+        if self.deliver(&mut media, relayed) {
+            self.go_on(&mut media, None);
+        }
+    }
+
+    /// The publisher's node says after which chunk it puts all on the bus, and whether it has put
+    /// all before on it once more.
+    pub(crate) fn position(&self, last: u64, beginning: bool) {
+        let mut media = lock(&self.media);
+        if let Source::Bus(following) = &media.source
+            && following.expects(last, beginning)
+        {
+            self.go_on(&mut media, Some(last));
+        }
+    }
+
+    /// Takes chunks as they come, since nobody says where they begin.
+    pub(crate) fn begin(&self) {
+        self.go_on(&mut lock(&self.media), None);
+    }
+
+    fn go_on(&self, media: &mut Media, position: Option<u64>) {
+        let Source::Bus(following) = &mut media.source else {
+            return;
+        };
+        for relayed in following.begin(position) {
+            self.deliver(media, &relayed);
+        }
+    }
+
+    /// Delivers a chunk from the bus, or keeps it; true if no more can be kept.
+    fn deliver(&self, media: &mut Media, relayed: &Arc<Relayed>) -> bool {
+        let counters = &*self.link.counters;
+        let Media {
+            source: Source::Bus(following),
+            subscribers,
+        } = media
+        else {
+            return false;
+        };
+        match following.arrive(relayed) {
+            None => {}
+            Some(Arrived::Kept { full }) => return full,
+            Some(Arrived::Repeated) => counters.chunks_repeated.add_one(),
+            Some(Arrived::Next { chunk, lost }) => {
+                counters.chunks_arrived.add_one();
+                counters.chunks_lost.add(lost);
+                self.fan_out(subscribers, &chunk.chunk, chunk.counts_as_key, counters);
+            }
+        }
+        false
+    }
+
+    /// Hands a chunk to every subscriber.
+    fn fan_out(
+        &self,
+        subscribers: &mut [Subscriber],
+        chunk: &Chunk,
+        counts_as_key: bool,
+        counters: &Counters,
+    ) {
+        if subscribers.is_empty() {
+            return;
+        }
+        let frame = chunk.frame();
         let (mut sent, mut queued) = (0, 0);
         for subscriber in subscribers {
-            match self.offer(subscriber, seq, key, &frame, counters) {
+            match self.offer(subscriber, chunk.seq, counts_as_key, &frame, counters) {
                 Some(Delivery::Sent) => sent += 1,
                 Some(Delivery::Queued) => queued += 1,
                 Some(Delivery::Full) => counters.chunks_dropped.add_one(),
@@ -111,7 +312,6 @@ impl Track {
         }
         counters.chunks_sent.add(sent);
         counters.chunks_queued.add(queued);
-        seq
     }
 
     /// Hands a chunk to one subscriber, unless it is not for it.
@@ -128,12 +328,13 @@ impl Track {
             Offer::Skip => return None,
             Offer::Drop => return Some(Delivery::Full),
             Offer::Send => outlet.chunk(None, chunk),
-            Offer::SendAfterGap { from, to } => {
+            Offer::SendAfterGap { from, to, reason } => {
+                let track = self.id;
                 let gap = Notice::Gap {
-                    track: self.id,
+                    track,
                     from,
                     to,
-                    reason: GapReason::Slow,
+                    reason,
                 };
                 let delivery = outlet.chunk(Some(&gap.frame()), chunk);
                 if matches!(delivery, Delivery::Sent | Delivery::Queued) {

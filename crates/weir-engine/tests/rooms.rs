@@ -2,12 +2,12 @@
 
 mod common;
 
-use std::sync::Arc;
+use std::{convert::Infallible, sync::Arc};
 
 use common::{Client, engine, publish, room, view};
 use serde_json::json;
 use weir_cluster::{MemoryHub, MemoryOptions};
-use weir_engine::{Engine, Options};
+use weir_engine::{Backend, Engine, Options};
 use weir_protocol::{Change, CloseReason, Limits, RoomEvent, RoomId};
 
 #[tokio::test]
@@ -137,10 +137,14 @@ async fn joining_may_create_the_room_where_that_is_configured() {
 async fn who_is_in_a_room_that_is_closed_is_told_and_may_join_another() {
     let mut inbox = None;
     let hub = MemoryHub::new(MemoryOptions::default());
-    let engine = Engine::new(Options::default(), |told| {
+    let engine = Engine::new(Options::default(), |told, bus_told| {
         inbox = Some(Arc::clone(&told));
-        Arc::new(hub.directory(told))
+        Ok::<_, Infallible>(Backend {
+            directory: Arc::new(hub.directory(told)),
+            bus: Arc::new(hub.bus(bus_told)),
+        })
     });
+    let engine = engine.expect("it cannot fail");
     let (closed, other) = (room(&engine), room(&engine));
     let client = Client::new(&engine);
     client.join(&closed);

@@ -230,7 +230,7 @@ mod tests {
     /// An intake that one message without a known end fills.
     fn intake() -> Intake {
         let hub = MemoryHub::new(MemoryOptions::default());
-        let engine = Engine::new(Options::default(), |inbox| Arc::new(hub.directory(inbox)));
+        let engine = Engine::in_memory(Options::default(), &hub);
         Intake::new(ROOM_BYTES, engine)
     }
 

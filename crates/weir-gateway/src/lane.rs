@@ -314,7 +314,7 @@ mod tests {
     /// A lane to a peer whose system takes little that it does not read.
     async fn pair() -> (Library, TcpStream) {
         let hub = MemoryHub::new(MemoryOptions::default());
-        let engine = Engine::new(Options::default(), |inbox| Arc::new(hub.directory(inbox)));
+        let engine = Engine::in_memory(Options::default(), &hub);
         let limits = ConnectionLimits {
             total: 1,
             per_address: 1,

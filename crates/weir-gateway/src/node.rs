@@ -1,6 +1,6 @@
 //! A node: binds its listeners, serves until it is told to stop.
 
-use std::{future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{future::Future, io, net::SocketAddr, time::Duration};
 
 use axum::Router;
 use socketioxide::{ParserConfig, SocketIo, service::SocketIoService};
@@ -9,13 +9,14 @@ use tokio::{
     time::timeout,
 };
 use tracing::{info, warn};
-use weir_cluster::{MemoryHub, MemoryOptions};
+use weir_cluster::DirectoryError;
 use weir_core::ConnectionLimits;
-use weir_engine::{Engine, Options};
+use weir_engine::Engine;
 
 use crate::{
     accept::{Gate, accept},
     client,
+    cluster::Cluster,
     config::Config,
     direct::{Direct, DirectAdapter},
     edge::{Edge, PATH},
@@ -26,7 +27,7 @@ use crate::{
     web,
 };
 
-/// How long clients may take to hear that the node stops.
+/// How long clients may take to hear that the node stops, and then members to leave.
 const FAREWELL: Duration = Duration::from_secs(5);
 
 /// Connections that may wait to be accepted, when many come at once. The system may allow fewer.
@@ -55,6 +56,9 @@ pub enum BuildError {
         /// What the operating system says.
         source: io::Error,
     },
+    /// The Redis that is configured cannot be used.
+    #[error("redis: {0}")]
+    Redis(DirectoryError),
 }
 
 /// A node whose listeners are bound, so that connections wait, but are not yet served.
@@ -66,7 +70,7 @@ pub struct Node {
     /// Where operators ask.
     ops: Bound,
     readiness: Readiness,
-    engine: Engine,
+    cluster: Cluster,
 }
 
 /// A listener with the address that it got, which differs from the configured one in its port if
@@ -107,7 +111,8 @@ impl Node {
     /// Binds both listeners.
     ///
     /// # Errors
-    /// If an address cannot be listened on.
+    /// If an address cannot be listened on, or the Redis that is configured cannot be used; it need
+    /// not be there.
     ///
     /// # Panics
     /// Outside of a tokio runtime.
@@ -117,8 +122,8 @@ impl Node {
         Ok(Self {
             public: Bound::bind("server.listen", config.server.listen)?,
             ops: Bound::bind("server.ops_listen", config.server.ops_listen)?,
+            cluster: Cluster::new(&config).map_err(BuildError::Redis)?,
             readiness,
-            engine: engine(&config),
             config,
         })
     }
@@ -144,9 +149,11 @@ impl Node {
             public,
             ops,
             readiness,
-            engine,
+            cluster,
         } = self;
-        let operations = ops::router(readiness.clone(), engine.clone());
+        let engine = cluster.engine.clone();
+        cluster.report_to(&readiness);
+        let operations = ops::router(readiness.clone(), move || cluster.counts());
         let operations = axum::serve(ops.listener, operations);
         let mut operations = tokio::spawn(operations.into_future());
         let (edge, socketio) = edge(&config, &engine);
@@ -170,24 +177,13 @@ impl Node {
         if timeout(FAREWELL, socketio.close()).await.is_err() {
             warn!("clients were still being told");
         }
+        if timeout(FAREWELL, engine.idle()).await.is_err() {
+            warn!("members were still leaving; other nodes will see that they are gone");
+        }
         operations.abort();
         info!("stopped");
         Ok(())
     }
-}
-
-/// An engine on rooms in memory.
-fn engine(config: &Config) -> Engine {
-    let hub = MemoryHub::new(MemoryOptions {
-        empty_ttl: config.rooms.empty_ttl,
-        max_rooms: config.rooms.max_rooms,
-        ..MemoryOptions::default()
-    });
-    let options = Options {
-        limits: config.limits,
-        create_on_join: config.rooms.create_on_join,
-    };
-    Engine::new(options, |inbox| Arc::new(hub.directory(inbox)))
 }
 
 /// What serves clients with `engine`.

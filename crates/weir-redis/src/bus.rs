@@ -13,8 +13,10 @@ use bytes::Bytes;
 use rand::Rng;
 use tokio::{sync::watch, task::AbortHandle};
 use tracing::warn;
-use weir_cluster::{BoxFuture, Bus, BusError, BusInbox, Interest, Signal, Subscription, TrackKey};
-use weir_protocol::{Chunk, RoomId};
+use weir_cluster::{
+    BoxFuture, Bus, BusError, BusInbox, Interest, Relayed, Signal, Subscription, TrackKey,
+};
+use weir_protocol::RoomId;
 
 use crate::{
     Target,
@@ -40,6 +42,7 @@ struct Shared {
     subscriptions: Mutex<HashMap<String, usize>>,
     origin: Origin,
     received: AtomicU64,
+    received_bytes: AtomicU64,
     refused: AtomicU64,
 }
 
@@ -68,6 +71,7 @@ impl RedisBus {
                 subscriptions: Mutex::default(),
                 origin: rand::rng().random(),
                 received: AtomicU64::new(0),
+                received_bytes: AtomicU64::new(0),
                 refused: AtomicU64::new(0),
             }
         });
@@ -85,11 +89,14 @@ impl RedisBus {
         [self.shared.subscriber.connected(), self.outbox.connected()]
     }
 
-    /// What was received, what of it was not understood, and what was dropped before it was sent.
-    pub fn counts(&self) -> [(&'static str, u64); 3] {
+    /// What was received, in messages and in bytes; what of it was not understood; and what was
+    /// dropped before it was on the bus.
+    pub fn counts(&self) -> [(&'static str, u64); 4] {
+        let value = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         [
-            ("bus_received", self.shared.received.load(Ordering::Relaxed)),
-            ("bus_refused", self.shared.refused.load(Ordering::Relaxed)),
+            ("bus_received", value(&self.shared.received)),
+            ("bus_bytes_received", value(&self.shared.received_bytes)),
+            ("bus_refused", value(&self.shared.refused)),
             ("bus_dropped", self.outbox.dropped()),
         ]
     }
@@ -134,6 +141,8 @@ impl Shared {
 
     fn message(&self, channel: &[u8], payload: Bytes, inbox: &dyn BusInbox) {
         self.received.fetch_add(1, Ordering::Relaxed);
+        let bytes = payload.len() as u64;
+        self.received_bytes.fetch_add(bytes, Ordering::Relaxed);
         if let Err(error) = self.tell(channel, payload, inbox)
             && self.refused.fetch_add(1, Ordering::Relaxed) == 0
         {
@@ -177,17 +186,30 @@ impl Bus for RedisBus {
         Box::pin(self.begin(self.shared.keys.chunks(track)))
     }
 
-    fn publish(&self, track: &TrackKey, chunk: Arc<Chunk>) -> Result<Interest, BusError> {
-        let message = envelope::of_chunk(self.shared.origin, &chunk);
+    fn publish(&self, track: &TrackKey, chunk: &Relayed) -> Result<(), BusError> {
+        let message = envelope::of_chunk(self.shared.origin, chunk);
         self.outbox.put(self.shared.keys.chunks(track), message)
+    }
+
+    fn interest(&self, track: &TrackKey) -> Interest {
+        let channel = self.shared.keys.chunks(track);
+        let Some(nodes) = self.outbox.interest(&channel) else {
+            return Interest::Unknown;
+        };
+        let own = self.shared.subscriptions().contains_key(&channel);
+        Interest::Nodes(nodes.saturating_sub(usize::from(own)))
+    }
+
+    fn flush(&self) -> BoxFuture<'_, ()> {
+        Box::pin(self.outbox.flush())
     }
 
     fn listen<'a>(&'a self, room: &'a RoomId) -> BoxFuture<'a, Result<Subscription, BusError>> {
         Box::pin(self.begin(self.shared.keys.signals(room)))
     }
 
-    fn send(&self, room: &RoomId, signal: Arc<Signal>) -> Result<Interest, BusError> {
-        let message = envelope::of_signal(self.shared.origin, &signal);
+    fn send(&self, room: &RoomId, signal: &Arc<Signal>) -> Result<(), BusError> {
+        let message = envelope::of_signal(self.shared.origin, signal);
         self.outbox.put(self.shared.keys.signals(room), message)
     }
 }

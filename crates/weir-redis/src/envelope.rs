@@ -5,7 +5,7 @@
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use serde::{Deserialize, Serialize};
-use weir_cluster::Signal;
+use weir_cluster::{Relayed, Signal};
 use weir_protocol::{Chunk, Json, MemberId, TrackId};
 
 /// The version of the form. A node that meets another one drops the message and counts it.
@@ -14,11 +14,15 @@ const VERSION: u8 = 1;
 /// The bytes before what is sent: version and origin.
 const HEAD: usize = 1 + 8;
 
-/// The bytes of a chunk's header: flags, `seq`, `ts`, `dur`.
-const CHUNK: usize = 1 + 8 + 8 + 8;
+/// The bytes of a chunk's header: flags, `seq`, `ts`. If there is a `dur`, 8 more follow.
+const CHUNK: usize = 1 + 8 + 8;
 
+/// The publisher has marked it.
 const KEY: u8 = 1;
+/// There is a `dur`.
 const DUR: u8 = 2;
+/// It counts as a key chunk.
+const START: u8 = 4;
 
 /// A message that is none of ours, or of a version that this node does not know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -47,32 +51,43 @@ pub(crate) fn open(bytes: &mut Bytes) -> Result<Origin, EnvelopeError> {
 }
 
 /// A chunk; its track is the channel's.
-pub(crate) fn of_chunk(origin: Origin, chunk: &Chunk) -> Bytes {
-    let mut bytes = head(CHUNK + chunk.payload.len(), origin);
-    let key = if chunk.key { KEY } else { 0 };
-    let dur = if chunk.dur.is_some() { DUR } else { 0 };
-    bytes.put_u8(key | dur);
+pub(crate) fn of_chunk(origin: Origin, relayed: &Relayed) -> Bytes {
+    let chunk = &relayed.chunk;
+    let mut bytes = head(CHUNK + 8 + chunk.payload.len(), origin);
+    let flag = |set: bool, flag: u8| if set { flag } else { 0 };
+    let key = flag(chunk.key, KEY) | flag(relayed.counts_as_key, START);
+    bytes.put_u8(key | flag(chunk.dur.is_some(), DUR));
     bytes.put_u64(chunk.seq);
     bytes.put_i64(chunk.ts);
-    bytes.put_u64(chunk.dur.unwrap_or_default());
+    chunk.dur.into_iter().for_each(|dur| bytes.put_u64(dur));
     bytes.put_slice(&chunk.payload);
     bytes.freeze()
 }
 
 /// Reads a chunk of `track`, whose payload shares the message's buffer.
-pub(crate) fn chunk(track: TrackId, mut bytes: Bytes) -> Result<Chunk, EnvelopeError> {
+pub(crate) fn chunk(track: TrackId, mut bytes: Bytes) -> Result<Relayed, EnvelopeError> {
+    let short = EnvelopeError("a chunk is too short");
     if bytes.len() < CHUNK {
-        return Err(EnvelopeError("a chunk is too short"));
+        return Err(short);
     }
     let flags = bytes.get_u8();
-    let (seq, ts, dur) = (bytes.get_u64(), bytes.get_i64(), bytes.get_u64());
-    Ok(Chunk {
+    let (seq, ts) = (bytes.get_u64(), bytes.get_i64());
+    let dur = if flags & DUR != 0 {
+        Some(bytes.try_get_u64().map_err(|_| short)?)
+    } else {
+        None
+    };
+    let chunk = Chunk {
         track,
         seq,
         ts,
         key: flags & KEY != 0,
-        dur: (flags & DUR != 0).then_some(dur),
+        dur,
         payload: bytes,
+    };
+    Ok(Relayed {
+        chunk,
+        counts_as_key: flags & START != 0,
     })
 }
 
@@ -80,6 +95,7 @@ pub(crate) fn chunk(track: TrackId, mut bytes: Bytes) -> Result<Chunk, EnvelopeE
 #[derive(Serialize, Deserialize)]
 enum Record {
     Message {
+        version: u64,
         from: MemberId,
         to: Option<Vec<MemberId>>,
         topic: Option<String>,
@@ -88,12 +104,22 @@ enum Record {
         attachments: Vec<usize>,
     },
     KeyframeRequested(TrackId),
+    Wanted {
+        track: TrackId,
+        beginning: bool,
+    },
+    Position {
+        track: TrackId,
+        last: u64,
+        beginning: bool,
+    },
 }
 
 /// A signal: the length of a JSON record in 4 bytes, the record, the attachments.
 pub(crate) fn of_signal(origin: Origin, signal: &Signal) -> Bytes {
     let (record, attachments): (_, &[Bytes]) = match signal {
         Signal::Message {
+            version,
             from,
             to,
             topic,
@@ -101,6 +127,7 @@ pub(crate) fn of_signal(origin: Origin, signal: &Signal) -> Bytes {
             attachments,
         } => {
             let record = Record::Message {
+                version: *version,
                 from: from.clone(),
                 to: to.clone(),
                 topic: topic.clone(),
@@ -110,6 +137,22 @@ pub(crate) fn of_signal(origin: Origin, signal: &Signal) -> Bytes {
             (record, attachments)
         }
         Signal::KeyframeRequested(track) => (Record::KeyframeRequested(*track), &[]),
+        Signal::Wanted { track, beginning } => {
+            let (track, beginning) = (*track, *beginning);
+            (Record::Wanted { track, beginning }, &[])
+        }
+        Signal::Position {
+            track,
+            last,
+            beginning,
+        } => {
+            let record = Record::Position {
+                track: *track,
+                last: *last,
+                beginning: *beginning,
+            };
+            (record, &[])
+        }
     };
     let record = serde_json::to_vec(&record).expect("records have string keys");
     let length: usize = attachments.iter().map(Bytes::len).sum();
@@ -134,7 +177,18 @@ pub(crate) fn signal(mut bytes: Bytes) -> Result<Signal, EnvelopeError> {
     let record = serde_json::from_slice(&record).map_err(|_| wrong)?;
     Ok(match record {
         Record::KeyframeRequested(track) => Signal::KeyframeRequested(track),
+        Record::Wanted { track, beginning } => Signal::Wanted { track, beginning },
+        Record::Position {
+            track,
+            last,
+            beginning,
+        } => Signal::Position {
+            track,
+            last,
+            beginning,
+        },
         Record::Message {
+            version,
             from,
             to,
             topic,
@@ -149,6 +203,7 @@ pub(crate) fn signal(mut bytes: Bytes) -> Result<Signal, EnvelopeError> {
                 attachments.push(bytes.split_to(length));
             }
             Signal::Message {
+                version,
                 from,
                 to,
                 topic,
@@ -166,13 +221,17 @@ mod tests {
     #[test]
     fn chunks_read_back_and_share_their_payload() {
         for (key, dur) in [(true, None), (false, Some(0)), (true, Some(u64::MAX))] {
-            let sent = Chunk {
+            let chunk_sent = Chunk {
                 track: TrackId(7),
                 seq: 1 << 60,
                 ts: -5,
                 key,
                 dur,
                 payload: Bytes::from_static(b"payload"),
+            };
+            let sent = Relayed {
+                chunk: chunk_sent,
+                counts_as_key: !key,
             };
             let mut bytes = of_chunk(99, &sent);
             let whole = bytes.clone();
@@ -181,7 +240,7 @@ mod tests {
             assert_eq!(read, sent);
             let shared = whole.as_ptr_range();
             assert!(
-                shared.contains(&read.payload.as_ptr()),
+                shared.contains(&read.chunk.payload.as_ptr()),
                 "the payload was copied"
             );
         }
@@ -189,29 +248,36 @@ mod tests {
 
     #[test]
     fn the_form_of_a_chunk_is_pinned() {
-        let sent = Chunk {
-            track: TrackId(7),
-            seq: 2,
-            ts: 3,
-            key: true,
-            dur: Some(4),
-            payload: Bytes::from_static(b"x"),
+        let mut sent = Relayed {
+            chunk: Chunk {
+                track: TrackId(7),
+                seq: 2,
+                ts: 3,
+                key: true,
+                dur: Some(4),
+                payload: Bytes::from_static(b"x"),
+            },
+            counts_as_key: true,
         };
-        let wanted = [
-            &[1][..],
-            &[0, 0, 0, 0, 0, 0, 0, 9],
-            &[3],
-            &[0, 0, 0, 0, 0, 0, 0, 2],
-            &[0, 0, 0, 0, 0, 0, 0, 3],
-            &[0, 0, 0, 0, 0, 0, 0, 4],
-            b"x",
-        ];
+        let origin = [0, 0, 0, 0, 0, 0, 0, 9];
+        let seq = [0, 0, 0, 0, 0, 0, 0, 2];
+        let ts = [0, 0, 0, 0, 0, 0, 0, 3];
+        let dur = [0, 0, 0, 0, 0, 0, 0, 4];
+        let wanted = [&[1][..], &origin, &[7], &seq, &ts, &dur, b"x"];
         assert_eq!(of_chunk(9, &sent)[..], wanted.concat());
+        sent.chunk.dur = None;
+        sent.counts_as_key = false;
+        let wanted = [&[1][..], &origin, &[1], &seq, &ts, b"x"];
+        assert_eq!(of_chunk(9, &sent)[..], wanted.concat());
+        let mut cut = Bytes::from([&[1][..], &origin, &[2], &seq, &ts, &dur[1..]].concat());
+        assert_eq!(open(&mut cut), Ok(9));
+        assert!(chunk(TrackId(7), cut).is_err());
     }
 
     #[test]
     fn signals_read_back_and_damaged_ones_are_refused() {
         let message = Signal::Message {
+            version: u64::MAX,
             from: MemberId::new("a"),
             to: Some(vec![MemberId::new("b")]),
             topic: None,
@@ -222,7 +288,20 @@ mod tests {
                 Bytes::from_static(b"three"),
             ],
         };
-        for sent in [message, Signal::KeyframeRequested(TrackId(3))] {
+        let track = TrackId(3);
+        let others = [
+            Signal::KeyframeRequested(track),
+            Signal::Wanted {
+                track,
+                beginning: true,
+            },
+            Signal::Position {
+                track,
+                last: 5,
+                beginning: false,
+            },
+        ];
+        for sent in [message].into_iter().chain(others) {
             let mut bytes = of_signal(1, &sent);
             for length in 0..bytes.len() {
                 let mut cut = bytes.slice(..length);

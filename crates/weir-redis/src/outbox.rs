@@ -14,10 +14,10 @@ use futures_util::future::join_all;
 use redis::{Pipeline, PushInfo, PushKind, RedisError, Value, aio::ConnectionLike};
 use tokio::{
     sync::{Notify, watch},
-    time::Instant,
+    time::{Instant, timeout},
 };
 use tracing::{debug, warn};
-use weir_cluster::{BusError, Interest};
+use weir_cluster::BusError;
 
 use crate::{Target, connect::Connection, subscriber::backoff};
 
@@ -39,12 +39,17 @@ pub(crate) struct Outbox {
     state: Mutex<State>,
     filled: Notify,
     connected: watch::Sender<bool>,
-    /// Messages that were dropped, since they were too old or the connection was lost.
+    /// Messages that were dropped, since there was no place or no connection, they were too old, or
+    /// the connection was lost.
     dropped: AtomicU64,
+    /// How many messages have left the queue and were answered or dropped.
+    done: watch::Sender<u64>,
 }
 
 #[derive(Debug, Default)]
 struct State {
+    /// How many messages were ever put into the queue.
+    put: u64,
     queue: VecDeque<Message>,
     /// The bytes in `queue`.
     bytes: usize,
@@ -66,6 +71,7 @@ impl Outbox {
             filled: Notify::new(),
             connected: watch::channel(false).0,
             dropped: AtomicU64::new(0),
+            done: watch::channel(0).0,
         })
     }
 
@@ -74,20 +80,19 @@ impl Outbox {
     }
 
     /// Puts a message in. Never waits.
-    pub(crate) fn put(&self, channel: String, payload: Bytes) -> Result<Interest, BusError> {
+    pub(crate) fn put(&self, channel: String, payload: Bytes) -> Result<(), BusError> {
         if !*self.connected.borrow() {
-            self.dropped.fetch_add(1, Ordering::Relaxed);
+            self.drop_many(1);
             return Err(BusError::Unavailable(
                 "there is no connection to Redis".to_owned(),
             ));
         }
         let mut state = self.state();
         if state.bytes + payload.len() > LIMIT {
-            self.dropped.fetch_add(1, Ordering::Relaxed);
+            self.drop_many(1);
             return Err(BusError::Full { limit: LIMIT });
         }
-        let interest = state.interest.get(&channel);
-        let interest = interest.map_or(Interest::Unknown, |nodes| Interest::Nodes(*nodes));
+        state.put += 1;
         state.bytes += payload.len();
         state.queue.push_back(Message {
             channel,
@@ -96,13 +101,36 @@ impl Outbox {
         });
         drop(state);
         self.filled.notify_one();
-        Ok(interest)
+        Ok(())
+    }
+
+    /// How many nodes received what was last published on a channel.
+    pub(crate) fn interest(&self, channel: &str) -> Option<usize> {
+        self.state().interest.get(channel).copied()
+    }
+
+    /// Waits until what was put in before has been answered or dropped, but not for long.
+    pub(crate) async fn flush(&self) {
+        let put = self.state().put;
+        let mut done = self.done.subscribe();
+        let flushed = done.wait_for(|done| *done >= put);
+        // Whoever waits longer than that gains nothing: it is dropped by then.
+        let _ = timeout(FRESH, flushed).await;
+    }
+
+    fn drop_many(&self, count: usize) {
+        self.dropped.fetch_add(count as u64, Ordering::Relaxed);
+    }
+
+    fn count_done(&self, count: usize) {
+        self.done.send_modify(|done| *done += count as u64);
     }
 
     /// Takes the next messages that are not too old.
     fn batch(&self) -> Vec<Message> {
         let mut state = self.state();
         let mut batch = Vec::new();
+        let mut old = 0;
         while batch.len() < BATCH
             && let Some(message) = state.queue.pop_front()
         {
@@ -110,18 +138,29 @@ impl Outbox {
             if message.at.elapsed() <= FRESH {
                 batch.push(message);
             } else {
-                self.dropped.fetch_add(1, Ordering::Relaxed);
+                old += 1;
             }
+        }
+        drop(state);
+        if old > 0 {
+            self.drop_many(old);
+            self.count_done(old);
         }
         batch
     }
 
-    fn received(&self, channel: String, nodes: usize) {
+    /// Remembers how many nodes received each of the messages.
+    fn received(&self, messages: Vec<Message>, nodes: Vec<Option<usize>>) {
         let mut state = self.state();
         if state.interest.len() >= REMEMBERED {
             state.interest.clear();
         }
-        state.interest.insert(channel, nodes);
+        for (message, nodes) in messages.into_iter().zip(nodes) {
+            match nodes {
+                Some(nodes) => state.interest.insert(message.channel, nodes),
+                None => state.interest.remove(&message.channel),
+            };
+        }
     }
 
     /// Whether there is a connection to publish on.
@@ -174,30 +213,37 @@ async fn serve(target: &Target, outbox: &Outbox, attempt: &mut u32) -> Result<()
             }
             continue;
         }
-        let answers = tokio::select! {
+        let published = tokio::select! {
             biased;
-            () = lost.notified() => {
-                outbox.dropped.fetch_add(batch.len() as u64, Ordering::Relaxed);
-                return Ok(());
-            }
-            answers = publish(&connection, &batch) => answers,
+            () = lost.notified() => None,
+            published = publish(&connection, &batch) => Some(published),
         };
-        if answers.is_err() {
-            outbox
-                .dropped
-                .fetch_add(batch.len() as u64, Ordering::Relaxed);
-        }
-        for (message, nodes) in batch.into_iter().zip(answers?) {
-            outbox.received(message.channel, nodes);
+        let count = batch.len();
+        match published {
+            Some(Ok(published)) => {
+                outbox.drop_many(published.iter().filter(|nodes| nodes.is_none()).count());
+                outbox.received(batch, published);
+                outbox.count_done(count);
+            }
+            failed => {
+                outbox.drop_many(count);
+                outbox.count_done(count);
+                return failed.map_or(Ok(()), |failed| failed.map(|_| ()));
+            }
         }
     }
 }
 
-/// Publishes messages, those of each room in their order; answers with how many nodes received each.
-async fn publish(connection: &Connection, batch: &[Message]) -> Result<Vec<usize>, RedisError> {
+/// Publishes messages, those of each room in their order; answers with how many nodes received
+/// each, and none for those whose shard is away.
+async fn publish(
+    connection: &Connection,
+    batch: &[Message],
+) -> Result<Vec<Option<usize>>, RedisError> {
     match connection {
         Connection::One(connection) => {
-            send(connection.clone(), "PUBLISH", batch.iter().collect()).await
+            let counts = send(connection.clone(), "PUBLISH", batch.iter().collect()).await?;
+            Ok(counts.into_iter().map(Some).collect())
         }
         Connection::Cluster(connection) => {
             // The client keeps the order of one pipeline only, and a pipeline is for one shard.
@@ -211,11 +257,11 @@ async fn publish(connection: &Connection, batch: &[Message]) -> Result<Vec<usize
                 send(connection.clone(), "SPUBLISH", messages)
             });
             let answers = join_all(sending).await;
-            let mut counts = vec![0; batch.len()];
+            let mut counts = vec![None; batch.len()];
             for (places, answer) in rooms.values().zip(answers) {
                 // A shard that is away must not keep the others.
                 for (at, count) in places.iter().zip(answer.unwrap_or_default()) {
-                    counts[*at] = count;
+                    counts[*at] = Some(count);
                 }
             }
             Ok(counts)

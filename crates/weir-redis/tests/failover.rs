@@ -10,7 +10,7 @@ use std::{
 use common::Server;
 use tokio::time::Instant;
 use weir_cluster::{
-    Bus, BusInbox, Directory, Inbox, NewMember, Signal, Subscription, TrackKey, Watch,
+    Bus, BusInbox, Directory, Inbox, NewMember, Relayed, Signal, Subscription, TrackKey, Watch,
 };
 use weir_protocol::{Change, Chunk, Json, MemberId, RoomEvent, RoomId, TrackId};
 use weir_redis::{DirectoryOptions, RedisBus, RedisDirectory};
@@ -32,8 +32,11 @@ struct Told {
 }
 
 impl BusInbox for Told {
-    fn chunk(&self, _: &TrackKey, chunk: &Arc<Chunk>) {
-        self.chunks.lock().expect("nobody panicked").push(chunk.seq);
+    fn chunk(&self, _: &TrackKey, relayed: &Arc<Relayed>) {
+        self.chunks
+            .lock()
+            .expect("nobody panicked")
+            .push(relayed.chunk.seq);
     }
 
     fn signal(&self, _: &RoomId, _: &Arc<Signal>) {}
@@ -152,7 +155,12 @@ impl Pair {
                 payload: vec![1; 100].into(),
             };
             // Refused while there is no connection.
-            let _ = a.bus.publish(track, Arc::new(chunk));
+            let counts_as_key = true;
+            let relayed = Relayed {
+                chunk,
+                counts_as_key,
+            };
+            let _ = a.bus.publish(track, &relayed);
             let chunks = b.told.chunks.lock().expect("nobody panicked");
             chunks.iter().any(|seq| *seq > first).then_some(())
         })

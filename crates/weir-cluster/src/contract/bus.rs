@@ -9,7 +9,7 @@ use super::{
     Backend,
     node::{Node, json, room},
 };
-use crate::{Interest, Signal, Subscription, TrackKey};
+use crate::{Interest, Relayed, Signal, Subscription, TrackKey};
 
 fn key(room_id: &str, track: u32) -> TrackKey {
     TrackKey {
@@ -18,31 +18,36 @@ fn key(room_id: &str, track: u32) -> TrackKey {
     }
 }
 
-fn chunk(track: &TrackKey, seq: u64) -> Arc<Chunk> {
-    Arc::new(Chunk {
+fn chunk(track: &TrackKey, seq: u64) -> Arc<Relayed> {
+    let chunk = Chunk {
         track: track.track,
         seq,
         ts: -5 + i64::try_from(seq).expect("small"),
         key: seq % 10 == 1,
         dur: seq.is_multiple_of(2).then_some(20_000),
         payload: Bytes::from(vec![seq.to_le_bytes()[0]; 100]),
+    };
+    Arc::new(Relayed {
+        chunk,
+        counts_as_key: seq % 5 == 1,
     })
 }
 
-fn put(node: &Node, track: &TrackKey, seq: u64) -> Interest {
-    let taken = node.bus.publish(track, chunk(track, seq));
-    taken.expect("there is a place in the outbox")
+fn put(node: &Node, track: &TrackKey, seq: u64) {
+    let taken = node.bus.publish(track, &chunk(track, seq));
+    taken.expect("there is a place in the outbox");
 }
 
 fn say(node: &Node, room: &RoomId, text: &str) -> Arc<Signal> {
     let signal = Arc::new(Signal::Message {
+        version: 7,
         from: MemberId::new("ann"),
         to: Some(vec![MemberId::new("ben")]),
         topic: Some("chat".into()),
         data: json(&format!("[{text:?}]")),
         attachments: vec![Bytes::from_static(b"\0\xff")],
     });
-    let taken = node.bus.send(room, signal.clone());
+    let taken = node.bus.send(room, &signal);
     taken.expect("there is a place in the outbox");
     signal
 }
@@ -59,7 +64,7 @@ async fn listen(node: &Node, room: &RoomId) -> Subscription {
 async fn numbers(node: &Node, track: &TrackKey, count: usize) -> Vec<u64> {
     let chunks = node.inbox.chunks_until(count).await;
     let chunks = chunks.iter().filter(|(key, _)| key == track);
-    chunks.map(|(_, chunk)| chunk.seq).collect()
+    chunks.map(|(_, relayed)| relayed.chunk.seq).collect()
 }
 
 pub async fn chunks_keep_their_order(backend: &dyn Backend) {
@@ -72,11 +77,7 @@ pub async fn chunks_keep_their_order(backend: &dyn Backend) {
     }
     for seq in 1..=100 {
         for track in &tracks {
-            let interest = put(&a, track, seq);
-            assert!(matches!(
-                interest,
-                Interest::Unknown | Interest::Nodes(0..=2)
-            ));
+            put(&a, track, seq);
         }
     }
     for node in [&b, &c] {
@@ -154,10 +155,24 @@ pub async fn signals_reach_the_other_nodes_in_order(backend: &dyn Backend) {
     for n in 0..50 {
         put.push((hall.clone(), say(&a, &hall, &n.to_string())));
     }
-    let keyframe = Arc::new(Signal::KeyframeRequested(TrackId(7)));
-    let taken = a.bus.send(&hall, keyframe.clone());
-    taken.expect("there is a place in the outbox");
-    put.push((hall.clone(), keyframe));
+    let track = TrackId(7);
+    for signal in [
+        Signal::KeyframeRequested(track),
+        Signal::Wanted {
+            track,
+            beginning: true,
+        },
+        Signal::Position {
+            track,
+            last: 1 << 60,
+            beginning: false,
+        },
+    ] {
+        let signal = Arc::new(signal);
+        let taken = a.bus.send(&hall, &signal);
+        taken.expect("there is a place in the outbox");
+        put.push((hall.clone(), signal));
+    }
     assert_eq!(b.inbox.signals_until(put.len()).await, put);
 
     let answer = say(&b, &hall, "answer");
@@ -178,4 +193,24 @@ pub async fn an_end_of_listening_is_an_end_of_signals(backend: &dyn Backend) {
     let third = say(&a, &cellar, "third");
     let told = b.inbox.signals_until(2).await;
     assert_eq!(told, [(hall, first), (cellar, third)]);
+}
+
+pub async fn interest_is_known_once_something_was_published(backend: &dyn Backend) {
+    let (_store, [a, b, c]) = Node::several(backend).await;
+    let track = key("hall", 1);
+    let _own = subscribe(&a, &track).await;
+    let others = [subscribe(&b, &track).await, subscribe(&c, &track).await];
+    put(&a, &track, 1);
+    a.bus.flush().await;
+    assert_eq!(a.bus.interest(&track), Interest::Nodes(2));
+    assert_eq!(numbers(&b, &track, 1).await, [1]);
+    drop(others);
+    // That a subscription has ended is seen by the bus at some time.
+    let mut seq = 1;
+    while a.bus.interest(&track) != Interest::Nodes(0) {
+        seq += 1;
+        assert!(seq < 1_000_000, "the subscriptions never end");
+        put(&a, &track, seq);
+        a.bus.flush().await;
+    }
 }

@@ -115,6 +115,7 @@ macro_rules! contract_suite {
             tracks_of_different_rooms_are_apart,
             signals_reach_the_other_nodes_in_order,
             an_end_of_listening_is_an_end_of_signals,
+            interest_is_known_once_something_was_published,
         }
     };
     ($(#[$attribute:meta])+ $backend:expr $(;)?) => {

@@ -7,9 +7,9 @@ use std::{
 };
 
 use tokio::sync::watch;
-use weir_protocol::{Change, Chunk, RoomEvent, RoomId};
+use weir_protocol::{Change, RoomEvent, RoomId};
 
-use crate::{BusInbox, Inbox, Signal, TrackKey};
+use crate::{BusInbox, Inbox, Relayed, Signal, TrackKey};
 
 /// How long something may take to arrive before a case fails.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -25,7 +25,7 @@ pub struct Recorder {
 #[derive(Debug, Default)]
 struct Log {
     events: HashMap<RoomId, Vec<Arc<RoomEvent>>>,
-    chunks: Vec<(TrackKey, Arc<Chunk>)>,
+    chunks: Vec<(TrackKey, Arc<Relayed>)>,
     signals: Vec<(RoomId, Arc<Signal>)>,
 }
 
@@ -97,7 +97,7 @@ impl Recorder {
     }
 
     /// All chunks, once there are `count`.
-    pub async fn chunks_until(&self, count: usize) -> Vec<(TrackKey, Arc<Chunk>)> {
+    pub async fn chunks_until(&self, count: usize) -> Vec<(TrackKey, Arc<Relayed>)> {
         let enough = |log: &Log| (log.chunks.len() >= count).then(|| log.chunks.clone());
         self.until(&format!("chunk number {count}"), enough).await
     }
@@ -119,7 +119,7 @@ impl Inbox for Recorder {
 }
 
 impl BusInbox for Recorder {
-    fn chunk(&self, track: &TrackKey, chunk: &Arc<Chunk>) {
+    fn chunk(&self, track: &TrackKey, chunk: &Arc<Relayed>) {
         self.add(|log| log.chunks.push((track.clone(), Arc::clone(chunk))));
     }
 

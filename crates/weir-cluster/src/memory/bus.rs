@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
-use weir_protocol::{Chunk, RoomId};
+use weir_protocol::RoomId;
 
 use super::{audience::Listener, hub::MemoryHub};
-use crate::{Bus, BusError, BusInbox, Interest, Signal, Subscription, TrackKey};
+use crate::{Bus, BusError, BusInbox, Interest, Relayed, Signal, Subscription, TrackKey};
 
 /// A node's handle on the bus of a [`MemoryHub`].
 ///
@@ -24,15 +24,14 @@ impl MemoryBus {
         Self { hub, node, inbox }
     }
 
-    /// Tells everybody but this node and says how many they were.
-    fn tell(
-        &self,
-        listeners: Option<&[Listener<dyn BusInbox>]>,
-        tell: impl Fn(&dyn BusInbox),
-    ) -> Interest {
-        let listeners = listeners.unwrap_or_default();
-        let others = listeners.iter().filter(|one| one.node != self.node);
-        Interest::Nodes(others.map(|one| tell(&*one.inbox)).count())
+    /// Those of the listeners that are not this node.
+    fn others<'a>(
+        &'a self,
+        listeners: Option<&'a [Listener<dyn BusInbox>]>,
+    ) -> impl Iterator<Item = &'a dyn BusInbox> {
+        let listeners = listeners.unwrap_or_default().iter();
+        let others = listeners.filter(|one| one.node != self.node);
+        others.map(|one| &*one.inbox)
     }
 }
 
@@ -51,9 +50,21 @@ impl Bus for MemoryBus {
         })
     }
 
-    fn publish(&self, track: &TrackKey, chunk: Arc<Chunk>) -> Result<Interest, BusError> {
+    fn publish(&self, track: &TrackKey, chunk: &Relayed) -> Result<(), BusError> {
         let listeners = self.hub.shared().subscribers.of(track);
-        Ok(self.tell(listeners.as_deref(), |inbox| inbox.chunk(track, &chunk)))
+        let chunk = Arc::new(chunk.clone());
+        self.others(listeners.as_deref())
+            .for_each(|inbox| inbox.chunk(track, &chunk));
+        Ok(())
+    }
+
+    fn interest(&self, track: &TrackKey) -> Interest {
+        let listeners = self.hub.shared().subscribers.of(track);
+        Interest::Nodes(self.others(listeners.as_deref()).count())
+    }
+
+    fn flush(&self) -> BoxFuture<'_, ()> {
+        Box::pin(std::future::ready(()))
     }
 
     fn listen<'a>(&'a self, room: &'a RoomId) -> BoxFuture<'a, Result<Subscription, BusError>> {
@@ -67,8 +78,10 @@ impl Bus for MemoryBus {
         })
     }
 
-    fn send(&self, room: &RoomId, signal: Arc<Signal>) -> Result<Interest, BusError> {
+    fn send(&self, room: &RoomId, signal: &Arc<Signal>) -> Result<(), BusError> {
         let listeners = self.hub.shared().listeners.of(room);
-        Ok(self.tell(listeners.as_deref(), |inbox| inbox.signal(room, &signal)))
+        self.others(listeners.as_deref())
+            .for_each(|inbox| inbox.signal(room, signal));
+        Ok(())
     }
 }

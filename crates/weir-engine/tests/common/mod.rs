@@ -4,6 +4,7 @@
 
 use std::{
     collections::BTreeMap,
+    convert::Infallible,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicI64, Ordering},
@@ -17,7 +18,7 @@ use weir_cluster::{
     BoxFuture, Directory, DirectoryError, Joined, MemoryHub, MemoryOptions, NewMember, NewRoom,
     Watch,
 };
-use weir_engine::{Delivery, Engine, Options, Outlet, Session};
+use weir_engine::{Backend, Delivery, Engine, Options, Outlet, Session};
 use weir_protocol::{
     Frame, Json, LeaveReason, Member, MemberId, Room, RoomId, Snapshot, Track, TrackId, TrackSpec,
     TrackUpdate,
@@ -26,7 +27,7 @@ use weir_protocol::{
 /// An engine on rooms in memory.
 pub(crate) fn engine(options: Options) -> Engine {
     let hub = MemoryHub::new(MemoryOptions::default());
-    Engine::new(options, |inbox| Arc::new(hub.directory(inbox)))
+    Engine::in_memory(options, &hub)
 }
 
 /// Something that a client was told.
@@ -240,13 +241,17 @@ impl Waiting {
     pub(crate) fn engine(options: Options) -> (Engine, Arc<Semaphore>) {
         let turns = Arc::new(Semaphore::new(0));
         let hub = MemoryHub::new(MemoryOptions::default());
-        let engine = Engine::new(options, |inbox| {
-            Arc::new(Self {
+        let engine = Engine::new(options, |inbox, bus_inbox| {
+            let directory = Self {
                 directory: Arc::new(hub.directory(inbox)),
                 turns: Arc::clone(&turns),
+            };
+            Ok::<_, Infallible>(Backend {
+                directory: Arc::new(directory),
+                bus: Arc::new(hub.bus(bus_inbox)),
             })
         });
-        (engine, turns)
+        (engine.expect("it cannot fail"), turns)
     }
 
     async fn turn(&self) {

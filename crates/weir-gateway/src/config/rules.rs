@@ -121,7 +121,6 @@ impl Rule {
             (Self::Number { min, max, .. }, Value::Integer(number)) => {
                 u64::try_from(*number).is_ok_and(|n| n >= u64::from(*min) && n <= *max)
             }
-            (Self::Switch, Value::Boolean(_)) => true,
             (Self::Address, Value::String(text)) => text.parse::<SocketAddr>().is_ok(),
             (Self::Choice(words), Value::String(text)) => words.contains(&text.as_str()),
             (Self::LogFilter, Value::String(text)) => {
@@ -133,7 +132,7 @@ impl Rule {
                     .map(drop)
                     .map_err(|why| format!("must be {self} ({why})"));
             }
-            (Self::Redis, Value::String(_)) => true,
+            (Self::Switch, Value::Boolean(_)) | (Self::Redis, Value::String(_)) => true,
             (Self::Prefix, Value::String(text)) => {
                 let allowed = |c: char| c.is_ascii_alphanumeric() || "_-.:".contains(c);
                 (1..=64).contains(&text.len()) && text.chars().all(allowed)

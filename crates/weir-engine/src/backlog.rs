@@ -1,0 +1,99 @@
+//! What happens in a room while somebody is about to join it.
+
+use std::sync::Arc;
+
+use weir_protocol::{Code, Fault, Frame, RoomEvent};
+
+/// How many events and messages are kept.
+const ENTRIES: usize = 16_384;
+
+/// How many bytes of messages are kept.
+const BYTES: usize = 4 * 1024 * 1024;
+
+/// What is kept for somebody who is about to join.
+#[derive(Debug)]
+pub(crate) enum Kept {
+    Event(Arc<RoomEvent>),
+    /// A message, sent when the room's version was known to be so.
+    Message {
+        version: u64,
+        message: Frame,
+    },
+}
+
+/// All that has happened since a place was kept, in order; bounded.
+#[derive(Debug, Default)]
+pub(crate) struct Backlog {
+    entries: Vec<Kept>,
+    bytes: usize,
+    /// There was more than may be kept.
+    over: bool,
+}
+
+impl Backlog {
+    pub(crate) fn event(&mut self, event: &Arc<RoomEvent>) {
+        self.keep(0, || Kept::Event(Arc::clone(event)));
+    }
+
+    pub(crate) fn message(&mut self, version: u64, message: &Frame) {
+        self.keep(message.bytes().len(), || Kept::Message {
+            version,
+            message: message.clone(),
+        });
+    }
+
+    fn keep(&mut self, bytes: usize, entry: impl FnOnce() -> Kept) {
+        self.bytes += bytes;
+        if self.over || self.entries.len() >= ENTRIES || self.bytes > BYTES {
+            self.over = true;
+            self.entries = Vec::new();
+        } else {
+            self.entries.push(entry());
+        }
+    }
+
+    /// Takes all out.
+    ///
+    /// # Errors
+    /// `unavailable` if there was more than may be kept.
+    pub(crate) fn take(&mut self) -> Result<Vec<Kept>, Fault> {
+        if self.over {
+            let message = format!(
+                "more than {ENTRIES} changes or {BYTES} bytes of messages came while this \
+                 connection was joining"
+            );
+            return Err(Fault::new(Code::Unavailable, message));
+        }
+        Ok(std::mem::take(&mut self.entries))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use weir_protocol::{Change, LeaveReason, MemberId};
+
+    use super::*;
+
+    fn event() -> Arc<RoomEvent> {
+        let (id, reason) = (MemberId::new("a"), LeaveReason::Left);
+        let change = Change::MemberLeft { id, reason };
+        Arc::new(RoomEvent { version: 1, change })
+    }
+
+    #[test]
+    fn too_many_events_or_bytes_are_refused_as_a_whole() {
+        let mut backlog = Backlog::default();
+        for _ in 0..ENTRIES {
+            backlog.event(&event());
+        }
+        assert_eq!(backlog.take().expect("all of them").len(), ENTRIES);
+        let mut backlog = Backlog::default();
+        (0..=ENTRIES).for_each(|_| backlog.event(&event()));
+        let fault = backlog.take().expect_err("one too many");
+        assert_eq!(fault.code, Code::Unavailable);
+        let mut backlog = Backlog::default();
+        let message = Frame::new(None, &"x".repeat(BYTES), &[]);
+        backlog.message(1, &message);
+        backlog.take().expect_err("too long");
+    }
+}

@@ -1,0 +1,94 @@
+//! Messages that overtook the events before them.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use weir_cluster::Signal;
+
+/// How many messages wait; the oldest one is told early if there are more.
+const ENTRIES: usize = 1_024;
+
+/// How many bytes of them.
+const BYTES: usize = 4 * 1024 * 1024;
+
+/// Messages in the order in which they came, each told once the room has the version that its
+/// sender's node knew: events and messages come on different ways.
+#[derive(Debug, Default)]
+pub(crate) struct Early {
+    messages: VecDeque<Arc<Signal>>,
+    bytes: usize,
+}
+
+impl Early {
+    pub(crate) fn push(&mut self, message: &Arc<Signal>) {
+        self.bytes += length(message);
+        self.messages.push_back(Arc::clone(message));
+    }
+
+    /// The next message that is to be told at version `known`.
+    pub(crate) fn pop(&mut self, known: Option<u64>) -> Option<Arc<Signal>> {
+        let due = version(self.messages.front()?) <= known?;
+        if !due && self.messages.len() <= ENTRIES && self.bytes <= BYTES {
+            return None;
+        }
+        let message = self.messages.pop_front()?;
+        self.bytes -= length(&message);
+        Some(message)
+    }
+}
+
+fn version(signal: &Signal) -> u64 {
+    match signal {
+        Signal::Message { version, .. } => *version,
+        _ => 0,
+    }
+}
+
+fn length(signal: &Signal) -> usize {
+    match signal {
+        Signal::Message {
+            data, attachments, ..
+        } => data.as_str().len() + attachments.iter().map(bytes::Bytes::len).sum::<usize>(),
+        _ => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use weir_protocol::{Json, MemberId};
+
+    use super::*;
+
+    fn message(version: u64) -> Arc<Signal> {
+        Arc::new(Signal::Message {
+            version,
+            from: MemberId::new("a"),
+            to: None,
+            topic: None,
+            data: Json::empty_object(),
+            attachments: vec![vec![0; 1_000].into()],
+        })
+    }
+
+    #[test]
+    fn messages_wait_for_their_version_in_order() {
+        let mut early = Early::default();
+        [5, 3, 6]
+            .iter()
+            .for_each(|version| early.push(&message(*version)));
+        assert_eq!(early.pop(None), None);
+        assert_eq!(early.pop(Some(4)), None);
+        assert_eq!(early.pop(Some(5)), Some(message(5)));
+        assert_eq!(early.pop(Some(5)), Some(message(3)));
+        assert_eq!(early.pop(Some(5)), None);
+        assert_eq!(early.pop(Some(7)), Some(message(6)));
+        assert_eq!(early.pop(Some(7)), None);
+    }
+
+    #[test]
+    fn what_waits_is_bounded() {
+        let mut early = Early::default();
+        (0..=ENTRIES).for_each(|_| early.push(&message(9)));
+        assert_eq!(early.pop(Some(1)), Some(message(9)));
+        assert_eq!(early.pop(Some(1)), None);
+    }
+}
