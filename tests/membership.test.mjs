@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { startNode } from "./lib/node.mjs";
 import { Random, seedOf } from "./lib/random.mjs";
 import { SocketPeer } from "./lib/socket-peer.mjs";
-import { assertHistory, assertSameView, version } from "./lib/view.mjs";
+import { assertHistory, assertSameView, assertToldOnce, version } from "./lib/view.mjs";
 
 const STEPS = 200;
 
@@ -76,13 +76,3 @@ test(`after ${STEPS} random joins, leaves and vanishing connections everybody se
     assert.equal(witness.all("member:left").find(({ id }) => id === peer.id).reason, reason, peer.label);
   }
 });
-
-/** Each arrival and leaving is told once, and nobody goes who did not come. */
-function assertToldOnce(peer) {
-  const joined = peer.all("member:joined").map(({ member }) => member.id);
-  const left = peer.all("member:left").map(({ id }) => id);
-  assert.equal(new Set(joined).size, joined.length, `${peer.label}: an arrival is told twice`);
-  assert.equal(new Set(left).size, left.length, `${peer.label}: a leaving is told twice`);
-  const known = new Set([...joined, ...peer.joined.members.map(({ id }) => id)]);
-  assert.ok(left.every((id) => known.has(id)), `${peer.label}: somebody goes who was not there`);
-}

@@ -15,6 +15,7 @@ const BINARY = process.env.WEIR_BIN ?? `${ROOT}target/debug/weir`;
 class Node {
   #process;
   #exit;
+  #killed = false;
   #logs = [];
 
   constructor(env) {
@@ -70,8 +71,16 @@ class Node {
     this.#process.kill(name);
   }
 
+  /** SIGKILL: nothing is told to anybody. */
+  async kill() {
+    this.#killed = true;
+    this.signal("SIGKILL");
+    await this.#exit;
+  }
+
   /** SIGTERM; a node that does not end by itself with 0 is a defect. */
   async stop() {
+    if (this.#killed) return;
     this.signal("SIGTERM");
     try {
       const { code, signal } = await within("the node ends after SIGTERM", this.#exit);

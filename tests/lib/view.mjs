@@ -84,3 +84,13 @@ export function assertHistory(peers, upTo = version) {
     }
   }
 }
+
+/** Asserts that `peer` was told each arrival and leaving once, and of nobody's going who had not come. */
+export function assertToldOnce(peer) {
+  const joined = peer.all("member:joined").map(({ member }) => member.id);
+  const left = peer.all("member:left").map(({ id }) => id);
+  assert.equal(new Set(joined).size, joined.length, `${peer.label}: an arrival is told twice`);
+  assert.equal(new Set(left).size, left.length, `${peer.label}: a leaving is told twice`);
+  const known = new Set([...joined, ...peer.joined.members.map(({ id }) => id)]);
+  assert.ok(left.every((id) => known.has(id)), `${peer.label}: somebody goes who was not there`);
+}

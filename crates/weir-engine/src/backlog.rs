@@ -52,6 +52,15 @@ impl Backlog {
         }
     }
 
+    /// The events, unless there was more than may be kept.
+    pub(crate) fn events(&self) -> Option<Vec<Arc<RoomEvent>>> {
+        let events = self.entries.iter().filter_map(|entry| match entry {
+            Kept::Event(event) => Some(Arc::clone(event)),
+            Kept::Message { .. } => None,
+        });
+        (!self.over).then(|| events.collect())
+    }
+
     /// Takes all out.
     ///
     /// # Errors

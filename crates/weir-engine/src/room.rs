@@ -283,7 +283,7 @@ impl Seat<'_> {
     pub(crate) async fn learn(&self, joined: &Joined) -> Vec<Claim> {
         let wanted = {
             let mut state = self.room.state();
-            state.learn(&joined.snapshot);
+            state.learn(&self.member.id, &joined.snapshot);
             state.wanted(&self.member, &joined.snapshot)
         };
         let claims: Vec<_> = wanted.iter().filter_map(Claim::new).collect();

@@ -48,8 +48,8 @@ enum Seated {
     /// It is about to join. What happens meanwhile is kept, since part of it may be later than the
     /// snapshot that it gets.
     Reserved(Backlog),
-    /// It has joined, and knows all up to version `from` by its snapshot.
-    Taken { member: Arc<Member>, from: u64 },
+    /// It has joined, and knows all up to version `knows`.
+    Taken { member: Arc<Member>, knows: u64 },
 }
 
 impl State {
@@ -134,8 +134,14 @@ impl State {
         }
     }
 
-    /// Takes a snapshot as the state, unless there is one that events have kept up to date.
-    pub(crate) fn learn(&mut self, snapshot: &Snapshot) {
+    /// Takes the snapshot that a member has joined with, and what has come since its place was kept,
+    /// as the state, unless there is one that events have kept up to date.
+    pub(crate) fn learn(&mut self, joiner: &MemberId, snapshot: &Snapshot) {
+        let since = match self.seats.get(joiner) {
+            Some(Seated::Reserved(backlog)) => backlog.events(),
+            _ => None,
+        };
+        let Some(since) = since else { return };
         let created_at = snapshot.room.created_at;
         if self.version.is_some() && self.created_at == created_at {
             return;
@@ -153,6 +159,7 @@ impl State {
         for record in &snapshot.tracks {
             self.add_track(record);
         }
+        since.iter().for_each(|event| self.apply(event));
         self.send_early();
     }
 
@@ -179,15 +186,12 @@ impl State {
 
     /// Seats a member that was told the state at version `from`, and tells it what came later.
     pub(crate) fn seat(&mut self, member: &Arc<Member>, from: u64, kept: Vec<Kept>) {
-        let taken = Seated::Taken {
-            member: Arc::clone(member),
-            from,
-        };
-        self.seats.insert(member.id.clone(), taken);
+        let mut knows = from;
         let mut published = Vec::new();
         for one in kept {
             match one {
-                Kept::Event(event) if event.version > from => {
+                Kept::Event(event) if event.version > knows => {
+                    knows = event.version;
                     if let Change::TrackPublished(track) = &event.change {
                         published.push(track.id);
                     }
@@ -200,6 +204,11 @@ impl State {
                 Kept::Event(_) | Kept::Message { .. } => {}
             }
         }
+        let taken = Seated::Taken {
+            member: Arc::clone(member),
+            knows,
+        };
+        self.seats.insert(member.id.clone(), taken);
         if member.auto_subscribe {
             for track in self.tracks.values() {
                 if published.contains(&track.id) {
@@ -219,35 +228,31 @@ impl State {
                 backlog.event(event);
             }
         }
-        if self.version.is_some_and(|known| event.version > known) {
-            self.apply(event);
-            self.send_early();
-        }
+        self.apply(event);
+        self.send_early();
     }
 
-    /// Changes the state and tells the members of this node, each but of what it knows by its
-    /// snapshot.
+    /// Changes the state, if it is not known yet, and tells the members of this node, each but of
+    /// what it knows: the answers to joins may come before the events up to them.
     fn apply(&mut self, event: &RoomEvent) {
-        self.version = Some(event.version);
-        match &event.change {
-            Change::MemberJoined(member) if !self.seats.contains_key(&member.id) => {
-                self.elsewhere.insert(member.id.clone());
-                self.note_elsewhere();
+        let new = self.version.is_some_and(|known| event.version > known);
+        if new {
+            self.version = Some(event.version);
+            match &event.change {
+                Change::MemberJoined(member) if !self.seats.contains_key(&member.id) => {
+                    self.elsewhere.insert(member.id.clone());
+                    self.note_elsewhere();
+                }
+                Change::MemberLeft { id, .. } => self.lose(id),
+                Change::TrackUnpublished { id, .. } => self.remove_track(*id),
+                _ => {}
             }
-            Change::MemberLeft { id, .. } => self.lose(id),
-            Change::TrackUnpublished { id, .. } => self.remove_track(*id),
-            Change::MemberJoined(_)
-            | Change::MemberUpdated(_)
-            | Change::TrackPublished(_)
-            | Change::TrackUpdated(_)
-            | Change::RoomUpdated(_)
-            | Change::RoomClosed { .. } => {}
         }
         self.tell(event);
         match &event.change {
             // After they were told of it: no chunk comes before its track.
-            Change::TrackPublished(record) => self.add_track(record),
-            Change::RoomClosed { .. } => self.forget(),
+            Change::TrackPublished(record) if new => self.add_track(record),
+            Change::RoomClosed { .. } if new => self.forget(),
             _ => {}
         }
     }
@@ -264,15 +269,17 @@ impl State {
         }
     }
 
-    fn tell(&self, event: &RoomEvent) {
+    fn tell(&mut self, event: &RoomEvent) {
         let mut encoded = None;
-        for seat in self.seats.values() {
-            if let Seated::Taken { member, from } = seat
-                && *from < event.version
-                && !concerns(event, &member.id)
+        for seat in self.seats.values_mut() {
+            if let Seated::Taken { member, knows } = seat
+                && *knows < event.version
             {
-                let frame = encoded.get_or_insert_with(|| Notice::Room(event).frame());
-                notify(&*member.outlet, &self.link.counters, frame);
+                *knows = event.version;
+                if !concerns(event, &member.id) {
+                    let frame = encoded.get_or_insert_with(|| Notice::Room(event).frame());
+                    notify(&*member.outlet, &self.link.counters, frame);
+                }
             }
         }
     }
