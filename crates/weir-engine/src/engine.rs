@@ -1,12 +1,8 @@
 //! A node's engine, and what all of it shares.
 
-use std::{
-    convert::Infallible,
-    fmt,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{convert::Infallible, fmt, sync::Arc, time::Duration};
 
+use tokio::time::Instant;
 use weir_cluster::{Bus, BusInbox, Directory, Inbox, MemoryHub};
 use weir_protocol::{Limits, RoomId};
 

@@ -103,6 +103,8 @@ impl Following {
     /// The track has ended.
     pub(crate) fn close(&mut self) {
         self.wanted.send_replace(Wanted::Ended);
+        // Nobody waits for it any more.
+        self.begun.send_replace(true);
     }
 
     /// Takes a chunk, if it is wanted.

@@ -1,17 +1,22 @@
-//! Random comings, goings and changes, while the directory takes its turns at random too.
+//! Random comings, goings and changes on three nodes, while the directory takes its turns, and tells
+//! its events, at random too.
 
 mod common;
+
+use std::sync::Arc;
 
 use common::{Client, Waiting, view};
 use rand::{Rng, SeedableRng, rngs::StdRng, seq::IndexedRandom};
 use serde_json::{Value, json};
-use tokio::task::yield_now;
+use tokio::{sync::Semaphore, task::yield_now};
+use weir_cluster::{MemoryHub, MemoryOptions};
 use weir_engine::Options;
 use weir_protocol::Limits;
 
-const CLIENTS: usize = 8;
+const NODES: usize = 3;
+const CLIENTS: usize = 9;
 const STEPS: usize = 400;
-const SEEDS: u64 = 30;
+const SEEDS: u64 = 20;
 
 #[tokio::test]
 async fn every_member_sees_one_history_whatever_the_interleaving() {
@@ -30,29 +35,37 @@ async fn simulate(mut rng: StdRng) {
         request_burst: 1_000_000,
         ..Limits::default()
     };
-    let (engine, turns) = Waiting::engine(Options {
+    let options = || Options {
         limits,
         create_on_join: true,
-    });
-    let mut clients: Vec<_> = (0..CLIENTS).map(|_| Client::new(&engine)).collect();
+    };
+    let turns = Arc::new(Semaphore::new(0));
+    let hub = MemoryHub::new(MemoryOptions::default());
+    let nodes: Vec<_> = (0..NODES)
+        .map(|_| Waiting::node(options(), &hub, &turns))
+        .collect();
+    let client = |at: usize| Client::new(&nodes[at % NODES].0);
+    let mut clients: Vec<_> = (0..CLIENTS).map(client).collect();
     // A room that never is empty, so that it is one room all the time.
-    let witness = Client::new(&engine);
+    let (watching, its_events) = Waiting::node(options(), &hub, &turns);
+    its_events.pass(usize::MAX);
+    let witness = Client::new(&watching);
     let joins = witness.send("room:join", json!({"room": "r"}));
     turns.add_permits(4);
     while witness.answer(joins).is_none() {
         yield_now().await;
     }
-    for _ in 0..STEPS {
+    for step in 0..STEPS {
         let at = rng.random_range(..clients.len());
         let client = &clients[at];
-        match rng.random_range(0..12) {
+        match rng.random_range(0..13) {
             0..3 => {
                 client.send("room:join", json!({"room": "r"}));
             }
             3 => {
                 client.send("room:leave", json!({}));
             }
-            4 => clients[at] = Client::new(&engine),
+            4 => clients[at] = Client::new(&nodes[at % NODES].0),
             5 => {
                 client.send("member:update", json!({"name": "x"}));
             }
@@ -61,12 +74,15 @@ async fn simulate(mut rng: StdRng) {
             }
             7 => {
                 let track: u32 = *[1, 2, 3, 4, 5, 6].choose(&mut rng).expect("six");
-                {
-                    client.send("track:unpublish", json!({"track": track}));
-                }
+                client.send("track:unpublish", json!({"track": track}));
+            }
+            8 => {
+                client.send("message", json!({"data": {"step": step}}));
             }
             _ => {
                 turns.add_permits(rng.random_range(0..3));
+                let (_, late) = nodes.choose(&mut rng).expect("a node");
+                late.pass(rng.random_range(0..4));
                 for _ in 0..rng.random_range(0..6) {
                     yield_now().await;
                 }
@@ -74,6 +90,7 @@ async fn simulate(mut rng: StdRng) {
         }
     }
     turns.add_permits(1_000_000);
+    nodes.iter().for_each(|(_, late)| late.pass(usize::MAX));
     let last = clients
         .iter()
         .map(|client| client.send("room:leave", json!({"last": true})));
@@ -84,6 +101,9 @@ async fn simulate(mut rng: StdRng) {
         .any(|(client, ack)| client.answer(*ack).is_none())
     {
         yield_now().await;
+    }
+    for (node, _) in &nodes {
+        node.idle().await;
     }
     // What they were told of each of their memberships is a part of what the witness was told.
     let history = changes(&witness);

@@ -2,8 +2,10 @@
 
 #![allow(dead_code, reason = "each test uses a part of it")]
 
+pub(crate) mod trouble;
+
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, VecDeque},
     convert::Infallible,
     sync::{
         Arc, Mutex,
@@ -15,13 +17,13 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 use weir_cluster::{
-    BoxFuture, Directory, DirectoryError, Joined, MemoryHub, MemoryOptions, NewMember, NewRoom,
-    Watch,
+    BoxFuture, Directory, DirectoryError, Inbox, Joined, MemoryHub, MemoryOptions, NewMember,
+    NewRoom, Watch,
 };
 use weir_engine::{Backend, Delivery, Engine, Options, Outlet, Session};
 use weir_protocol::{
-    Frame, Json, LeaveReason, Member, MemberId, Room, RoomId, Snapshot, Track, TrackId, TrackSpec,
-    TrackUpdate,
+    Frame, Json, LeaveReason, Member, MemberId, Room, RoomEvent, RoomId, Snapshot, Track, TrackId,
+    TrackSpec, TrackUpdate,
 };
 
 /// An engine on rooms in memory.
@@ -241,17 +243,33 @@ impl Waiting {
     pub(crate) fn engine(options: Options) -> (Engine, Arc<Semaphore>) {
         let turns = Arc::new(Semaphore::new(0));
         let hub = MemoryHub::new(MemoryOptions::default());
+        let (engine, late) = Self::node(options, &hub, &turns);
+        late.pass(usize::MAX);
+        (engine, turns)
+    }
+
+    /// The same, of a node among several; and its events, which come when they are let.
+    pub(crate) fn node(
+        options: Options,
+        hub: &MemoryHub,
+        turns: &Arc<Semaphore>,
+    ) -> (Engine, Arc<Late>) {
+        let mut late = None;
         let engine = Engine::new(options, |inbox, bus_inbox| {
+            let inbox = late.insert(Late::new(inbox)).clone();
             let directory = Self {
                 directory: Arc::new(hub.directory(inbox)),
-                turns: Arc::clone(&turns),
+                turns: Arc::clone(turns),
             };
             Ok::<_, Infallible>(Backend {
                 directory: Arc::new(directory),
                 bus: Arc::new(hub.bus(bus_inbox)),
             })
         });
-        (engine.expect("it cannot fail"), turns)
+        (
+            engine.expect("it cannot fail"),
+            late.expect("it was just made"),
+        )
     }
 
     async fn turn(&self) {
@@ -338,5 +356,57 @@ impl Directory for Waiting {
 
     fn watch<'a>(&'a self, room: &'a RoomId) -> BoxFuture<'a, Result<Watch, DirectoryError>> {
         self.wait(self.directory.watch(room))
+    }
+}
+
+/// An inbox to which events come late, as they do over a network, but in order.
+#[derive(Debug)]
+pub(crate) struct Late {
+    inbox: Arc<dyn Inbox>,
+    waiting: Mutex<Waits>,
+}
+
+#[derive(Debug, Default)]
+struct Waits {
+    events: VecDeque<(RoomId, Arc<RoomEvent>)>,
+    /// How many may pass.
+    passing: usize,
+}
+
+impl Late {
+    pub(crate) fn new(inbox: Arc<dyn Inbox>) -> Arc<Self> {
+        let waiting = Mutex::default();
+        Arc::new(Self { inbox, waiting })
+    }
+
+    /// Lets so many more events pass.
+    pub(crate) fn pass(&self, count: usize) {
+        let mut waiting = self.waiting.lock().expect("nobody panicked");
+        waiting.passing = waiting.passing.saturating_add(count);
+        self.deliver(&mut waiting);
+    }
+
+    /// Lets no event pass from now on.
+    pub(crate) fn hold(&self) {
+        self.waiting.lock().expect("nobody panicked").passing = 0;
+    }
+
+    fn deliver(&self, waiting: &mut Waits) {
+        while waiting.passing > 0
+            && let Some((room, event)) = waiting.events.pop_front()
+        {
+            if waiting.passing < usize::MAX {
+                waiting.passing -= 1;
+            }
+            self.inbox.room_event(&room, &event);
+        }
+    }
+}
+
+impl Inbox for Late {
+    fn room_event(&self, room: &RoomId, event: &Arc<RoomEvent>) {
+        let mut waiting = self.waiting.lock().expect("nobody panicked");
+        waiting.events.push_back((room.clone(), Arc::clone(event)));
+        self.deliver(&mut waiting);
     }
 }

@@ -1,0 +1,281 @@
+//! Rooms whose members are on several nodes.
+
+mod common;
+
+use std::{sync::atomic::Ordering, time::Duration};
+
+use common::{Client, publish, room, trouble::Node};
+use serde_json::{Value, json};
+use tokio::task::yield_now;
+use weir_cluster::{MemoryHub, MemoryOptions};
+
+/// Lets everything happen that can happen without time passing.
+async fn settle() {
+    for _ in 0..50 {
+        yield_now().await;
+    }
+}
+
+/// Sends a request and waits for its answer.
+async fn ask(client: &Client, event: &str, argument: Value) -> Value {
+    let ack = client.send(event, argument);
+    for _ in 0..100 {
+        if let Some(answer) = client.answer(ack) {
+            return answer;
+        }
+        yield_now().await;
+    }
+    panic!("{event} is not answered");
+}
+
+async fn join(client: &Client, room: &Value) -> Value {
+    let joined = ask(client, "room:join", json!({"room": room})).await;
+    assert_eq!(joined["ok"], true, "{joined}");
+    joined
+}
+
+/// What a client was sent of media: each chunk's number, and each gap's bounds and reason.
+fn media(client: &Client) -> Vec<String> {
+    let shown = |(name, argument): (String, Value)| match name.as_str() {
+        "media" => Some(argument["seq"].to_string()),
+        "media:gap" => {
+            let (from, to) = (&argument["from"], &argument["to"]);
+            let reason = argument["reason"].as_str().unwrap_or_default();
+            Some(format!("{from}-{to} {reason}"))
+        }
+        _ => None,
+    };
+    client.events().into_iter().filter_map(shown).collect()
+}
+
+fn hub() -> MemoryHub {
+    MemoryHub::new(MemoryOptions::default())
+}
+
+/// A publisher on one node and a subscriber on another, in one room; answers also with the room's
+/// id.
+async fn pair(a: &Node, b: &Node) -> (Client, Client, Value) {
+    let (ann, bob) = (Client::new(&a.engine), Client::new(&b.engine));
+    let room = room(&a.engine);
+    join(&ann, &room).await;
+    join(&bob, &room).await;
+    (ann, bob, room)
+}
+
+#[tokio::test(start_paused = true)]
+async fn chunks_cross_only_while_somebody_elsewhere_wants_them() {
+    let hub = hub();
+    let (a, b) = (Node::new(&hub), Node::new(&hub));
+    let (ann, carl) = (Client::new(&a.engine), Client::new(&a.engine));
+    let room = room(&a.engine);
+    join(&ann, &room).await;
+    join(&carl, &room).await;
+    let track = publish(&ann, "audio");
+    for ts in 0..10 {
+        ann.chunk(&track, ts, false);
+    }
+    assert_eq!(a.relayed(), 0);
+
+    let bob = Client::new(&b.engine);
+    join(&bob, &room).await;
+    for ts in 10..20 {
+        ann.chunk(&track, ts, false);
+    }
+    let numbers = |range: std::ops::RangeInclusive<u64>| range.map(|seq| seq.to_string());
+    assert_eq!(media(&carl), numbers(1..=20).collect::<Vec<_>>());
+    assert_eq!(media(&bob), numbers(11..=20).collect::<Vec<_>>());
+    assert_eq!(a.relayed(), 10);
+    assert!(media(&ann).is_empty());
+
+    ask(&bob, "track:unsubscribe", json!({"track": track})).await;
+    settle().await;
+    // Longer than the other node goes on to listen, and than its interest is believed.
+    tokio::time::advance(Duration::from_secs(6)).await;
+    settle().await;
+    for ts in 20..30 {
+        ann.chunk(&track, ts, false);
+    }
+    assert_eq!(a.relayed(), 11, "a probe");
+    ask(&bob, "track:subscribe", json!({"track": track})).await;
+    ann.chunk(&track, 30, false);
+    assert_eq!(media(&bob).last().map(String::as_str), Some("31"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_was_there_before_the_first_chunk_gets_it_however_slow_the_subscription_is() {
+    let hub = hub();
+    let (a, b) = (Node::new(&hub), Node::slow(&hub));
+    b.events.pass(usize::MAX);
+    let (ann, bob, _) = pair(&a, &b).await;
+    let track = publish(&ann, "data");
+    for ts in 0..5 {
+        ann.chunk(&track, ts, false);
+    }
+    settle().await;
+    assert!(media(&bob).is_empty(), "it cannot know them yet");
+    b.trouble.subscriptions.add_permits(1);
+    settle().await;
+    ann.chunk(&track, 5, false);
+    assert_eq!(media(&bob), ["1", "2", "3", "4", "5", "6"]);
+    assert_eq!(b.engine.counters().chunks_lost.value(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_lost_between_nodes_is_a_gap_up_to_the_next_key_chunk() {
+    let hub = hub();
+    let (a, b) = (Node::new(&hub), Node::new(&hub));
+    let (ann, bob, _) = pair(&a, &b).await;
+    let track = publish(&ann, "video");
+    settle().await;
+    for (ts, key) in [(0, true), (1, false)] {
+        ann.chunk(&track, ts, key);
+    }
+    a.trouble.loses.store(2, Ordering::Relaxed);
+    for ts in 2..6 {
+        ann.chunk(&track, ts, false);
+    }
+    ann.chunk(&track, 6, true);
+    ann.chunk(&track, 7, false);
+    assert_eq!(media(&bob), ["1", "2", "3-6 lost", "7", "8"]);
+    assert_eq!(b.engine.counters().chunks_lost.value(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_joins_in_mid_stream_on_another_node_starts_at_a_key_chunk_without_a_gap() {
+    let hub = hub();
+    let (a, b) = (Node::new(&hub), Node::new(&hub));
+    let (ann, _bob, room) = pair(&a, &Node::new(&hub)).await;
+    let track = publish(&ann, "video");
+    settle().await;
+    for ts in 0..5 {
+        ann.chunk(&track, ts, ts == 0);
+    }
+    let eve = Client::new(&b.engine);
+    join(&eve, &room).await;
+    ann.chunk(&track, 5, false);
+    ann.chunk(&track, 6, true);
+    ann.chunk(&track, 7, false);
+    assert_eq!(media(&eve), ["7", "8"]);
+    assert_eq!(b.engine.counters().chunks_lost.value(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn from_its_answer_on_a_joiner_gets_every_chunk() {
+    let hub = hub();
+    let a = Node::new(&hub);
+    let ann = Client::new(&a.engine);
+    let room = room(&a.engine);
+    join(&ann, &room).await;
+    let track = publish(&ann, "audio");
+    // The publisher's node does not even know that somebody has come.
+    a.events.hold();
+    for n in 0..20 {
+        let node = Node::new(&hub);
+        let client = Client::new(&node.engine);
+        join(&client, &room).await;
+        ann.chunk(&track, n, false);
+        assert_eq!(media(&client).len(), 1, "client {n}");
+        std::mem::forget((client, node));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_publisher_whose_node_is_silent_keeps_nobody_from_joining_for_long() {
+    let hub = hub();
+    let (a, b) = (Node::new(&hub), Node::new(&hub));
+    let ann = Client::new(&a.engine);
+    let room = room(&a.engine);
+    join(&ann, &room).await;
+    publish(&ann, "audio");
+    a.trouble.away.store(true, Ordering::Relaxed);
+    let bob = Client::new(&b.engine);
+    let asked = bob.send("room:join", json!({"room": room}));
+    settle().await;
+    assert_eq!(bob.answer(asked), None);
+    tokio::time::advance(Duration::from_secs(2)).await;
+    settle().await;
+    assert_eq!(bob.answer(asked).expect("an answer")["ok"], true);
+}
+
+#[tokio::test(start_paused = true)]
+async fn messages_come_after_what_their_sender_knew() {
+    let hub = hub();
+    let (a, b) = (Node::new(&hub), Node::new(&hub));
+    let (ann, bob, room) = pair(&a, &b).await;
+    b.events.hold();
+    let eve = Client::new(&a.engine);
+    let eve_joined = join(&eve, &room).await;
+    let id = eve_joined["self"]["id"].clone();
+    ask(&eve, "message", json!({"data": "hello"})).await;
+    settle().await;
+    assert_eq!(bob.names(), [""; 0], "who is it from?");
+    assert_eq!(ann.names(), ["member:joined", "member:joined", "message"]);
+    b.events.pass(usize::MAX);
+    assert_eq!(bob.names(), ["member:joined", "message"]);
+    assert_eq!(bob.events()[1].1, json!({"from": id, "data": "hello"}));
+}
+
+#[tokio::test(start_paused = true)]
+async fn messages_and_requests_for_key_chunks_reach_members_of_other_nodes() {
+    let hub = hub();
+    let (a, b) = (Node::new(&hub), Node::new(&hub));
+    let (ann, bob, room) = pair(&a, &b).await;
+    let (carl, dora) = (Client::new(&a.engine), Client::new(&b.engine));
+    join(&carl, &room).await;
+    let dora_id = join(&dora, &room).await["self"]["id"].clone();
+    let heard = |client: &Client| {
+        let messages = client.events().into_iter();
+        let messages = messages.filter(|(name, _)| name == "message");
+        messages
+            .map(|(_, message)| message["data"].clone())
+            .collect::<Vec<_>>()
+    };
+    ask(&ann, "message", json!({"data": 1})).await;
+    ask(&ann, "message", json!({"data": 2, "to": [dora_id]})).await;
+    assert_eq!(heard(&ann), [json!(null); 0]);
+    assert_eq!(heard(&bob), [json!(1)]);
+    assert_eq!(heard(&carl), [json!(1)]);
+    assert_eq!(heard(&dora), [json!(1), json!(2)]);
+
+    let track = publish(&ann, "video");
+    ask(&bob, "track:request-keyframe", json!({"track": track})).await;
+    assert!(ann.names().contains(&"track:keyframe-requested".to_owned()));
+
+    a.trouble.away.store(true, Ordering::Relaxed);
+    for request in [json!({"data": 3}), json!({"data": 3, "to": [dora_id]})] {
+        let refused = ask(&ann, "message", request).await;
+        assert_eq!(refused["error"]["code"], "unavailable");
+    }
+    let carl_id = carl.told()[0].argument["self"]["id"].clone();
+    ask(&ann, "message", json!({"data": 4, "to": [carl_id]})).await;
+    assert_eq!(heard(&carl), [json!(1), json!(4)]);
+    assert_eq!(heard(&bob), [json!(1)]);
+    b.trouble.away.store(true, Ordering::Relaxed);
+    let refused = ask(&bob, "track:request-keyframe", json!({"track": track})).await;
+    assert_eq!(refused["error"]["code"], "unavailable");
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_joins_while_the_bus_is_away_and_the_others_go_on() {
+    let hub = hub();
+    let (a, b) = (Node::new(&hub), Node::new(&hub));
+    let (ann, bob, room) = pair(&a, &b).await;
+    let carl = Client::new(&a.engine);
+    join(&carl, &room).await;
+    let track = publish(&ann, "audio");
+    settle().await;
+    a.trouble.away.store(true, Ordering::Relaxed);
+    let c = Node::new(&hub);
+    c.trouble.away.store(true, Ordering::Relaxed);
+    let eve = Client::new(&c.engine);
+    let refused = ask(&eve, "room:join", json!({"room": room})).await;
+    assert_eq!(refused["error"]["code"], "unavailable");
+    for ts in 0..3 {
+        ann.chunk(&track, ts, false);
+    }
+    assert_eq!(media(&carl), ["1", "2", "3"]);
+    assert_eq!(a.engine.counters().chunks_unrelayed.value(), 3);
+    a.trouble.away.store(false, Ordering::Relaxed);
+    ann.chunk(&track, 3, false);
+    assert_eq!(media(&bob), ["1-3 lost", "4"]);
+}
