@@ -1,8 +1,6 @@
 //! The directory on real Redis of every kind keeps the contract.
 
 mod backend;
-mod common;
-
 use backend::Kind;
 use weir_cluster::contract_suite;
 

@@ -1,20 +1,17 @@
 //! What becomes of subscriptions and rooms when another Redis takes over.
 
-mod common;
-
 use std::{
     sync::{Arc, Mutex},
     time::Duration,
 };
 
-use common::Server;
 use tokio::time::Instant;
 use weir_cluster::{
     Bus, BusInbox, Directory, Inbox, NewMember, Relayed, Signal, Subscription, TrackKey, Watch,
 };
 use weir_protocol::{Change, Chunk, Json, MemberId, RoomEvent, RoomId, TrackId};
 use weir_redis::{DirectoryOptions, RedisBus, RedisDirectory};
-use weir_testkit::eventually;
+use weir_testkit::{RedisServer, eventually};
 
 const SOON: Duration = Duration::from_secs(40);
 
@@ -52,13 +49,13 @@ impl Inbox for Told {
 }
 
 impl Node {
-    async fn start(server: &Server) -> Self {
+    async fn start(server: &RedisServer) -> Self {
         let told = Arc::new(Told::default());
         let options = DirectoryOptions {
             prefix: "test".to_owned(),
             empty_ttl: Duration::from_secs(60),
         };
-        let target = server.target();
+        let target = server.url().parse().expect("a Redis");
         let directory = RedisDirectory::new(&target, &options, told.clone());
         let node = Self {
             directory: directory.expect("a good target"),
@@ -113,7 +110,7 @@ struct Pair {
 }
 
 impl Pair {
-    async fn start(server: &Server) -> Self {
+    async fn start(server: &RedisServer) -> Self {
         let (a, b) = (Node::start(server).await, Node::start(server).await);
         // So many that each shard of a Redis Cluster has some.
         let rooms: Vec<_> = (0..12).map(|n| RoomId::made(&format!("room{n}"))).collect();
@@ -205,7 +202,7 @@ impl Pair {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_comes_back_empty_is_subscribed_to_again() {
-    let mut server = Server::standalone().await;
+    let mut server = RedisServer::standalone().await;
     let mut pair = Pair::start(&server).await;
     pair.until_chunks_cross().await;
     server.first().kill();
@@ -217,7 +214,7 @@ async fn a_server_that_comes_back_empty_is_subscribed_to_again() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sentinels_name_another_master_and_all_goes_on() {
-    let mut server = Server::sentinel().await;
+    let mut server = RedisServer::sentinel().await;
     let mut pair = Pair::start(&server).await;
     pair.until_chunks_cross().await;
     server.first().kill();
@@ -229,7 +226,7 @@ async fn sentinels_name_another_master_and_all_goes_on() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_shard_that_comes_back_empty_is_given_what_it_lost() {
-    let mut server = Server::cluster().await;
+    let mut server = RedisServer::cluster().await;
     let mut pair = Pair::start(&server).await;
     pair.until_chunks_cross().await;
     server.first().kill();

@@ -1,19 +1,16 @@
 //! What becomes of rooms when Redis, or a node, goes away.
 
-mod common;
-
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex},
     time::Duration,
 };
 
-use common::Server;
 use tokio::time::{Instant, timeout};
 use weir_cluster::{Directory, DirectoryError, Inbox, Joined, NewMember, NewRoom, Watch};
 use weir_protocol::{Change, Json, LeaveReason, MemberId, RoomEvent, RoomId, TrackKind, TrackSpec};
 use weir_redis::{DirectoryOptions, RedisDirectory};
-use weir_testkit::eventually;
+use weir_testkit::{RedisServer, eventually};
 
 /// A node, and what it was told.
 struct Node {
@@ -62,14 +59,15 @@ impl Told {
 }
 
 impl Node {
-    async fn start(server: &Server) -> Self {
+    async fn start(server: &RedisServer) -> Self {
         let options = DirectoryOptions {
             prefix: "test".to_owned(),
             empty_ttl: Duration::from_secs(60),
         };
         let told = Arc::new(Told::default());
         let inbox: Arc<dyn Inbox> = told.clone();
-        let directory = RedisDirectory::new(&server.target(), &options, inbox);
+        let directory =
+            RedisDirectory::new(&server.url().parse().expect("a Redis"), &options, inbox);
         let node = Self {
             directory: directory.expect("a good target"),
             told,
@@ -129,7 +127,7 @@ fn count(told: &Told, id: &str, what: &str) -> usize {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_redis_that_comes_back_empty_is_given_what_it_lost() {
-    let mut server = Server::standalone().await;
+    let mut server = RedisServer::standalone().await;
     let (a, b) = (Node::start(&server).await, Node::start(&server).await);
     let room = RoomId::made("hall");
     let (_watch_a, _) = a.join(&room, "a1").await;
@@ -213,7 +211,7 @@ async fn a_redis_that_comes_back_empty_is_given_what_it_lost() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_members_of_a_dead_node_are_told_gone_once() {
-    let server = Server::standalone().await;
+    let server = RedisServer::standalone().await;
     let (a, b, c) = (
         Node::start(&server).await,
         Node::start(&server).await,
@@ -251,7 +249,7 @@ async fn the_members_of_a_dead_node_are_told_gone_once() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_that_was_taken_for_dead_has_its_members_back() {
-    let server = Server::standalone().await;
+    let server = RedisServer::standalone().await;
     let (a, b) = (Node::start(&server).await, Node::start(&server).await);
     let room = RoomId::made("hall");
     let (_watch_a, _) = a.join(&room, "a1").await;

@@ -14,8 +14,7 @@ use weir_cluster::{
     contract::{Backend, Store, StoreOptions},
 };
 use weir_redis::{DirectoryOptions, RedisBus, RedisDirectory};
-
-use crate::common::Server;
+use weir_testkit::RedisServer;
 
 /// Which kind of Redis.
 #[derive(Clone, Copy)]
@@ -29,19 +28,19 @@ pub(crate) enum Kind {
 static PREFIXES: AtomicUsize = AtomicUsize::new(0);
 
 /// The servers of each kind, which all tests of a process share.
-static SERVERS: [OnceCell<Arc<Server>>; 3] = [const { OnceCell::const_new() }; 3];
+static SERVERS: [OnceCell<Arc<RedisServer>>; 3] = [const { OnceCell::const_new() }; 3];
 
 impl Kind {
-    async fn server(self) -> Arc<Server> {
+    async fn server(self) -> Arc<RedisServer> {
         let server = SERVERS[self as usize].get_or_init(|| async {
             // What waits for servers cannot be sent between threads, which a store's future must.
             let runtime = Handle::current();
             let started = spawn_blocking(move || {
                 runtime.block_on(async {
                     match self {
-                        Self::Standalone => Server::standalone().await,
-                        Self::Cluster => Server::cluster().await,
-                        Self::Sentinel => Server::sentinel().await,
+                        Self::Standalone => RedisServer::standalone().await,
+                        Self::Cluster => RedisServer::cluster().await,
+                        Self::Sentinel => RedisServer::sentinel().await,
                     }
                 })
             });
@@ -52,7 +51,7 @@ impl Kind {
 }
 
 struct RedisStore {
-    server: Arc<Server>,
+    server: Arc<RedisServer>,
     prefix: String,
     options: StoreOptions,
 }
@@ -78,7 +77,11 @@ impl Store for RedisStore {
                 prefix: self.prefix.clone(),
                 empty_ttl: self.options.empty_ttl,
             };
-            let directory = RedisDirectory::new(&self.server.target(), &options, inbox);
+            let directory = RedisDirectory::new(
+                &self.server.url().parse().expect("a Redis"),
+                &options,
+                inbox,
+            );
             let directory = directory.expect("a good target");
             let mut healthy = directory.healthy();
             let healthy = healthy.wait_for(|healthy| *healthy).await;
@@ -89,7 +92,11 @@ impl Store for RedisStore {
 
     fn bus(&self, inbox: Arc<dyn BusInbox>) -> BoxFuture<'_, Arc<dyn Bus>> {
         Box::pin(async move {
-            let bus = RedisBus::new(&self.server.target(), &self.prefix, inbox);
+            let bus = RedisBus::new(
+                &self.server.url().parse().expect("a Redis"),
+                &self.prefix,
+                inbox,
+            );
             for mut healthy in bus.healthy() {
                 let healthy = healthy.wait_for(|healthy| *healthy).await;
                 healthy.expect("the bus lives");

@@ -1,6 +1,4 @@
-//! What the tests on real Redis share: servers of their own, without anything of an earlier one.
-
-#![allow(dead_code, reason = "each test uses a part of it")]
+//! Real Redis for tests: servers of their own, without anything of an earlier one.
 
 use std::{
     net::{Ipv4Addr, TcpListener},
@@ -9,8 +7,7 @@ use std::{
     time::Duration,
 };
 
-use weir_redis::Target;
-use weir_testkit::eventually;
+use crate::eventually;
 
 /// How long servers may take to find each other.
 const SOON: Duration = Duration::from_secs(30);
@@ -22,15 +19,16 @@ const KEEPER: &str =
 
 /// A process of Redis, in a folder of its own.
 #[derive(Debug)]
-pub(crate) struct Process {
+pub struct RedisProcess {
     /// Ends when it is dropped, and Redis with it.
     keeper: Child,
-    pub(crate) port: u16,
+    /// Where it listens, on the loopback.
+    pub port: u16,
     program: String,
     folder: PathBuf,
 }
 
-impl Process {
+impl RedisProcess {
     fn start(program: &str, config: &str) -> Self {
         // A port for the server, and one for the cluster's own talk, which is 10,000 higher.
         let port = loop {
@@ -40,8 +38,8 @@ impl Process {
                 break port;
             }
         };
-        let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
-        let folder = folder.join(format!("redis-{}-{port}", std::process::id()));
+        let folder = format!("weir-redis-{}-{port}", std::process::id());
+        let folder = std::env::temp_dir().join(folder);
         std::fs::create_dir_all(&folder).expect("a folder");
         let file = folder.join("redis.conf");
         let config = format!(
@@ -75,7 +73,7 @@ impl Process {
     }
 
     /// What `redis-cli` answers.
-    pub(crate) fn cli(&self, arguments: &[&str]) -> String {
+    pub fn cli(&self, arguments: &[&str]) -> String {
         let output = Command::new("redis-cli")
             .args(["-p", &self.port.to_string()])
             .args(arguments)
@@ -85,14 +83,14 @@ impl Process {
     }
 
     /// Kills Redis; nothing is told to anybody.
-    pub(crate) fn kill(&mut self) {
+    pub fn kill(&mut self) {
         let pid = std::fs::read_to_string(self.folder.join("pid")).expect("its id");
         let killed = Command::new("kill").args(["-9", pid.trim()]).status();
         assert!(killed.expect("kill runs").success());
     }
 
     /// Starts it again after it was killed, without what it held.
-    pub(crate) fn restart_empty(&mut self) {
+    pub fn restart_empty(&mut self) {
         let before = std::mem::replace(&mut self.keeper, Self::spawn(&self.program, &self.folder));
         // Its folder is used again.
         forget_folder(before);
@@ -112,28 +110,33 @@ fn forget_folder(mut keeper: Child) {
     keeper.wait().expect("it ends");
 }
 
-impl Drop for Process {
+impl Drop for RedisProcess {
     fn drop(&mut self) {
         drop(self.keeper.stdin.take());
         let _ = self.keeper.wait();
     }
 }
 
-/// A Redis of some kind.
+/// A Redis of some kind; it ends with this. Whatever is wrong with it panics, since the tests are
+/// about something else.
 #[derive(Debug)]
-pub(crate) struct Server {
+pub struct RedisServer {
     /// All its processes; the first is the one server, the first node, or the master.
-    pub(crate) processes: Vec<Process>,
+    pub processes: Vec<RedisProcess>,
     url: String,
 }
 
-/// Nothing is kept on disk.
-const IN_MEMORY: &str = "save \"\"\nappendonly no";
+/// What people are told to use is what the tests use.
+const CONFIG: &str = concat!(
+    "include ",
+    env!("CARGO_MANIFEST_DIR"),
+    "/../../deploy/redis.conf"
+);
 
-impl Server {
+impl RedisServer {
     /// One server.
-    pub(crate) async fn standalone() -> Self {
-        let process = Process::start("redis-server", IN_MEMORY);
+    pub async fn standalone() -> Self {
+        let process = RedisProcess::start("redis-server", CONFIG);
         process.until("it answers", &["ping"], "PONG").await;
         Self {
             url: format!("redis://127.0.0.1:{}", process.port),
@@ -142,10 +145,10 @@ impl Server {
     }
 
     /// A Redis Cluster of three masters.
-    pub(crate) async fn cluster() -> Self {
-        let config = format!("{IN_MEMORY}\ncluster-enabled yes\ncluster-node-timeout 2000");
+    pub async fn cluster() -> Self {
+        let config = format!("{CONFIG}\ncluster-enabled yes\ncluster-node-timeout 2000");
         let processes: Vec<_> = (0..3)
-            .map(|_| Process::start("redis-server", &config))
+            .map(|_| RedisProcess::start("redis-server", &config))
             .collect();
         for process in &processes {
             process.until("it answers", &["ping"], "PONG").await;
@@ -169,11 +172,11 @@ impl Server {
     }
 
     /// A master, a replica, and three Sentinels.
-    pub(crate) async fn sentinel() -> Self {
-        let master = Process::start("redis-server", IN_MEMORY);
+    pub async fn sentinel() -> Self {
+        let master = RedisProcess::start("redis-server", CONFIG);
         master.until("it answers", &["ping"], "PONG").await;
-        let replica = format!("{IN_MEMORY}\nreplicaof 127.0.0.1 {}", master.port);
-        let replica = Process::start("redis-server", &replica);
+        let replica = format!("{CONFIG}\nreplicaof 127.0.0.1 {}", master.port);
+        let replica = RedisProcess::start("redis-server", &replica);
         replica
             .until(
                 "it follows",
@@ -187,7 +190,7 @@ impl Server {
             master.port
         );
         let sentinels: Vec<_> = (0..3)
-            .map(|_| Process::start("redis-sentinel", &config))
+            .map(|_| RedisProcess::start("redis-sentinel", &config))
             .collect();
         for sentinel in &sentinels {
             let (others, replicas) = ("num-other-sentinels\n2", "num-slaves\n1");
@@ -208,12 +211,13 @@ impl Server {
         Self { processes, url }
     }
 
-    pub(crate) fn target(&self) -> Target {
-        self.url.parse().expect("a Redis")
+    /// Where it is, as a node's configuration says it.
+    pub fn url(&self) -> &str {
+        &self.url
     }
 
     /// The one server, the first node, or the first master.
-    pub(crate) fn first(&mut self) -> &mut Process {
+    pub fn first(&mut self) -> &mut RedisProcess {
         &mut self.processes[0]
     }
 }
