@@ -4,9 +4,9 @@ mod common;
 
 use std::{collections::HashMap, sync::Arc};
 
-use common::{UNHURRIED, member, node, publish, room};
+use common::{UNHURRIED, cluster, counter, member, node, publish, room};
 use tokio::{sync::Barrier, task::JoinSet};
-use weir_testkit::Client;
+use weir_testkit::{Client, Process, RedisServer};
 
 const PUBLISHERS: usize = 8;
 const CHUNKS: u64 = 10_000;
@@ -18,20 +18,53 @@ const ROUND: u64 = 500;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_chunk_is_lost_doubled_or_out_of_order() {
-    let node = node(UNHURRIED).await;
-    let opener = common::connect(&node).await;
+    let nodes = [node(UNHURRIED).await];
+    run(&nodes).await;
+    let copies = CHUNKS * (PUBLISHERS * SUBSCRIBERS) as u64;
+    let sent = counter(&nodes[0], "chunks_sent").await;
+    let queued = counter(&nodes[0], "chunks_queued").await;
+    // The publishers receive each other's tracks too.
+    let to_publishers = CHUNKS * (PUBLISHERS * (PUBLISHERS - 1)) as u64;
+    assert_eq!(sent + queued, copies + to_publishers);
+    assert_eq!(counter(&nodes[0], "chunks_dropped").await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nor_between_three_nodes() {
+    let redis = RedisServer::standalone().await;
+    let nodes = cluster(redis.url(), 3, UNHURRIED).await;
+    run(&nodes).await;
+    let mut arrived = 0;
+    for node in &nodes {
+        for name in [
+            "chunks_lost",
+            "chunks_dropped",
+            "chunks_unrelayed",
+            "bus_dropped",
+        ] {
+            assert_eq!(counter(node, name).await, 0, "{name}");
+        }
+        arrived += counter(node, "chunks_arrived").await;
+    }
+    // Each chunk crosses to each of the two other nodes, once.
+    assert_eq!(arrived, 2 * CHUNKS * PUBLISHERS as u64);
+}
+
+/// Sends all chunks from publishers to subscribers that are spread over the nodes.
+async fn run(nodes: &[Process]) {
+    let opener = common::connect(&nodes[0]).await;
     let room = room(&opener).await;
     let mut tracks = HashMap::new();
     let mut publishers = Vec::new();
     for index in 0..PUBLISHERS {
-        let publisher = member(&node, &room).await;
+        let publisher = member(&nodes[index % nodes.len()], &room).await;
         tracks.insert(publish(&publisher, "data").await, index);
         publishers.push(publisher);
     }
     let tracks = Arc::new(tracks);
     let mut subscribers = Vec::new();
-    for _ in 0..SUBSCRIBERS {
-        subscribers.push(member(&node, &room).await);
+    for index in 0..SUBSCRIBERS {
+        subscribers.push(member(&nodes[index % nodes.len()], &room).await);
     }
 
     let round = Arc::new(Barrier::new(PUBLISHERS + SUBSCRIBERS));
@@ -50,13 +83,6 @@ async fn no_chunk_is_lost_doubled_or_out_of_order() {
     while let Some(done) = tasks.join_next().await {
         done.expect("nobody failed");
     }
-    let copies = CHUNKS * (PUBLISHERS * SUBSCRIBERS) as u64;
-    let sent = common::counter(&node, "chunks_sent").await;
-    let queued = common::counter(&node, "chunks_queued").await;
-    // The publishers receive each other's tracks too.
-    let to_publishers = CHUNKS * (PUBLISHERS * (PUBLISHERS - 1)) as u64;
-    assert_eq!(sent + queued, copies + to_publishers);
-    assert_eq!(common::counter(&node, "chunks_dropped").await, 0);
 }
 
 async fn send(mut publisher: Client, index: usize, track: u64, round: Arc<Barrier>) {

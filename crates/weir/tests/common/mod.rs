@@ -2,9 +2,14 @@
 
 #![allow(dead_code, reason = "each test uses a part of it")]
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 use tokio::process::Command;
-use weir_testkit::{Client, Process};
+use weir_testkit::{Client, Process, eventually};
+
+/// How long what is meant to happen may take before a test fails.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(40);
 
 /// Starts a node with these variables set.
 pub(crate) async fn node(variables: &[(&str, &str)]) -> Process {
@@ -19,6 +24,42 @@ pub(crate) async fn node(variables: &[(&str, &str)]) -> Process {
         ])
         .envs(variables.iter().copied());
     Process::start(command).await.expect("the node starts")
+}
+
+/// Starts a node of the cluster on `redis`, with these variables set, and waits until it is ready.
+pub(crate) async fn cluster_node(redis: &str, variables: &[(&str, &str)]) -> Process {
+    let mut variables = variables.to_vec();
+    variables.push(("WEIR_REDIS__URL", redis));
+    let node = node(&variables).await;
+    until_ready(&node).await;
+    node
+}
+
+/// Starts so many nodes of one cluster.
+pub(crate) async fn cluster(redis: &str, count: usize, variables: &[(&str, &str)]) -> Vec<Process> {
+    let mut nodes = Vec::new();
+    for _ in 0..count {
+        nodes.push(cluster_node(redis, variables).await);
+    }
+    nodes
+}
+
+/// Waits until a node takes clients.
+pub(crate) async fn until_ready(node: &Process) {
+    let address = node.ops_listen().expect("the node said it");
+    eventually("the node is ready", PATIENCE, async || {
+        let answer = get(address, "/readyz").await;
+        answer.starts_with("HTTP/1.1 200").then_some(())
+    })
+    .await;
+}
+
+/// Sends a signal, such as `STOP`, to a process.
+pub(crate) fn signal(pid: u32, name: &str) {
+    let sent = std::process::Command::new("kill")
+        .args([format!("-{name}"), pid.to_string()])
+        .status();
+    assert!(sent.expect("kill runs").success());
 }
 
 /// Variables that lift the limits on how often clients may do something.
@@ -87,7 +128,7 @@ pub(crate) async fn counter(node: &Process, name: &str) -> u64 {
         .unwrap_or_else(|| panic!("no counter {name}"))
 }
 
-async fn get(address: std::net::SocketAddr, path: &str) -> String {
+pub(crate) async fn get(address: std::net::SocketAddr, path: &str) -> String {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let mut stream = tokio::net::TcpStream::connect(address)
         .await
