@@ -1,7 +1,7 @@
 # What people and CI type; `make` alone lists it.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench
+.PHONY: help run test check bench outage
 
 help: ## List what there is to make
 	@sed -n 's/^\([a-z]*\): ## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -23,3 +23,6 @@ bench: ## Measure a node beside the same relay on Node, and write the README's t
 	cd tests/bench && npm ci --loglevel=error
 	cargo build --release -p weir
 	cargo run --release -p weir-testkit --bin weir-bench -- --write README.md --check
+
+outage: ## Prove that Redis may be away for 30 s, which the tests show for 5 s
+	WEIR_TEST_OUTAGE_S=30 cargo test -p weir --test outage -- --nocapture --test-threads 1

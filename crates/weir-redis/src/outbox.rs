@@ -19,7 +19,7 @@ use tokio::{
 use tracing::{debug, warn};
 use weir_cluster::BusError;
 
-use crate::{Target, connect::Connection, subscriber::backoff};
+use crate::{Target, connect::Connection, subscriber::backoff, target::Topology};
 
 /// What may wait, in bytes: a third of a second of a gigabit.
 const LIMIT: usize = 32 * 1024 * 1024;
@@ -193,8 +193,10 @@ async fn serve(target: &Target, outbox: &Outbox, attempt: &mut u32) -> Result<()
     let lost = Arc::new(Notify::new());
     let on_push = {
         let lost = Arc::clone(&lost);
+        // The client of a cluster looks itself for a shard that it has lost; the others stay.
+        let alone = !matches!(target.topology, Topology::Cluster);
         move |info: PushInfo| {
-            if info.kind == PushKind::Disconnection {
+            if info.kind == PushKind::Disconnection && alone {
                 lost.notify_one();
             }
         }
@@ -258,13 +260,22 @@ async fn publish(
             });
             let answers = join_all(sending).await;
             let mut counts = vec![None; batch.len()];
+            let mut failed = None;
             for (places, answer) in rooms.values().zip(answers) {
-                // A shard that is away must not keep the others.
-                for (at, count) in places.iter().zip(answer.unwrap_or_default()) {
-                    counts[*at] = Some(count);
+                match answer {
+                    Ok(answer) => {
+                        for (at, count) in places.iter().zip(answer) {
+                            counts[*at] = Some(count);
+                        }
+                    }
+                    Err(error) => failed = Some(error),
                 }
             }
-            Ok(counts)
+            // A shard that is away must not keep the others.
+            match failed {
+                Some(error) if counts.iter().all(Option::is_none) => Err(error),
+                _ => Ok(counts),
+            }
         }
     }
 }

@@ -39,7 +39,7 @@ const LOOK: Duration = Duration::from_secs(1);
 const ANSWER: Duration = Duration::from_secs(2);
 
 /// How long to wait before the first attempt to connect again, in milliseconds, and at the most.
-const BACKOFF: (u64, u64) = (50, 1_000);
+const BACKOFF: (u64, u64) = (50, 500);
 
 /// Waits before another attempt to connect: longer after each, and not all nodes at once.
 pub(crate) async fn backoff(attempt: &mut u32) {

@@ -211,6 +211,30 @@ impl RedisServer {
         Self { processes, url }
     }
 
+    /// Waits until the first process answers, and its cluster is whole, if it is one of a cluster.
+    pub async fn until_it_answers(&self) {
+        let (ask, part): (&[&str], _) = if self.url.starts_with("redis-cluster") {
+            (&["cluster", "info"], "cluster_state:ok")
+        } else {
+            (&["ping"], "PONG")
+        };
+        self.processes[0].until("it answers", ask, part).await;
+    }
+
+    /// Waits until the Sentinels have made the replica the master.
+    pub async fn until_another_master(&self) {
+        let ask = ["info", "replication"];
+        self.processes[1]
+            .until("the replica is the master", &ask, "role:master")
+            .await;
+    }
+
+    /// The slot that a Redis Cluster has a room in.
+    pub fn slot(&self, room: &str) -> u32 {
+        let slot = self.processes[0].cli(&["cluster", "keyslot", room]);
+        slot.parse().expect("a slot")
+    }
+
     /// Where it is, as a node's configuration says it.
     pub fn url(&self) -> &str {
         &self.url

@@ -1,0 +1,174 @@
+//! What the bus costs: nodes receive what their own members want, whatever the others do.
+
+mod common;
+
+use std::{collections::HashMap, time::Duration};
+
+use common::{UNHURRIED, ask, cluster, connect, counter, publish};
+use serde_json::json;
+use tokio::task::JoinSet;
+use weir_testkit::{Client, Process, RedisServer, eventually};
+
+const NODES: usize = 20;
+const ROOMS: usize = 100;
+
+/// The members of each room, half of them on each of two nodes; the first of each half publishes.
+const HALF: usize = 3;
+
+/// How many chunks each publisher sends, and how long they are.
+const CHUNKS: u64 = 50;
+const CHUNK: usize = 1_200;
+
+const SOON: Duration = Duration::from_secs(60);
+
+/// What Redis says of itself under a name.
+fn info(redis: &RedisServer, section: &str, name: &str) -> u64 {
+    let text = redis.processes[0].cli(&["info", section]);
+    let value = text.lines().find_map(|line| line.strip_prefix(name));
+    let digits = value.unwrap_or("0").split(',').next().unwrap_or_default();
+    digits.trim().parse().expect("a number")
+}
+
+/// How often something was published.
+fn publishes(redis: &RedisServer) -> u64 {
+    info(redis, "commandstats", "cmdstat_publish:calls=")
+}
+
+/// How many of Redis' connections subscribe to so many channels.
+fn subscribers(redis: &RedisServer) -> HashMap<u64, usize> {
+    let mut counts = HashMap::new();
+    for client in redis.processes[0].cli(&["client", "list"]).lines() {
+        let fields = client.split(' ');
+        let channels = fields.filter_map(|field| field.strip_prefix("sub=")).next();
+        let channels = channels.and_then(|count| count.parse().ok());
+        *counts.entry(channels.expect("a number")).or_default() += 1;
+    }
+    counts
+}
+
+async fn join(node: &Process, room: &str) -> Client {
+    let client = connect(node).await;
+    ask(&client, "room:join", json!({"room": room})).await;
+    client
+}
+
+/// Sends all chunks of a track, with time between them.
+async fn send(client: &Client, track: u64) {
+    let mut ticks = tokio::time::interval(Duration::from_millis(50));
+    for _ in 0..CHUNKS {
+        ticks.tick().await;
+        let sent = client.send_media(track, 0, false, &[7; CHUNK]).await;
+        sent.expect("it is sent");
+    }
+}
+
+/// Reads until so many chunks have come; none may be missing.
+async fn receive(client: &mut Client, mut count: u64) {
+    while count > 0 {
+        let event = client.next().await.expect("an event");
+        assert_ne!(event.event, "media:gap", "{event:?}");
+        count -= u64::from(event.media().is_some());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nodes_receive_what_their_members_want_and_no_more() {
+    let redis = RedisServer::standalone().await;
+    let nodes = cluster(redis.url(), NODES, UNHURRIED).await;
+    let opener = connect(&nodes[0]).await;
+    let (mut publishers, mut viewers) = (Vec::new(), Vec::new());
+    for number in 0..ROOMS {
+        let room = format!("room{number}");
+        ask(&opener, "room:create", json!({"id": room})).await;
+        for node in [&nodes[number % NODES], &nodes[(number + 1) % NODES]] {
+            let publisher = join(node, &room).await;
+            publishers.push((publish(&publisher, "audio").await, publisher));
+            for _ in 1..HALF {
+                viewers.push(join(node, &room).await);
+            }
+        }
+    }
+    // Each node has the members of ten rooms, and wants a track of each from elsewhere.
+    let rooms = (2 * ROOMS / NODES) as u64;
+    eventually("nodes subscribe to what they want", SOON, async || {
+        let counts = subscribers(&redis);
+        let all = |channels| counts.get(&channels) == Some(&NODES);
+        (all(rooms) && all(2 * rooms)).then_some(())
+    })
+    .await;
+
+    let (sent_before, put_before) = (output(&redis), publishes(&redis));
+    let mut received_before = Vec::new();
+    for node in &nodes {
+        received_before.push(counter(node, "bus_bytes_received").await);
+    }
+    let mut tasks = JoinSet::new();
+    for (track, mut publisher) in publishers {
+        tasks.spawn(async move {
+            send(&publisher, track).await;
+            receive(&mut publisher, CHUNKS).await;
+            publisher
+        });
+    }
+    for mut viewer in viewers {
+        tasks.spawn(async move {
+            receive(&mut viewer, 2 * CHUNKS).await;
+            viewer
+        });
+    }
+    let mut clients = Vec::new();
+    while let Some(done) = tasks.join_next().await {
+        clients.push(done.expect("it gets all that is for it"));
+    }
+
+    // Each track is wanted by one other node.
+    let chunks = (2 * ROOMS) as u64 * CHUNKS;
+    let wanted = chunks * CHUNK as u64;
+    let (sent, put) = (output(&redis) - sent_before, publishes(&redis) - put_before);
+    let overhead = sent as f64 / wanted as f64 - 1.0;
+    println!(
+        "{wanted} bytes are wanted; Redis sent {sent} ({:.1} % more), after {put} PUBLISH of {chunks} \
+         chunks",
+        100.0 * overhead
+    );
+    assert!(overhead < 0.1, "{sent} of {wanted} bytes");
+    assert_eq!(put, chunks);
+    let wanted = wanted / NODES as u64;
+    for (node, before) in nodes.iter().zip(received_before) {
+        let received = counter(node, "bus_bytes_received").await - before;
+        let overhead = received as f64 / wanted as f64 - 1.0;
+        assert!(
+            (0.0..0.1).contains(&overhead),
+            "{received} of {wanted} bytes"
+        );
+    }
+}
+
+/// All that Redis has sent to anybody.
+fn output(redis: &RedisServer) -> u64 {
+    info(redis, "stats", "total_net_output_bytes:")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_room_on_one_node_publishes_nothing_and_no_chunk_comes_back() {
+    let redis = RedisServer::standalone().await;
+    let nodes = cluster(redis.url(), 2, UNHURRIED).await;
+    let opener = connect(&nodes[0]).await;
+    ask(&opener, "room:create", json!({"id": "hall"})).await;
+    let publisher = join(&nodes[0], "hall").await;
+    let mut viewer = join(&nodes[0], "hall").await;
+    let track = publish(&publisher, "audio").await;
+    let before = publishes(&redis);
+    send(&publisher, track).await;
+    receive(&mut viewer, CHUNKS).await;
+    assert_eq!(publishes(&redis) - before, 0);
+
+    let mut other = join(&nodes[1], "hall").await;
+    let before = publishes(&redis);
+    let back = counter(&nodes[0], "bus_received").await;
+    send(&publisher, track).await;
+    receive(&mut viewer, CHUNKS).await;
+    receive(&mut other, CHUNKS).await;
+    assert_eq!(publishes(&redis) - before, CHUNKS);
+    assert_eq!(counter(&nodes[0], "bus_received").await, back);
+}
