@@ -147,4 +147,8 @@ pub trait BusInbox: Send + Sync + Debug {
 
     /// Takes a signal of a room, in the order in which its sender's node put it on the bus.
     fn signal(&self, room: &RoomId, signal: &Arc<Signal>);
+
+    /// All subscriptions were interrupted and hold again: something may have been lost, and others
+    /// may have come to believe that nobody here wants anything.
+    fn interrupted(&self);
 }

@@ -65,6 +65,11 @@ impl Following {
         self.arrivals.last()
     }
 
+    /// Whether the bus tells the chunks.
+    pub(crate) fn is_subscribed(&self) -> bool {
+        self.subscribed
+    }
+
     /// The track's beginning is wanted, unless it is under way already.
     pub(crate) fn expect_beginning(&mut self) {
         if !self.running {

@@ -122,4 +122,10 @@ impl BusInbox for Registry {
             room.signal(signal);
         }
     }
+
+    fn interrupted(&self) {
+        let rooms = lock(&self.rooms);
+        let rooms: Vec<_> = rooms.values().map(|entry| entry.room.clone()).collect();
+        rooms.iter().for_each(|room| room.want_again());
+    }
 }

@@ -131,6 +131,19 @@ impl Room {
         let _ = self.link.bus.send(&self.link.room, &position);
     }
 
+    /// Tells the nodes of all tracks that are wanted here that they are: they may believe otherwise.
+    pub(crate) fn want_again(&self) {
+        let tracks: Vec<_> = self.state().tracks.values().cloned().collect();
+        for track in tracks {
+            if track.following(|following, _| following.is_subscribed()) == Some(true) {
+                let (track, beginning) = (track.id, false);
+                let wanted = Arc::new(Signal::Wanted { track, beginning });
+                // Without it, they see it by their next probe.
+                let _ = self.link.bus.send(&self.link.room, &wanted);
+            }
+        }
+    }
+
     /// Takes a chunk of another node.
     pub(crate) fn arrive(&self, track: TrackId, relayed: &Arc<Relayed>) {
         if let Ok(track) = self.track(track) {

@@ -32,7 +32,7 @@ use crate::{
 pub struct RedisBus {
     shared: Arc<Shared>,
     outbox: Arc<Outbox>,
-    publishing: AbortHandle,
+    tasks: [AbortHandle; 2],
 }
 
 struct Shared {
@@ -58,6 +58,7 @@ impl RedisBus {
     /// # Panics
     /// Outside of a tokio runtime.
     pub fn new(target: &Target, prefix: &str, inbox: Arc<dyn BusInbox>) -> Self {
+        let told = Arc::clone(&inbox);
         let shared = Arc::new_cyclic(|shared: &std::sync::Weak<Shared>| {
             let shared = shared.clone();
             let on_message = move |channel: &[u8], payload: Bytes| {
@@ -77,10 +78,11 @@ impl RedisBus {
         });
         let outbox = Outbox::new();
         let publishing = tokio::spawn(outbox::run(target.clone(), Arc::clone(&outbox)));
+        let watching = tokio::spawn(watch(shared.subscriber.connected(), told));
         Self {
             shared,
             outbox,
-            publishing: publishing.abort_handle(),
+            tasks: [publishing.abort_handle(), watching.abort_handle()],
         }
     }
 
@@ -128,7 +130,21 @@ impl RedisBus {
 
 impl Drop for RedisBus {
     fn drop(&mut self) {
-        self.publishing.abort();
+        self.tasks.iter().for_each(AbortHandle::abort);
+    }
+}
+
+/// Tells the inbox whenever the subscriptions hold again after they did not.
+async fn watch(mut connected: watch::Receiver<bool>, inbox: Arc<dyn BusInbox>) {
+    // The first time nothing was interrupted.
+    let mut held = false;
+    while connected.wait_for(|connected| *connected).await.is_ok() {
+        if std::mem::replace(&mut held, true) {
+            inbox.interrupted();
+        }
+        if connected.wait_for(|connected| !connected).await.is_err() {
+            return;
+        }
     }
 }
 

@@ -37,6 +37,8 @@ impl BusInbox for Told {
     }
 
     fn signal(&self, _: &RoomId, _: &Arc<Signal>) {}
+
+    fn interrupted(&self) {}
 }
 
 impl Inbox for Told {

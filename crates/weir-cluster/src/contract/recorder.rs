@@ -126,4 +126,6 @@ impl BusInbox for Recorder {
     fn signal(&self, room: &RoomId, signal: &Arc<Signal>) {
         self.add(|log| log.signals.push((room.clone(), Arc::clone(signal))));
     }
+
+    fn interrupted(&self) {}
 }

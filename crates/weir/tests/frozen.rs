@@ -1,0 +1,150 @@
+//! A node that does not read for a while what the bus has for it.
+
+mod common;
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use common::{PATIENCE, UNHURRIED, ask, cluster, connect, counter, publish, signal};
+use serde_json::json;
+use tokio::time::{MissedTickBehavior, interval};
+use weir_testkit::{Client, Process, RedisServer, eventually};
+
+const FROZEN: Duration = Duration::from_secs(5);
+
+/// 200 Mbit/s.
+const CHUNK: usize = 16 * 1024;
+const CHUNKS_PER_SECOND: u32 = 1_526;
+
+/// How much memory may grow by: what a subscriber's socket does not take at once, and buffers.
+const GROWTH: u64 = 64 * 1024 * 1024;
+
+/// How soon chunks come again that were sent after the thawing.
+const FLOWS: Duration = Duration::from_secs(1);
+
+async fn join(node: &Process, room: &str) -> Client {
+    let client = connect(node).await;
+    ask(&client, "room:join", json!({"room": room})).await;
+    client
+}
+
+/// Resident memory of a process at its peak, in bytes.
+fn peak(node: &Process) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", node.pid()));
+    let status = status.expect("the process is there");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let number = line.and_then(|line| line.trim().strip_suffix(" kB"));
+    let kibibytes: u64 = number.expect("a size").parse().expect("a number");
+    kibibytes * 1024
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_frozen_reader_costs_bounded_memory_and_flows_again_when_it_thaws() {
+    let redis = RedisServer::standalone().await;
+    let nodes = cluster(redis.url(), 2, UNHURRIED).await;
+    let [sending, freezing] = &nodes[..] else {
+        panic!("two nodes")
+    };
+    let opener = connect(sending).await;
+    ask(&opener, "room:create", json!({"id": "hall"})).await;
+    let publisher = join(sending, "hall").await;
+    let mut viewer = join(freezing, "hall").await;
+    let track = publish(&publisher, "data").await;
+
+    let seq = Arc::new(AtomicU64::new(0));
+    let stop = Arc::new(AtomicBool::new(false));
+    let (last, stopped) = (Arc::clone(&seq), Arc::clone(&stop));
+    let sender = tokio::spawn(async move {
+        let mut ticks = interval(Duration::from_millis(10));
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
+        let payload = vec![7; CHUNK];
+        let (start, mut sent) = (Instant::now(), 0);
+        while !stopped.load(Ordering::Relaxed) {
+            ticks.tick().await;
+            while f64::from(sent) < start.elapsed().as_secs_f64() * f64::from(CHUNKS_PER_SECOND) {
+                // Any chunk may be the first after a gap.
+                let done = publisher.send_media(track, 0, true, &payload).await;
+                done.expect("it is sent");
+                sent += 1;
+                last.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        (
+            publisher,
+            f64::from(sent) * CHUNK as f64 * 8.0 / start.elapsed().as_secs_f64(),
+        )
+    });
+    let mut flow = Flow::default();
+    flow.read_past(&mut viewer, 3_000).await;
+
+    let (peaks, lost) = (
+        nodes.iter().map(peak),
+        counter(freezing, "chunks_lost").await,
+    );
+    let peaks: Vec<_> = peaks.collect();
+    signal(freezing.pid(), "STOP");
+    let frozen = Instant::now();
+    // What takes 5 s is the freezing itself.
+    eventually("it was frozen for long enough", PATIENCE, async || {
+        (frozen.elapsed() >= FROZEN).then_some(())
+    })
+    .await;
+    signal(freezing.pid(), "CONT");
+    let thawed = Instant::now();
+    let sent = seq.load(Ordering::Relaxed);
+    flow.read_past(&mut viewer, sent).await;
+    let took = thawed.elapsed();
+    let announced = flow.missing;
+    let lost = counter(freezing, "chunks_lost").await - lost;
+    let growth: Vec<_> = nodes
+        .iter()
+        .zip(&peaks)
+        .map(|(node, before)| peak(node) - before)
+        .collect();
+    stop.store(true, Ordering::Relaxed);
+    let (_publisher, bits) = sender.await.expect("it sends");
+    println!(
+        "{:.0} Mbit/s; flows again {took:?} after thawing; {lost} chunks were lost, {announced} \
+         announced as missing; memory grew by {growth:?} bytes",
+        bits / 1e6
+    );
+    assert!(bits > 150e6, "{bits} bit/s");
+    assert!(took < FLOWS, "{took:?}");
+    assert!(lost > 0, "five seconds of media fit into no buffer");
+    assert!(growth.iter().all(|growth| *growth < GROWTH), "{growth:?}");
+}
+
+/// What a viewer has seen of a track: every number comes, or is announced as missing.
+#[derive(Default)]
+struct Flow {
+    next: Option<u64>,
+    missing: u64,
+}
+
+impl Flow {
+    /// Reads up to a chunk that is newer than `seq`.
+    async fn read_past(&mut self, viewer: &mut Client, seq: u64) {
+        loop {
+            let event = viewer.next().await.expect("an event");
+            let gap = &event.args[0];
+            if event.event == "media:gap" {
+                assert_eq!(gap["from"].as_u64(), self.next, "{gap}");
+                let to = gap["to"].as_u64().expect("a number");
+                self.missing += to + 1 - self.next.expect("it has begun");
+                self.next = Some(to + 1);
+            }
+            if let Some((header, _)) = event.media() {
+                assert_eq!(header.seq, self.next.unwrap_or(header.seq));
+                self.next = Some(header.seq + 1);
+                if header.seq > seq {
+                    return;
+                }
+            }
+        }
+    }
+}
