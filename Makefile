@@ -1,13 +1,17 @@
 # What people and CI type; `make` alone lists it.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench outage
+.PHONY: help run cluster test check bench outage
 
 help: ## List what there is to make
 	@sed -n 's/^\([a-z]*\): ## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
 
 run: ## Build a node and start it on http://localhost:8080
 	cargo run --release -p weir -- serve
+
+cluster: ## Build, and start Redis, three nodes and a balancer on http://localhost:8080
+	cargo build --release -p weir
+	node deploy/cluster.mjs
 
 test: ## Install what the tests need, then run all of them
 	@tests/run

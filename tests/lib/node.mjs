@@ -9,7 +9,7 @@ import { within } from "./eventually.mjs";
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 
 /** The binary under test; `WEIR_BIN` names another. */
-const BINARY = process.env.WEIR_BIN ?? `${ROOT}target/debug/weir`;
+export const BINARY = process.env.WEIR_BIN ?? `${ROOT}target/debug/weir`;
 
 /** A running `weir serve`. */
 class Node {

@@ -1,0 +1,55 @@
+// What `make cluster` starts: one address, three nodes behind it, and nothing left when it ends.
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { createInterface } from "node:readline";
+import { test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { atEnd } from "./lib/at-end.mjs";
+import { eventually, within } from "./lib/eventually.mjs";
+import { exchange, leave } from "./lib/exchange.mjs";
+import { BINARY } from "./lib/node.mjs";
+import { SocketPeer } from "./lib/socket-peer.mjs";
+
+const SCRIPT = fileURLToPath(new URL("../deploy/cluster.mjs", import.meta.url));
+
+test("one address leads to three nodes, one of which may die, and Ctrl-C stops all", async (t) => {
+  const script = spawn("node", [SCRIPT, "--port", "0", "--binary", BINARY], { stdio: ["ignore", "pipe", "inherit"] });
+  const ended = new Promise((resolve) => script.once("exit", (code) => resolve(code)));
+  atEnd(t, async () => {
+    script.kill("SIGINT");
+    assert.equal(await within("the script ends", ended), 0);
+  });
+  const said = [];
+  const up = new Promise((resolve) => {
+    createInterface({ input: script.stdout }).on("line", (line) => {
+      said.push(line);
+      const [, url] = /^open (http:\S+);/.exec(line) ?? [];
+      if (url) resolve(url);
+    });
+  });
+  const url = await within("the cluster is up", up, 30_000);
+  const pids = said.flatMap((line) => [...line.matchAll(/process (\d+)/g)].map(([, pid]) => Number(pid)));
+  assert.equal(pids.length, 4, said.join("\n"));
+  const ops = said.flatMap((line) => [...line.matchAll(/operations (\S+)/g)].map(([, address]) => address));
+
+  assert.match(await (await fetch(url)).text(), /<html/i);
+  const ways = ["polling", "websocket", "upgrade", "polling", "websocket", "upgrade"];
+  const peers = [];
+  for (const [index, way] of ways.entries()) peers.push(await SocketPeer.connect(t, url, way, `${way} ${index}`));
+  const used = await Promise.all(ops.map(async (address) => (await fetch(`${address}/counters`)).json()));
+  for (const { connections_accepted: accepted } of used) assert.ok(accepted > 0, "a node without connections");
+  await exchange(peers);
+  await leave(t, url, peers);
+
+  const nodes = pids.slice(1);
+  process.kill(nodes[0], "SIGKILL");
+  await eventually("its end is told", () => said.some((line) => /^node 1 has ended \(SIGKILL\)/.test(line)));
+  for (const way of [...ways, ...ways]) {
+    const peer = await SocketPeer.connect(t, url, way, `${way} after the kill`);
+    await peer.request("room:create");
+  }
+
+  script.kill("SIGINT");
+  assert.equal(await within("the script ends", ended), 0);
+  for (const pid of pids) assert.throws(() => process.kill(pid, 0), { code: "ESRCH" }, `process ${pid} is still there`);
+});
