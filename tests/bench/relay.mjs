@@ -5,8 +5,9 @@
 //
 // With REDIS_URL it is one node of several, joined by `@socket.io/redis-adapter` as its manual
 // says: ADAPTER is `classic` (createAdapter) or `sharded` (createShardedAdapter), each with its
-// defaults. Events cross nodes; the members, tracks and versions that a join answers with are
-// those of its own node, since what would share them costs Node more, not less.
+// defaults, on `redis` 4, which the adapter is developed with. Events cross nodes; the members,
+// tracks and versions that a join answers with are those of its own node, since what would share
+// them costs Node more, not less.
 
 import { createServer } from "node:http";
 import { randomBytes } from "node:crypto";

@@ -92,3 +92,18 @@ impl Tally {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_subscriber_may_begin_in_mid_stream_only_while_that_is_allowed() {
+        let tally = Tally::new(1_200);
+        assert!(tally.begin(1) && !tally.begin(2) && !tally.begin(0));
+        tally.late.set(true);
+        tally.skipped.set(0);
+        assert!(tally.begin(1) && tally.begin(31) && !tally.begin(0));
+        assert_eq!(tally.skipped.get(), 30);
+    }
+}

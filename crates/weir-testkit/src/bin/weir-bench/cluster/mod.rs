@@ -123,7 +123,7 @@ pub(crate) async fn run(args: &Args) -> anyhow::Result<Outcome> {
     }
     let machine = format!("{}; {}", machine::line(packages)?, machine::redis()?);
     Ok(Outcome {
-        table: report::table(args.cluster_timing(), &figures, &machine),
+        table: report::table(args.rounds(), args.cluster_timing(), &figures, &machine),
         misses: report::misses(&figures),
     })
 }

@@ -33,7 +33,7 @@ fn micros(value: f64) -> (String, f64) {
 }
 
 /// The Markdown table with the line about the machine.
-pub(super) fn table(timing: Timing, figures: &Figures, machine: &str) -> String {
+pub(super) fn table(rounds: usize, timing: Timing, figures: &Figures, machine: &str) -> String {
     let mut table = String::from(
         "| load | figure | Weir | Node, classic | Node, sharded | classic ÷ Weir | sharded ÷ Weir |\n\
          |---|---|--:|--:|--:|--:|--:|\n",
@@ -74,9 +74,10 @@ pub(super) fn table(timing: Timing, figures: &Figures, machine: &str) -> String 
         + &format!(
             "\n{machine}. Three nodes of each kind and a Redis without persistence; the members of \
              each room spread evenly over the nodes, one of them publishes. Nodes, Redis and load \
-             generator share the cores. Of each load {} s count, twice, after {} s of warm-up. CPU \
-             is user and system time of all three nodes and Redis, latency is from the publisher's \
-             write to the subscriber's read, on whatever node; every delivery was verified.\n",
+             generator share the cores. Of each load {rounds} times {} s count, each after {} s of \
+             warm-up. CPU is user and system time of all three nodes and Redis, latency is from the \
+             publisher's write to the subscriber's read, on whatever node; every delivery was \
+             verified.\n",
             timing.measured, timing.warm_up,
         )
 }
@@ -150,7 +151,7 @@ mod tests {
             warm_up: 1,
             measured: 3,
         };
-        let table = table(timing, &figures(9), "a machine");
+        let table = table(2, timing, &figures(9), "a machine");
         assert!(
             table.contains("Redis | 10.0 µs | 50.0 µs | 60.0 µs | 5.0 | 6.0 |"),
             "{table}"
