@@ -1,10 +1,10 @@
 # What people and CI type; `make` alone lists it.
 
 .DEFAULT_GOAL := help
-.PHONY: help run cluster test check bench outage
+.PHONY: help run cluster test check bench bench-cluster outage
 
 help: ## List what there is to make
-	@sed -n 's/^\([a-z]*\): ## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+	@sed -n 's/^\([a-z-]*\): ## /\1\t/p' $(MAKEFILE_LIST) | expand -t 15
 
 run: ## Build a node and start it on http://localhost:8080
 	cargo run --release -p weir -- serve
@@ -27,6 +27,11 @@ bench: ## Measure a node beside the same relay on Node, and write the README's t
 	cd tests/bench && npm ci --loglevel=error
 	cargo build --release -p weir
 	cargo run --release -p weir-testkit --bin weir-bench -- --write README.md --check
+
+bench-cluster: ## Measure three nodes and Redis beside Node with its Redis adapters; the README's other table
+	cd tests/bench && npm ci --loglevel=error
+	cargo build --release -p weir
+	cargo run --release -p weir-testkit --bin weir-bench -- --cluster --write README.md --check
 
 outage: ## Prove that Redis may be away for 30 s, which the tests show for 5 s
 	WEIR_TEST_OUTAGE_S=30 cargo test -p weir --test outage -- --nocapture --test-threads 1

@@ -2,16 +2,47 @@
 // weir-bench needs. Nothing is held back and nothing is tuned: stock `socket.io` on stock `ws`,
 // rooms by `socket.join`, media by `socket.to(room).emit`, default heartbeat, compression off
 // as it is by default. WebSocket only, as are all connections of the benchmark.
+//
+// With REDIS_URL it is one node of several, joined by `@socket.io/redis-adapter` as its manual
+// says: ADAPTER is `classic` (createAdapter) or `sharded` (createShardedAdapter), each with its
+// defaults, on `redis` 4, which the adapter is developed with. Events cross nodes; the members,
+// tracks and versions that a join answers with are those of its own node, since what would share
+// them costs Node more, not less.
 
 import { createServer } from "node:http";
 import { randomBytes } from "node:crypto";
+import { createAdapter, createShardedAdapter } from "@socket.io/redis-adapter";
+import { createClient } from "redis";
 import { Server } from "socket.io";
 
+const { ADAPTER, REDIS_URL } = process.env;
+
+async function adapter(url, kind) {
+  const create = { classic: createAdapter, sharded: createShardedAdapter }[kind];
+  if (!create) throw new Error(`ADAPTER is ${kind}: classic and sharded there are`);
+  const publishing = createClient({ url });
+  const subscribing = publishing.duplicate();
+  for (const client of [publishing, subscribing]) {
+    client.on("error", (error) => {
+      console.error(JSON.stringify({ message: "redis failed", error: String(error) }));
+    });
+  }
+  await Promise.all([publishing.connect(), subscribing.connect()]);
+  return create(publishing, subscribing);
+}
+
 const http = createServer();
-const io = new Server(http, { transports: ["websocket"] });
+const io = new Server(http, {
+  transports: ["websocket"],
+  ...(REDIS_URL && { adapter: await adapter(REDIS_URL, ADAPTER) }),
+});
 
 /** Room id → { members: Map<member id, member>, tracks: Map<track id, track>, version }. */
 const rooms = new Map();
+
+const open = (id) => {
+  rooms.set(id, { id, members: new Map(), tracks: new Map(), lastTrack: 0, version: 0 });
+};
 
 const fail = (ack, code, message) =>
   ack?.({ ok: false, error: { code, message, retryable: false } });
@@ -22,12 +53,14 @@ io.on("connection", (socket) => {
 
   socket.on("room:create", ({ id = randomBytes(9).toString("base64url") } = {}, ack) => {
     if (rooms.has(id)) return fail(ack, "room_exists", `room "${id}" exists`);
-    rooms.set(id, { id, members: new Map(), tracks: new Map(), lastTrack: 0, version: 0 });
+    open(id);
     ack?.({ ok: true, room: { id } });
   });
 
   socket.on("room:join", ({ room: id, name = "" }, ack) => {
     if (room) return fail(ack, "already_joined", `already in room "${room.id}"`);
+    // Another node may have it: only one that is alone knows that there is none.
+    if (!rooms.has(id) && REDIS_URL) open(id);
     if (!rooms.has(id)) return fail(ack, "room_not_found", `no room "${id}"`);
     room = rooms.get(id);
     self.name = name;

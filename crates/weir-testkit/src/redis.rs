@@ -82,10 +82,16 @@ impl RedisProcess {
         String::from_utf8_lossy(&output.stdout).trim().to_owned()
     }
 
+    /// The process's id.
+    pub fn pid(&self) -> u32 {
+        let pid = std::fs::read_to_string(self.folder.join("pid")).expect("its id");
+        pid.trim().parse().expect("a number")
+    }
+
     /// Kills Redis; nothing is told to anybody.
     pub fn kill(&mut self) {
-        let pid = std::fs::read_to_string(self.folder.join("pid")).expect("its id");
-        let killed = Command::new("kill").args(["-9", pid.trim()]).status();
+        let pid = self.pid().to_string();
+        let killed = Command::new("kill").args(["-9", &pid]).status();
         assert!(killed.expect("kill runs").success());
     }
 

@@ -193,8 +193,12 @@ impl Hears {
                     .take()
                     .context("a payload without its header")?;
                 let stamp = Stamp::read(payload, tally.chunk_size).context("a damaged chunk")?;
+                let next = match self.last {
+                    0 => tally.begin(seq),
+                    last => seq == last + 1,
+                };
                 ensure!(
-                    seq == self.last + 1 && stamp.number == seq,
+                    next && stamp.number == seq,
                     "chunk {} with seq {seq} came after seq {}",
                     stamp.number,
                     self.last

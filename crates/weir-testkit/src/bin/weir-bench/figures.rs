@@ -47,18 +47,30 @@ impl Of {
                 return;
             }
         };
-        let sum = place.get_or_insert_default();
-        sum.cpu += stream.cpu;
-        sum.deliveries += stream.deliveries;
-        sum.latencies.extend(stream.latencies);
+        place.get_or_insert_default().add(stream);
+    }
+}
+
+/// CPU time of servers.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Used {
+    /// Of all nodes together.
+    pub(crate) nodes: Duration,
+    /// Of the Redis that joins them; none if there is one node only.
+    pub(crate) redis: Duration,
+}
+
+impl Used {
+    pub(crate) fn all(self) -> Duration {
+        self.nodes + self.redis
     }
 }
 
 /// The steady state of a load that streams.
 #[derive(Debug, Default)]
 pub(crate) struct Stream {
-    /// CPU time of the server.
-    pub(crate) cpu: Duration,
+    /// CPU time of the servers.
+    pub(crate) used: Used,
     /// Chunks that subscribers received meanwhile.
     pub(crate) deliveries: u64,
     /// Of each delivery, in microseconds.
@@ -66,9 +78,17 @@ pub(crate) struct Stream {
 }
 
 impl Stream {
-    /// CPU time per delivered chunk in microseconds.
-    pub(crate) fn cpu_per_delivery(&self) -> f64 {
-        self.cpu.as_secs_f64() * 1e6 / self.deliveries.max(1) as f64
+    /// Adds another run of the same load.
+    pub(crate) fn add(&mut self, other: Self) {
+        self.used.nodes += other.used.nodes;
+        self.used.redis += other.used.redis;
+        self.deliveries += other.deliveries;
+        self.latencies.extend(other.latencies);
+    }
+
+    /// A part of the CPU time per delivered chunk in microseconds.
+    pub(crate) fn per_delivery(&self, part: Duration) -> f64 {
+        part.as_secs_f64() * 1e6 / self.deliveries.max(1) as f64
     }
 
     /// The 50th, 95th and 99th percentile of the latency in milliseconds.

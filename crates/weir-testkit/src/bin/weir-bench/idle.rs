@@ -7,13 +7,13 @@ use std::time::Duration;
 use anyhow::Context as _;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, interval, interval_at};
-use weir_testkit::Process;
 
 use crate::args::Timing;
 use crate::connection::Connection;
 use crate::figures::Idle;
 use crate::procfs::{CpuTime, resident};
-use crate::stream::{finish, observe};
+use crate::servers::Servers;
+use crate::stream::{finish, observe, warm_up};
 use crate::tally::Tally;
 
 /// Members of the room that is published to, its publisher not counted.
@@ -39,16 +39,16 @@ pub(crate) async fn run(
     connections: usize,
     window: Duration,
     timing: Timing,
-    server: &Process,
+    server: &Servers,
 ) -> anyhow::Result<Idle> {
     let pid = server.pid();
     let rehearsal = Rc::new(Tally::new(CHUNK_SIZE));
-    drop(fill(REHEARSAL, ROOM, server.listen(), &rehearsal).await?);
+    drop(fill(REHEARSAL, ROOM, server.listen(0), &rehearsal).await?);
     let before = settled(pid).await?;
 
     let tally = Rc::new(Tally::new(CHUNK_SIZE));
     let cpu = CpuTime::of(pid)?;
-    let mut crowd = fill(connections, AUDIENCE, server.listen(), &tally).await?;
+    let mut crowd = fill(connections, AUDIENCE, server.listen(0), &tally).await?;
     let connecting = CpuTime::of(pid)?.since(&cpu);
     eprintln!(
         "  {connections} joined, {:.2} s of the server's CPU",
@@ -70,7 +70,7 @@ pub(crate) async fn run(
     );
 
     let room = crowd.audience.clone();
-    let (publisher, track, _) = Connection::publish(server.listen(), Some(&room), &tally).await?;
+    let (publisher, track, _) = Connection::publish(server.listen(0), Some(&room), &tally).await?;
     let period = Duration::from_secs(1) / PER_SECOND;
     crowd
         .members
@@ -80,6 +80,7 @@ pub(crate) async fn run(
         measured: window.as_secs(),
         ..timing
     };
+    warm_up(timing).await;
     let amid = observe(timing, server, &tally).await?;
     finish(&tally, AUDIENCE.min(connections) as u64).await?;
 

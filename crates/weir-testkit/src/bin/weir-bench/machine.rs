@@ -7,8 +7,7 @@ use std::thread::available_parallelism;
 use anyhow::{Context as _, ensure};
 use serde_json::Value;
 
-use crate::args::Args;
-use crate::peer::{Peer, relay};
+use crate::peer::relay;
 
 /// Fails if this process, and so the servers it starts, may not open that many files.
 pub(crate) fn require_open_files(needed: u64) -> anyhow::Result<()> {
@@ -26,8 +25,8 @@ pub(crate) fn require_open_files(needed: u64) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// One line: the machine and the versions.
-pub(crate) fn line(args: &Args) -> anyhow::Result<String> {
+/// One line: the machine and the versions, those of the relay's packages too if it was measured.
+pub(crate) fn line(packages: &[&str]) -> anyhow::Result<String> {
     let info = fs::read_to_string("/proc/cpuinfo")?;
     let model = info
         .lines()
@@ -41,21 +40,34 @@ pub(crate) fn line(args: &Args) -> anyhow::Result<String> {
         kernel.join("."),
         env!("CARGO_PKG_VERSION"),
     );
-    if args.peers.contains(&Peer::Node) {
+    if !packages.is_empty() {
         let node = Command::new("node").arg("--version").output()?.stdout;
         let modules = relay().join("node_modules");
         let native = modules.join("bufferutil").exists();
         line += &format!(
-            "; Node {}, socket.io {}, ws {} {} bufferutil",
+            "; Node {}",
             String::from_utf8_lossy(&node)
                 .trim()
-                .trim_start_matches('v'),
-            version(&modules.join("socket.io"))?,
-            version(&modules.join("ws"))?,
-            if native { "with" } else { "without" },
+                .trim_start_matches('v')
         );
+        for package in packages {
+            line += &format!(", {package} {}", version(&modules.join(package))?);
+        }
+        line += if native { " with" } else { " without" };
+        line += " bufferutil";
     }
     Ok(line)
+}
+
+/// The name and version of the Redis that is measured with.
+pub(crate) fn redis() -> anyhow::Result<String> {
+    let said = Command::new("redis-server").arg("--version").output()?;
+    let said = String::from_utf8_lossy(&said.stdout);
+    let version = said.split(' ').find_map(|word| word.strip_prefix("v="));
+    Ok(format!(
+        "Redis {}",
+        version.context("redis-server has no version")?
+    ))
 }
 
 /// The version of an installed npm package.

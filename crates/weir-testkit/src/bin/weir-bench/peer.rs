@@ -2,11 +2,11 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 
 use anyhow::{Context as _, ensure};
 use clap::ValueEnum;
 use tokio::process::Command;
-use weir_testkit::Process;
 
 use crate::args::Args;
 
@@ -38,19 +38,8 @@ pub(crate) fn relay() -> PathBuf {
     root().join("tests/bench")
 }
 
-impl Peer {
-    /// Starts the server on a free port of the loopback.
-    pub(crate) async fn start(self, args: &Args) -> anyhow::Result<Process> {
-        let command = match self {
-            Self::Weir => weir(args)?,
-            Self::Node => node().await?,
-        };
-        Ok(Process::start(command).await?)
-    }
-}
-
 /// Everything at its default but the limits that the load generator, being one address, exceeds.
-fn weir(args: &Args) -> anyhow::Result<Command> {
+pub(crate) fn weir(args: &Args) -> anyhow::Result<Command> {
     let built = || root().join("target/release/weir");
     let path = args.weir.clone().unwrap_or_else(built);
     ensure!(
@@ -71,21 +60,34 @@ fn weir(args: &Args) -> anyhow::Result<Command> {
     Ok(command)
 }
 
-async fn node() -> anyhow::Result<Command> {
+/// Installs the relay's packages where they are missing or of other versions.
+pub(crate) async fn install() -> anyhow::Result<()> {
     let relay = relay();
-    if !relay.join("node_modules/socket.io").exists() {
-        eprintln!("installing the relay's packages: npm ci, in tests/bench");
-        let npm = Command::new("npm")
-            .args(["ci", "--silent"])
-            .current_dir(&relay)
-            .status()
-            .await;
-        let status = npm.context("npm could not be run; Node 20 or later is needed")?;
-        ensure!(status.success(), "npm ci failed in {}", relay.display());
+    let installed = Command::new("npm")
+        .args(["ls", "--silent"])
+        .current_dir(&relay)
+        .stdout(Stdio::null())
+        .status()
+        .await;
+    let installed = installed.context("npm could not be run; Node 20 or later is needed")?;
+    if installed.success() {
+        return Ok(());
     }
+    eprintln!("installing the relay's packages: npm ci, in tests/bench");
+    let npm = Command::new("npm")
+        .args(["ci", "--silent"])
+        .current_dir(&relay)
+        .status()
+        .await?;
+    ensure!(npm.success(), "npm ci failed in {}", relay.display());
+    Ok(())
+}
+
+/// The relay on Node, whose packages must be installed.
+pub(crate) fn node() -> Command {
     let mut command = Command::new("node");
     command
-        .arg(relay.join("relay.mjs"))
+        .arg(relay().join("relay.mjs"))
         .env("NODE_ENV", "production");
-    Ok(command)
+    command
 }

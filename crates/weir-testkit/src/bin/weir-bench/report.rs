@@ -1,17 +1,10 @@
 //! The table, and whether the goals are met.
 
-use std::fs;
-use std::path::Path;
-
-use anyhow::Context as _;
-
 use crate::args::Args;
 use crate::figures::{Figures, Of, Stream};
 
 /// How many times less CPU per delivery than Node, at least.
 const GOAL: f64 = 2.3;
-const BEGIN: &str = "<!-- bench:begin -->";
-const END: &str = "<!-- bench:end -->";
 
 /// One row: what it says of a server, and the number that is compared.
 type Row = (&'static str, &'static str, fn(&Of) -> Option<(String, f64)>);
@@ -55,7 +48,7 @@ fn micros(value: f64) -> (String, f64) {
 }
 
 fn cpu(stream: &Stream) -> (String, f64) {
-    micros(stream.cpu_per_delivery())
+    micros(stream.per_delivery(stream.used.all()))
 }
 
 fn latency(stream: &Stream) -> (String, f64) {
@@ -137,33 +130,9 @@ pub(crate) fn misses(figures: &Figures) -> Vec<String> {
     misses
 }
 
-/// Replaces what stands between the marks of a file.
-pub(crate) fn write(path: &Path, table: &str) -> anyhow::Result<()> {
-    let text = fs::read_to_string(path).with_context(|| path.display().to_string())?;
-    let text = replaced(&text, table)
-        .with_context(|| format!("{} has no {BEGIN} and {END}", path.display()))?;
-    fs::write(path, text).with_context(|| path.display().to_string())
-}
-
-fn replaced(text: &str, table: &str) -> Option<String> {
-    let (before, rest) = text.split_once(BEGIN)?;
-    let (_, after) = rest.split_once(END)?;
-    Some(format!("{before}{BEGIN}\n{table}{END}{after}"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn only_what_stands_between_the_marks_is_replaced() {
-        let text = format!("a\n{BEGIN}\nold\n{END}\nb\n");
-        assert_eq!(
-            replaced(&text, "new\n"),
-            Some(format!("a\n{BEGIN}\nnew\n{END}\nb\n"))
-        );
-        assert_eq!(replaced("a", "new\n"), None);
-    }
 
     #[test]
     fn a_goal_without_figures_is_missed() {

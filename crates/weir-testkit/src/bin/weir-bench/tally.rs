@@ -19,6 +19,12 @@ pub(crate) struct Tally {
     pub(crate) published: Cell<u64>,
     /// Chunks received by all subscribers, each verified.
     pub(crate) delivered: Cell<u64>,
+    /// Whether subscribers may begin in mid-stream, and chunks before that are not due.
+    pub(crate) late: Cell<bool>,
+    /// Subscribers that have received a chunk.
+    pub(crate) begun: Cell<usize>,
+    /// Deliveries that are not due because their subscriber began later.
+    pub(crate) skipped: Cell<u64>,
     /// Engine.IO pings answered.
     pub(crate) heartbeats: Cell<u64>,
     /// Whether publishers have to stop.
@@ -40,6 +46,9 @@ impl Tally {
             chunk_size,
             published: Cell::default(),
             delivered: Cell::default(),
+            late: Cell::default(),
+            begun: Cell::default(),
+            skipped: Cell::default(),
             heartbeats: Cell::default(),
             stopped: Cell::default(),
             recording: Cell::default(),
@@ -52,6 +61,13 @@ impl Tally {
     /// Nanoseconds since the load began.
     pub(crate) fn now(&self) -> u64 {
         self.epoch.elapsed().as_nanos() as u64
+    }
+
+    /// Counts a subscriber whose first chunk is this one; false if it had to be another.
+    pub(crate) fn begin(&self, seq: u64) -> bool {
+        self.begun.set(self.begun.get() + 1);
+        self.skipped.set(self.skipped.get() + seq.saturating_sub(1));
+        seq == 1 || (seq > 1 && self.late.get())
     }
 
     /// Counts one delivery.
@@ -74,5 +90,20 @@ impl Tally {
             Some(what) => bail!("{what}"),
             None => Ok(()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_subscriber_may_begin_in_mid_stream_only_while_that_is_allowed() {
+        let tally = Tally::new(1_200);
+        assert!(tally.begin(1) && !tally.begin(2) && !tally.begin(0));
+        tally.late.set(true);
+        tally.skipped.set(0);
+        assert!(tally.begin(1) && tally.begin(31) && !tally.begin(0));
+        assert_eq!(tally.skipped.get(), 30);
     }
 }
