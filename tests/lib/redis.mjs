@@ -36,7 +36,9 @@ class Redis {
 
   /** Starts it, without anything of before. */
   async start() {
-    const settings = { port: this.port, bind: "127.0.0.1", dir: this.folder, ...this.#options };
+    const secure = "tls-ca-cert-file" in this.#options;
+    const ports = secure ? { port: 0, "tls-port": this.port } : { port: this.port };
+    const settings = { ...ports, bind: "127.0.0.1", dir: this.folder, ...this.#options };
     const given = Object.entries(settings).flatMap(([key, value]) => [`--${key}`, ...[value].flat().map(String)]);
     this.#process = spawn(this.#program, [CONFIG, ...given], { stdio: "ignore" });
     this.#process.once("error", (error) => {
@@ -49,7 +51,9 @@ class Redis {
   /** What `redis-cli` answers; empty if Redis is not there. */
   async cli(...args) {
     try {
-      const { stdout } = await run("redis-cli", ["-p", String(this.port), ...args]);
+      const tls = this.#options["tls-ca-cert-file"];
+      const secure = tls ? ["--tls", "--cacert", tls] : [];
+      const { stdout } = await run("redis-cli", ["-p", String(this.port), ...secure, ...args]);
       return stdout.trim();
     } catch {
       return "";

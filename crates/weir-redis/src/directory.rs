@@ -173,8 +173,6 @@ impl Shared {
             let changed = *known != healthy;
             if changed && healthy {
                 info!("the directory is reached");
-            } else if changed {
-                warn!("the directory cannot be reached");
             }
             *known = healthy;
             changed

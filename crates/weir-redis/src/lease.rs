@@ -16,6 +16,9 @@ const HEARTBEAT: Duration = Duration::from_secs(2);
 /// How often it tries to while Redis does not answer.
 const PROBE: Duration = Duration::from_millis(250);
 
+/// After so many failures in a row it is told why.
+const LASTING: u32 = 2;
+
 /// How long a node counts as alive after it said so.
 const LEASE: Duration = Duration::from_secs(8);
 
@@ -33,6 +36,7 @@ pub(crate) async fn keep(shared: Arc<Shared>) {
     let mut ticks = interval(PROBE);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut new = true;
+    let mut failures = 0;
     // Since when Redis has answered without a pause.
     let mut since = None;
     let mut next = Instant::now();
@@ -44,6 +48,7 @@ pub(crate) async fn keep(shared: Arc<Shared>) {
         }
         match beat(&shared, new).await {
             Ok(kept) => {
+                failures = 0;
                 let back = since.is_none() && !new;
                 let stable: Instant = *since.get_or_insert_with(Instant::now);
                 next = Instant::now() + HEARTBEAT;
@@ -63,8 +68,12 @@ pub(crate) async fn keep(shared: Arc<Shared>) {
                     touch(&shared).await;
                 }
             }
-            Err(_) => {
+            Err(error) => {
                 since = None;
+                failures += 1;
+                if failures == LASTING {
+                    warn!(%error, "the directory cannot be reached");
+                }
                 shared.set_healthy(false);
             }
         }

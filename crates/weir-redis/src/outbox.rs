@@ -16,10 +16,15 @@ use tokio::{
     sync::{Notify, watch},
     time::{Instant, timeout},
 };
-use tracing::{debug, warn};
+use tracing::warn;
 use weir_cluster::BusError;
 
-use crate::{Target, connect::Connection, subscriber::backoff, target::Topology};
+use crate::{
+    Target,
+    connect::Connection,
+    subscriber::{backoff, tell},
+    target::Topology,
+};
 
 /// What may wait, in bytes: a third of a second of a gigabit.
 const LIMIT: usize = 32 * 1024 * 1024;
@@ -179,10 +184,10 @@ pub(crate) async fn run(target: Target, outbox: Arc<Outbox>) {
     let mut attempt = 0;
     loop {
         if let Err(error) = serve(&target, &outbox, &mut attempt).await {
-            debug!(%error, %target, "publishing is interrupted");
+            tell(attempt, "cannot publish", &target, &error);
         }
         if outbox.connected.send_replace(false) {
-            warn!(%target, "nothing can be published; connecting again");
+            warn!(redis = %target, "nothing can be published; connecting again");
         }
         outbox.state().interest.clear();
         backoff(&mut attempt).await;

@@ -41,6 +41,9 @@ const ANSWER: Duration = Duration::from_secs(2);
 /// How long to wait before the first attempt to connect again, in milliseconds, and at the most.
 const BACKOFF: (u64, u64) = (50, 500);
 
+/// After so many attempts, about a second, trouble is not a moment's.
+const LASTING: u32 = 5;
+
 /// Waits before another attempt to connect: longer after each, and not all nodes at once.
 pub(crate) async fn backoff(attempt: &mut u32) {
     let delay = (BACKOFF.0 << (*attempt).min(10)).min(BACKOFF.1);
@@ -49,6 +52,15 @@ pub(crate) async fn backoff(attempt: &mut u32) {
     // The one place that waits for time to pass: nothing tells when Redis is back.
     #[allow(clippy::disallowed_methods)]
     tokio::time::sleep(Duration::from_millis(jittered)).await;
+}
+
+/// Logs why an attempt to connect has failed: loudly at first, and once more if it goes on.
+pub(crate) fn tell(attempt: u32, what: &'static str, target: &Target, error: &RedisError) {
+    if attempt == 0 || attempt == LASTING {
+        warn!(%error, redis = %target, "{what}");
+    } else {
+        debug!(%error, redis = %target, "{what}");
+    }
 }
 
 /// What takes a message: the channel and what was published. It must not block.
@@ -181,10 +193,10 @@ async fn run(target: Target, shared: Arc<Shared>) {
     let mut attempt = 0;
     loop {
         if let Err(error) = serve(&target, &shared, &mut attempt).await {
-            debug!(%error, %target, "subscriptions are interrupted");
+            tell(attempt, "cannot subscribe", &target, &error);
         }
         if shared.connected.send_replace(false) {
-            warn!(%target, "subscriptions are lost; connecting again");
+            warn!(redis = %target, "subscriptions are lost; connecting again");
         }
         shared.channels().subscribed.clear();
         backoff(&mut attempt).await;
@@ -207,7 +219,7 @@ async fn serve(target: &Target, shared: &Arc<Shared>, attempt: &mut u32) -> Resu
     *attempt = 0;
     shared.reconnects.fetch_add(1, Ordering::Relaxed);
     shared.connected.send_replace(true);
-    debug!(%target, "subscribed");
+    debug!(redis = %target, "subscribed");
     let mut looks = interval(LOOK);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
