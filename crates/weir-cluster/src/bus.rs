@@ -58,6 +58,19 @@ pub enum Signal {
     },
 }
 
+impl Signal {
+    /// The bytes of what a member says in it.
+    #[must_use]
+    pub fn length(&self) -> usize {
+        match self {
+            Self::Message {
+                data, attachments, ..
+            } => data.as_str().len() + attachments.iter().map(Bytes::len).sum::<usize>(),
+            Self::KeyframeRequested(_) | Self::Wanted { .. } | Self::Position { .. } => 0,
+        }
+    }
+}
+
 /// A chunk on its way between nodes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Relayed {

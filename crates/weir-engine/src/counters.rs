@@ -84,6 +84,10 @@ counters! {
     chunks_repeated,
     /// Chunks that were lost between nodes, by their missing numbers.
     chunks_lost,
+    /// Chunks of other nodes that were dropped, since the handling of those before took too long.
+    chunks_overrun,
+    /// Signals of other nodes that were dropped for the same reason.
+    signals_overrun,
     /// Gaps that were announced to subscribers.
     gaps_announced,
     /// Events and acknowledgements that were sent or queued.

@@ -20,7 +20,7 @@ pub(crate) struct Early {
 
 impl Early {
     pub(crate) fn push(&mut self, message: &Arc<Signal>) {
-        self.bytes += length(message);
+        self.bytes += message.length();
         self.messages.push_back(Arc::clone(message));
     }
 
@@ -31,7 +31,7 @@ impl Early {
             return None;
         }
         let message = self.messages.pop_front()?;
-        self.bytes -= length(&message);
+        self.bytes -= message.length();
         Some(message)
     }
 }
@@ -39,15 +39,6 @@ impl Early {
 fn version(signal: &Signal) -> u64 {
     match signal {
         Signal::Message { version, .. } => *version,
-        _ => 0,
-    }
-}
-
-fn length(signal: &Signal) -> usize {
-    match signal {
-        Signal::Message {
-            data, attachments, ..
-        } => data.as_str().len() + attachments.iter().map(bytes::Bytes::len).sum::<usize>(),
         _ => 0,
     }
 }

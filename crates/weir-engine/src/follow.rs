@@ -10,10 +10,13 @@ use tracing::debug;
 use weir_cluster::{Relayed, Signal, Subscription};
 use weir_core::{Arrivals, Arrived};
 
-use crate::{link::TrackLink, track::Track};
+use crate::{inflow::Open, link::TrackLink, track::Track};
 
 /// How long the bus goes on to tell a track's chunks after the last member has lost interest.
 const LINGER: Duration = Duration::from_secs(5);
+
+/// What may come of a track before it is handed to its subscribers, in bytes.
+const CHUNKS_BYTES: usize = 4 * 1024 * 1024;
 
 /// How often a subscription is tried that the bus did not take.
 const RETRY: Duration = Duration::from_millis(500);
@@ -191,6 +194,9 @@ async fn follow(track: Arc<Track>) {
     let Some(mut wanted) = track.following(|following, _| following.wanted.subscribe()) else {
         return;
     };
+    let TrackLink { chunks, key, .. } = &track.link;
+    let handler = Arc::clone(&track);
+    let _handled = Open::new(chunks, key, CHUNKS_BYTES, move |come| handler.handle(come));
     let Some(_subscription) = subscribe(&track).await else {
         return;
     };

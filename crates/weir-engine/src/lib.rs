@@ -12,6 +12,7 @@ mod early;
 mod engine;
 mod follow;
 mod id;
+mod inflow;
 mod link;
 mod member;
 mod outlet;

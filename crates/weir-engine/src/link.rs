@@ -2,10 +2,26 @@
 
 use std::{fmt, sync::Arc};
 
-use weir_cluster::{Bus, TrackKey};
+use weir_cluster::{Bus, Relayed, Signal, TrackKey};
 use weir_protocol::{RoomId, TrackId};
 
-use crate::Counters;
+use crate::{Counters, inflow::Inflows};
+
+/// What comes from the bus of a track.
+#[derive(Debug)]
+pub(crate) enum FromBus {
+    /// A chunk.
+    Chunk(Arc<Relayed>),
+    /// The publisher's node puts all chunks after `last` on the bus; `beginning` says whether all
+    /// before came once more.
+    Position { last: u64, beginning: bool },
+}
+
+/// What comes from the bus, by track.
+pub(crate) type TrackInflows = Inflows<TrackKey, FromBus>;
+
+/// The signals of other nodes, by room.
+pub(crate) type RoomInflows = Inflows<RoomId, Arc<Signal>>;
 
 /// A room's name on the bus, and the bus.
 #[derive(Clone)]
@@ -13,6 +29,8 @@ pub(crate) struct Link {
     pub(crate) room: RoomId,
     pub(crate) bus: Arc<dyn Bus>,
     pub(crate) counters: Arc<Counters>,
+    pub(crate) signals: Arc<RoomInflows>,
+    pub(crate) chunks: Arc<TrackInflows>,
 }
 
 impl fmt::Debug for Link {
@@ -27,6 +45,7 @@ pub(crate) struct TrackLink {
     pub(crate) key: TrackKey,
     pub(crate) bus: Arc<dyn Bus>,
     pub(crate) counters: Arc<Counters>,
+    pub(crate) chunks: Arc<TrackInflows>,
 }
 
 impl fmt::Debug for TrackLink {
@@ -45,6 +64,7 @@ impl Link {
             },
             bus: Arc::clone(&self.bus),
             counters: Arc::clone(&self.counters),
+            chunks: Arc::clone(&self.chunks),
         }
     }
 }

@@ -11,12 +11,19 @@ use tokio::sync::Notify;
 use weir_cluster::{Bus, BusInbox, Inbox, Relayed, Signal, TrackKey};
 use weir_protocol::{RoomEvent, RoomId};
 
-use crate::{Counters, link::Link, lock, room::Room};
+use crate::{
+    Counters,
+    link::{FromBus, Link, RoomInflows, TrackInflows},
+    lock,
+    room::Room,
+};
 
 /// The rooms that a member of this node is in, or is about to join.
 #[derive(Debug, Default)]
 pub(crate) struct Registry {
     pub(crate) counters: Arc<Counters>,
+    signals: Arc<RoomInflows>,
+    chunks: Arc<TrackInflows>,
     /// Locked to look a room up, to put one in or to take one out.
     rooms: Mutex<HashMap<RoomId, Entry>>,
     /// Told when the last room is taken out.
@@ -46,6 +53,8 @@ impl RoomUse {
                 room: id.clone(),
                 bus: Arc::clone(bus),
                 counters: Arc::clone(&registry.counters),
+                signals: Arc::clone(&registry.signals),
+                chunks: Arc::clone(&registry.chunks),
             })),
             uses: 0,
         });
@@ -58,9 +67,9 @@ impl RoomUse {
 }
 
 impl Deref for RoomUse {
-    type Target = Room;
+    type Target = Arc<Room>;
 
-    fn deref(&self) -> &Room {
+    fn deref(&self) -> &Arc<Room> {
         &self.room
     }
 }
@@ -112,14 +121,38 @@ impl Inbox for Registry {
 
 impl BusInbox for Registry {
     fn chunk(&self, track: &TrackKey, relayed: &Arc<Relayed>) {
-        if let Some(room) = self.room(&track.room) {
-            room.arrive(track.track, relayed);
+        // Without a queue it is late: nobody wants the track any more.
+        if let Some(inflow) = self.chunks.get(track) {
+            let bytes = relayed.chunk.payload.len();
+            if !inflow.push(bytes, FromBus::Chunk(Arc::clone(relayed))) {
+                // Its number will be missing.
+                self.counters.chunks_overrun.add_one();
+            }
         }
     }
 
-    fn signal(&self, id: &RoomId, signal: &Arc<Signal>) {
-        if let Some(room) = self.room(id) {
-            room.signal(signal);
+    fn signal(&self, room: &RoomId, signal: &Arc<Signal>) {
+        if let Signal::Position {
+            track,
+            last,
+            beginning,
+        } = **signal
+        {
+            // It comes after the chunks before it.
+            let key = TrackKey {
+                room: room.clone(),
+                track,
+            };
+            let position = FromBus::Position { last, beginning };
+            if let Some(inflow) = self.chunks.get(&key)
+                && !inflow.push(0, position)
+            {
+                self.counters.signals_overrun.add_one();
+            }
+        } else if let Some(inflow) = self.signals.get(room)
+            && !inflow.push(signal.length(), Arc::clone(signal))
+        {
+            self.counters.signals_overrun.add_one();
         }
     }
 

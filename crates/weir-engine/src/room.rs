@@ -17,10 +17,11 @@ use tokio::{
 use weir_cluster::{
     BusError, Directory, DirectoryError, Joined, Relayed, Signal, Subscription, Watch,
 };
-use weir_protocol::{Ack, Code, Fault, MemberId, Notice, RoomEvent, SendMessage, TrackId};
+use weir_protocol::{Ack, Code, Fault, MemberId, Notice, RoomEvent, RoomId, SendMessage, TrackId};
 
 use crate::{
     follow::Claim,
+    inflow::Open,
     link::Link,
     lock,
     member::Member,
@@ -31,6 +32,9 @@ use crate::{
 
 /// How long whoever subscribes to tracks of other nodes waits until these nodes know.
 const PATIENCE: Duration = Duration::from_secs(1);
+
+/// What other nodes may have to say to a room's members before these are told, in bytes.
+const SIGNALS_BYTES: usize = 8 * 1024 * 1024;
 
 /// How long a change that was made may take to be heard of.
 const ECHO: Duration = Duration::from_millis(1_500);
@@ -48,7 +52,7 @@ pub(crate) struct Room {
     events: watch::Sender<u64>,
     /// Has both planes tell what happens in the room, from before the first member of this node
     /// joins.
-    told: OnceCell<(Watch, Subscription)>,
+    told: OnceCell<(Watch, Subscription, Open<RoomId, Arc<Signal>>)>,
 }
 
 /// The place of a member that is about to join: what happens meanwhile is kept for it.
@@ -77,12 +81,21 @@ impl Room {
     }
 
     /// Has everything that happens in the room told to this node, if it is not yet.
-    pub(crate) async fn listen(&self, directory: &dyn Directory) -> Result<(), Fault> {
-        let Link { room, bus, .. } = &self.link;
+    pub(crate) async fn listen(self: &Arc<Self>, directory: &dyn Directory) -> Result<(), Fault> {
+        let Link {
+            room, bus, signals, ..
+        } = &self.link;
         let listen = || async {
+            let this = Arc::downgrade(self);
+            let handled = Open::new(signals, room, SIGNALS_BYTES, move |signal| {
+                if let Some(room) = this.upgrade() {
+                    room.signal(&signal);
+                }
+            });
             let listening = async { bus.listen(room).await.map_err(|error| unavailable(&error)) };
             let watching = async { directory.watch(room).await.map_err(Fault::from) };
-            try_join(watching, listening).await
+            let (watch, subscription) = try_join(watching, listening).await?;
+            Ok((watch, subscription, handled))
         };
         self.told.get_or_try_init(listen).await.map(|_| ())
     }
@@ -103,15 +116,8 @@ impl Room {
                 }
             }
             Signal::Wanted { track, beginning } => self.announce(*track, *beginning),
-            Signal::Position {
-                track,
-                last,
-                beginning,
-            } => {
-                if let Ok(track) = self.track(*track) {
-                    track.position(*last, *beginning);
-                }
-            }
+            // They come in the order of the track's chunks.
+            Signal::Position { .. } => {}
         }
     }
 
@@ -141,13 +147,6 @@ impl Room {
                 // Without it, they see it by their next probe.
                 let _ = self.link.bus.send(&self.link.room, &wanted);
             }
-        }
-    }
-
-    /// Takes a chunk of another node.
-    pub(crate) fn arrive(&self, track: TrackId, relayed: &Arc<Relayed>) {
-        if let Ok(track) = self.track(track) {
-            track.arrive(relayed);
         }
     }
 

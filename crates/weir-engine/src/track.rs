@@ -9,7 +9,13 @@ use weir_cluster::{Interest, Relayed};
 use weir_core::{Arrived, Beginning, Demand, Flow, Ingest, Offer, Start};
 use weir_protocol::{Chunk, Frame, MemberId, Notice, Published, Track as TrackRecord, TrackId};
 
-use crate::{Counters, Delivery, Outlet, follow::Following, link::TrackLink, lock, member::Member};
+use crate::{
+    Counters, Delivery, Outlet,
+    follow::Following,
+    link::{FromBus, TrackLink},
+    lock,
+    member::Member,
+};
 
 /// A track and those of this node's members who receive it.
 #[derive(Debug)]
@@ -144,8 +150,11 @@ impl Track {
         }
     }
 
-    /// Sends nobody anything more of the track.
+    /// Sends nobody anything more of the track, after what has come already.
     pub(crate) fn close(&self) {
+        if let Some(inflow) = self.link.chunks.get(&self.link.key) {
+            inflow.empty(|come| self.handle(come));
+        }
         let mut media = lock(&self.media);
         media.subscribers = Vec::new();
         if let Source::Bus(following) = &mut media.source {
@@ -232,22 +241,22 @@ impl Track {
         Some((own.ingest.last(), chunks))
     }
 
-    /// Takes a chunk from the bus and hands it to every subscriber here.
-    pub(crate) fn arrive(&self, relayed: &Arc<Relayed>) {
+    /// Takes what comes from the bus: hands chunks to every subscriber here.
+    pub(crate) fn handle(&self, come: FromBus) {
         let mut media = lock(&self.media);
-        if self.deliver(&mut media, relayed) {
-            self.go_on(&mut media, None);
-        }
-    }
-
-    /// The publisher's node says after which chunk it puts all on the bus, and whether it has put
-    /// all before on it once more.
-    pub(crate) fn position(&self, last: u64, beginning: bool) {
-        let mut media = lock(&self.media);
-        if let Source::Bus(following) = &media.source
-            && following.expects(last, beginning)
-        {
-            self.go_on(&mut media, Some(last));
+        match come {
+            FromBus::Chunk(relayed) => {
+                if self.deliver(&mut media, &relayed) {
+                    self.go_on(&mut media, None);
+                }
+            }
+            FromBus::Position { last, beginning } => {
+                if let Source::Bus(following) = &media.source
+                    && following.expects(last, beginning)
+                {
+                    self.go_on(&mut media, Some(last));
+                }
+            }
         }
     }
 

@@ -35,7 +35,8 @@ async fn join(client: &Client, room: &Value) -> Value {
 }
 
 /// What a client was sent of media: each chunk's number, and each gap's bounds and reason.
-fn media(client: &Client) -> Vec<String> {
+async fn media(client: &Client) -> Vec<String> {
+    settle().await;
     let shown = |(name, argument): (String, Value)| match name.as_str() {
         "media" => Some(argument["seq"].to_string()),
         "media:gap" => {
@@ -82,10 +83,10 @@ async fn chunks_cross_only_while_somebody_elsewhere_wants_them() {
         ann.chunk(&track, ts, false);
     }
     let numbers = |range: std::ops::RangeInclusive<u64>| range.map(|seq| seq.to_string());
-    assert_eq!(media(&carl), numbers(1..=20).collect::<Vec<_>>());
-    assert_eq!(media(&bob), numbers(11..=20).collect::<Vec<_>>());
+    assert_eq!(media(&carl).await, numbers(1..=20).collect::<Vec<_>>());
+    assert_eq!(media(&bob).await, numbers(11..=20).collect::<Vec<_>>());
     assert_eq!(a.relayed(), 10);
-    assert!(media(&ann).is_empty());
+    assert!(media(&ann).await.is_empty());
 
     ask(&bob, "track:unsubscribe", json!({"track": track})).await;
     settle().await;
@@ -98,7 +99,7 @@ async fn chunks_cross_only_while_somebody_elsewhere_wants_them() {
     assert_eq!(a.relayed(), 11, "a probe");
     ask(&bob, "track:subscribe", json!({"track": track})).await;
     ann.chunk(&track, 30, false);
-    assert_eq!(media(&bob).last().map(String::as_str), Some("31"));
+    assert_eq!(media(&bob).await.last().map(String::as_str), Some("31"));
 }
 
 #[tokio::test(start_paused = true)]
@@ -112,11 +113,11 @@ async fn who_was_there_before_the_first_chunk_gets_it_however_slow_the_subscript
         ann.chunk(&track, ts, false);
     }
     settle().await;
-    assert!(media(&bob).is_empty(), "it cannot know them yet");
+    assert!(media(&bob).await.is_empty(), "it cannot know them yet");
     b.trouble.subscriptions.add_permits(1);
     settle().await;
     ann.chunk(&track, 5, false);
-    assert_eq!(media(&bob), ["1", "2", "3", "4", "5", "6"]);
+    assert_eq!(media(&bob).await, ["1", "2", "3", "4", "5", "6"]);
     assert_eq!(b.engine.counters().chunks_lost.value(), 0);
 }
 
@@ -136,7 +137,7 @@ async fn what_is_lost_between_nodes_is_a_gap_up_to_the_next_key_chunk() {
     }
     ann.chunk(&track, 6, true);
     ann.chunk(&track, 7, false);
-    assert_eq!(media(&bob), ["1", "2", "3-6 lost", "7", "8"]);
+    assert_eq!(media(&bob).await, ["1", "2", "3-6 lost", "7", "8"]);
     assert_eq!(b.engine.counters().chunks_lost.value(), 2);
 }
 
@@ -155,7 +156,7 @@ async fn who_joins_in_mid_stream_on_another_node_starts_at_a_key_chunk_without_a
     ann.chunk(&track, 5, false);
     ann.chunk(&track, 6, true);
     ann.chunk(&track, 7, false);
-    assert_eq!(media(&eve), ["7", "8"]);
+    assert_eq!(media(&eve).await, ["7", "8"]);
     assert_eq!(b.engine.counters().chunks_lost.value(), 0);
 }
 
@@ -174,7 +175,7 @@ async fn from_its_answer_on_a_joiner_gets_every_chunk() {
         let client = Client::new(&node.engine);
         join(&client, &room).await;
         ann.chunk(&track, n, false);
-        assert_eq!(media(&client).len(), 1, "client {n}");
+        assert_eq!(media(&client).await.len(), 1, "client {n}");
         std::mem::forget((client, node));
     }
 }
@@ -223,7 +224,8 @@ async fn messages_and_requests_for_key_chunks_reach_members_of_other_nodes() {
     let (carl, dora) = (Client::new(&a.engine), Client::new(&b.engine));
     join(&carl, &room).await;
     let dora_id = join(&dora, &room).await["self"]["id"].clone();
-    let heard = |client: &Client| {
+    let heard = async |client: &Client| {
+        settle().await;
         let messages = client.events().into_iter();
         let messages = messages.filter(|(name, _)| name == "message");
         messages
@@ -232,13 +234,14 @@ async fn messages_and_requests_for_key_chunks_reach_members_of_other_nodes() {
     };
     ask(&ann, "message", json!({"data": 1})).await;
     ask(&ann, "message", json!({"data": 2, "to": [dora_id]})).await;
-    assert_eq!(heard(&ann), [json!(null); 0]);
-    assert_eq!(heard(&bob), [json!(1)]);
-    assert_eq!(heard(&carl), [json!(1)]);
-    assert_eq!(heard(&dora), [json!(1), json!(2)]);
+    assert_eq!(heard(&ann).await, [json!(null); 0]);
+    assert_eq!(heard(&bob).await, [json!(1)]);
+    assert_eq!(heard(&carl).await, [json!(1)]);
+    assert_eq!(heard(&dora).await, [json!(1), json!(2)]);
 
     let track = publish(&ann, "video");
     ask(&bob, "track:request-keyframe", json!({"track": track})).await;
+    settle().await;
     assert!(ann.names().contains(&"track:keyframe-requested".to_owned()));
 
     a.trouble.away.store(true, Ordering::Relaxed);
@@ -248,8 +251,8 @@ async fn messages_and_requests_for_key_chunks_reach_members_of_other_nodes() {
     }
     let carl_id = carl.told()[0].argument["self"]["id"].clone();
     ask(&ann, "message", json!({"data": 4, "to": [carl_id]})).await;
-    assert_eq!(heard(&carl), [json!(1), json!(4)]);
-    assert_eq!(heard(&bob), [json!(1)]);
+    assert_eq!(heard(&carl).await, [json!(1), json!(4)]);
+    assert_eq!(heard(&bob).await, [json!(1)]);
     b.trouble.away.store(true, Ordering::Relaxed);
     let refused = ask(&bob, "track:request-keyframe", json!({"track": track})).await;
     assert_eq!(refused["error"]["code"], "unavailable");
@@ -273,9 +276,9 @@ async fn nobody_joins_while_the_bus_is_away_and_the_others_go_on() {
     for ts in 0..3 {
         ann.chunk(&track, ts, false);
     }
-    assert_eq!(media(&carl), ["1", "2", "3"]);
+    assert_eq!(media(&carl).await, ["1", "2", "3"]);
     assert_eq!(a.engine.counters().chunks_unrelayed.value(), 3);
     a.trouble.away.store(false, Ordering::Relaxed);
     ann.chunk(&track, 3, false);
-    assert_eq!(media(&bob), ["1-3 lost", "4"]);
+    assert_eq!(media(&bob).await, ["1-3 lost", "4"]);
 }

@@ -22,7 +22,7 @@ use crate::{
     Target,
     envelope::{self, EnvelopeError, Origin},
     keys::{Channel, Keys},
-    outbox::{self, Outbox},
+    outbox::{self, Dropped, Outbox},
     subscriber::Subscriber,
 };
 
@@ -92,14 +92,21 @@ impl RedisBus {
     }
 
     /// What was received, in messages and in bytes; what of it was not understood; and what was
-    /// dropped before it was on the bus.
-    pub fn counts(&self) -> [(&'static str, u64); 4] {
+    /// dropped before it was on the bus, by why: the outbox was full, there was no connection, it had
+    /// waited for over a second, or the connection was lost meanwhile.
+    pub fn counts(&self) -> [(&'static str, u64); 7] {
         let value = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         [
             ("bus_received", value(&self.shared.received)),
             ("bus_bytes_received", value(&self.shared.received_bytes)),
             ("bus_refused", value(&self.shared.refused)),
-            ("bus_dropped", self.outbox.dropped()),
+            ("bus_dropped_full", self.outbox.dropped(Dropped::Full)),
+            (
+                "bus_dropped_unavailable",
+                self.outbox.dropped(Dropped::Unavailable),
+            ),
+            ("bus_dropped_old", self.outbox.dropped(Dropped::Old)),
+            ("bus_dropped_lost", self.outbox.dropped(Dropped::Lost)),
         ]
     }
 

@@ -44,11 +44,23 @@ pub(crate) struct Outbox {
     state: Mutex<State>,
     filled: Notify,
     connected: watch::Sender<bool>,
-    /// Messages that were dropped, since there was no place or no connection, they were too old, or
-    /// the connection was lost.
-    dropped: AtomicU64,
+    /// Messages that were dropped, by [`Dropped`].
+    dropped: [AtomicU64; 4],
     /// How many messages have left the queue and were answered or dropped.
     done: watch::Sender<u64>,
+}
+
+/// Why a message was dropped.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Dropped {
+    /// What waited had the size that it may have.
+    Full,
+    /// There was no connection.
+    Unavailable,
+    /// It had waited for too long.
+    Old,
+    /// The connection was lost before it was answered; it may have got through.
+    Lost,
 }
 
 #[derive(Debug, Default)]
@@ -75,7 +87,7 @@ impl Outbox {
             state: Mutex::default(),
             filled: Notify::new(),
             connected: watch::channel(false).0,
-            dropped: AtomicU64::new(0),
+            dropped: Default::default(),
             done: watch::channel(0).0,
         })
     }
@@ -87,14 +99,14 @@ impl Outbox {
     /// Puts a message in. Never waits.
     pub(crate) fn put(&self, channel: String, payload: Bytes) -> Result<(), BusError> {
         if !*self.connected.borrow() {
-            self.drop_many(1);
+            self.drop_many(Dropped::Unavailable, 1);
             return Err(BusError::Unavailable(
                 "there is no connection to Redis".to_owned(),
             ));
         }
         let mut state = self.state();
         if state.bytes + payload.len() > LIMIT {
-            self.drop_many(1);
+            self.drop_many(Dropped::Full, 1);
             return Err(BusError::Full { limit: LIMIT });
         }
         state.put += 1;
@@ -123,8 +135,8 @@ impl Outbox {
         let _ = timeout(FRESH, flushed).await;
     }
 
-    fn drop_many(&self, count: usize) {
-        self.dropped.fetch_add(count as u64, Ordering::Relaxed);
+    fn drop_many(&self, why: Dropped, count: usize) {
+        self.dropped[why as usize].fetch_add(count as u64, Ordering::Relaxed);
     }
 
     fn count_done(&self, count: usize) {
@@ -148,7 +160,7 @@ impl Outbox {
         }
         drop(state);
         if old > 0 {
-            self.drop_many(old);
+            self.drop_many(Dropped::Old, old);
             self.count_done(old);
         }
         batch
@@ -173,9 +185,9 @@ impl Outbox {
         self.connected.subscribe()
     }
 
-    /// Messages that were dropped since the start.
-    pub(crate) fn dropped(&self) -> u64 {
-        self.dropped.load(Ordering::Relaxed)
+    /// Messages that were dropped since the start, by why.
+    pub(crate) fn dropped(&self, why: Dropped) -> u64 {
+        self.dropped[why as usize].load(Ordering::Relaxed)
     }
 }
 
@@ -228,12 +240,13 @@ async fn serve(target: &Target, outbox: &Outbox, attempt: &mut u32) -> Result<()
         let count = batch.len();
         match published {
             Some(Ok(published)) => {
-                outbox.drop_many(published.iter().filter(|nodes| nodes.is_none()).count());
+                let lost = published.iter().filter(|nodes| nodes.is_none()).count();
+                outbox.drop_many(Dropped::Lost, lost);
                 outbox.received(batch, published);
                 outbox.count_done(count);
             }
             failed => {
-                outbox.drop_many(count);
+                outbox.drop_many(Dropped::Lost, count);
                 outbox.count_done(count);
                 return failed.map_or(Ok(()), |failed| failed.map(|_| ()));
             }

@@ -40,7 +40,8 @@ async fn nor_between_three_nodes() {
             "chunks_lost",
             "chunks_dropped",
             "chunks_unrelayed",
-            "bus_dropped",
+            "chunks_overrun",
+            "bus_dropped_old",
         ] {
             assert_eq!(counter(node, name).await, 0, "{name}");
         }
