@@ -1,6 +1,8 @@
 // Clients of two languages and three transports in one room, on three nodes.
+import assert from "node:assert/strict";
 import { test } from "node:test";
 import { startCluster } from "./lib/cluster.mjs";
+import { within } from "./lib/eventually.mjs";
 import { exchange, leave } from "./lib/exchange.mjs";
 import { PythonPeer } from "./lib/python-peer.mjs";
 import { SocketPeer } from "./lib/socket-peer.mjs";
@@ -18,4 +20,23 @@ test("clients of every kind in one room, spread over three nodes", async (t) => 
   ]);
   await exchange(peers);
   await leave(t, b, peers);
+});
+
+test("members of a node that is told to stop leave at once, and the node ends", async (t) => {
+  const { nodes } = await startCluster(t, 2);
+  const stays = await SocketPeer.connect(t, nodes[0].url, "websocket", "stays");
+  const { room } = await stays.request("room:create");
+  await stays.join(room.id);
+  const goers = await Promise.all(
+    ["websocket", "polling", "websocket"].map((way) => SocketPeer.connect(t, nodes[1].url, way)),
+  );
+  for (const peer of goers) await peer.join(room.id);
+  await goers[0].request("track:publish", { kind: "data", codec: "text/plain" });
+  nodes[1].signal("SIGTERM");
+  assert.deepEqual(await within("the node ends", nodes[1].exit, 4_000), { code: 0, signal: null });
+  // Sooner than a lost node would be noticed.
+  await stays.until("is told of all", () => stays.all("member:left").length === goers.length, 2_000);
+  assert.deepEqual([...new Set(stays.all("member:left").map(({ reason }) => reason))], ["disconnected"]);
+  const fresh = await SocketPeer.connect(t, nodes[0].url, "websocket", "fresh");
+  assert.equal((await fresh.join(room.id)).members.length, 2);
 });

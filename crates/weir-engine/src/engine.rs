@@ -2,14 +2,20 @@
 
 use std::{convert::Infallible, fmt, sync::Arc, time::Duration};
 
+use futures_util::{StreamExt, stream};
 use tokio::time::Instant;
-use weir_cluster::{Bus, BusInbox, Directory, Inbox, MemoryHub};
-use weir_protocol::{Limits, RoomId};
+use tracing::warn;
+use weir_cluster::{Bus, BusInbox, Directory, DirectoryError, Inbox, MemoryHub};
+use weir_protocol::{LeaveReason, Limits, MemberId, RoomId};
 
 use crate::{
     Counters, Outlet, Session,
     registry::{Registry, RoomUse},
+    room::Room,
 };
+
+/// How many members leave at a time when the node ends.
+const LEAVING: usize = 64;
 
 /// How an engine behaves.
 #[derive(Debug, Clone, Default)]
@@ -91,9 +97,23 @@ impl Engine {
         Session::new(self.clone(), outlet)
     }
 
-    /// Waits until no member of this node is in a room, or about to come or go.
-    pub async fn idle(&self) {
-        self.0.registry.idle().await;
+    /// Has every member of this node leave its room, since the node ends.
+    pub async fn vacate(&self) {
+        let rooms = self.0.registry.rooms();
+        let members = rooms.iter().flat_map(|room| {
+            let members = room.vacate().into_iter();
+            members.map(move |member| (room, member))
+        });
+        let leave = async |(room, member): (&Arc<Room>, MemberId)| {
+            let (room, reason) = (&room.link.room, LeaveReason::Disconnected);
+            let left = self.directory().leave(room, &member, reason).await;
+            if let Err(error @ DirectoryError::Unavailable(_)) = left {
+                warn!(%error, %room, %member, "member could not leave");
+            }
+        };
+        stream::iter(members)
+            .for_each_concurrent(LEAVING, leave)
+            .await;
     }
 
     pub(crate) fn options(&self) -> &Options {

@@ -3,11 +3,9 @@
 use std::{
     collections::HashMap,
     ops::Deref,
-    pin::pin,
     sync::{Arc, Mutex},
 };
 
-use tokio::sync::Notify;
 use weir_cluster::{Bus, BusInbox, Inbox, Relayed, Signal, TrackKey};
 use weir_protocol::{RoomEvent, RoomId};
 
@@ -26,8 +24,6 @@ pub(crate) struct Registry {
     chunks: Arc<TrackInflows>,
     /// Locked to look a room up, to put one in or to take one out.
     rooms: Mutex<HashMap<RoomId, Entry>>,
-    /// Told when the last room is taken out.
-    emptied: Notify,
 }
 
 #[derive(Debug)]
@@ -81,27 +77,19 @@ impl Drop for RoomUse {
             entry.uses -= 1;
             if entry.uses == 0 {
                 rooms.remove(&self.room.link.room);
-                if rooms.is_empty() {
-                    self.registry.emptied.notify_waiters();
-                }
             }
         }
     }
 }
 
 impl Registry {
-    /// Waits until no room is in use.
-    pub(crate) async fn idle(&self) {
-        loop {
-            let emptied = self.emptied.notified();
-            let mut emptied = pin!(emptied);
-            // From here on it is noticed.
-            emptied.as_mut().enable();
-            if lock(&self.rooms).is_empty() {
-                return;
-            }
-            emptied.await;
-        }
+    /// All rooms that are in use.
+    pub(crate) fn rooms(&self) -> Vec<Arc<Room>> {
+        let rooms = lock(&self.rooms);
+        rooms
+            .values()
+            .map(|entry| Arc::clone(&entry.room))
+            .collect()
     }
 
     /// A room that is in use. Without one, what comes for it is late.
@@ -157,8 +145,6 @@ impl BusInbox for Registry {
     }
 
     fn interrupted(&self) {
-        let rooms = lock(&self.rooms);
-        let rooms: Vec<_> = rooms.values().map(|entry| entry.room.clone()).collect();
-        rooms.iter().for_each(|room| room.want_again());
+        self.rooms().iter().for_each(|room| room.want_again());
     }
 }

@@ -169,6 +169,11 @@ impl Room {
         self.state().remove(member);
     }
 
+    /// Takes all members of this node out, and answers with who they were.
+    pub(crate) fn vacate(&self) -> Vec<MemberId> {
+        self.state().vacate()
+    }
+
     /// A track of the room.
     ///
     /// # Errors

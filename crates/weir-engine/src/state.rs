@@ -134,6 +134,19 @@ impl State {
         }
     }
 
+    /// Takes all members of this node out; they are members no more.
+    pub(crate) fn vacate(&mut self) -> Vec<MemberId> {
+        let members: Vec<_> = self.members().cloned().collect();
+        for member in &members {
+            member.set_gone();
+            self.remove(&member.id);
+        }
+        members
+            .into_iter()
+            .map(|member| member.id.clone())
+            .collect()
+    }
+
     /// Takes the snapshot that a member has joined with, and what has come since its place was kept,
     /// as the state, unless there is one that events have kept up to date.
     pub(crate) fn learn(&mut self, joiner: &MemberId, snapshot: &Snapshot) {

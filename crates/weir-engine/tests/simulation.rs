@@ -3,12 +3,12 @@
 
 mod common;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use common::{Client, Waiting, view};
 use rand::{Rng, SeedableRng, rngs::StdRng, seq::IndexedRandom};
 use serde_json::{Value, json};
-use tokio::{sync::Semaphore, task::yield_now};
+use tokio::{sync::Semaphore, task::yield_now, time::timeout};
 use weir_cluster::{MemoryHub, MemoryOptions};
 use weir_engine::Options;
 use weir_protocol::Limits;
@@ -102,14 +102,19 @@ async fn simulate(mut rng: StdRng) {
     {
         yield_now().await;
     }
-    for (node, _) in &nodes {
-        node.idle().await;
-    }
+    // Those who were dropped, too, are seen to leave.
+    let joined = witness.answer(joins).expect("it joined");
+    let alone = async || loop {
+        let (members, tracks) = view(&witness, &joined);
+        if (members.len(), tracks.len()) == (1, 0) {
+            return;
+        }
+        yield_now().await;
+    };
+    let all_left = timeout(Duration::from_secs(30), alone()).await;
+    all_left.expect("only the witness stays");
     // What they were told of each of their memberships is a part of what the witness was told.
     let history = changes(&witness);
-    let joined = witness.answer(joins).expect("it joined");
-    let (members, tracks) = view(&witness, &joined);
-    assert_eq!((members.len(), tracks.len()), (1, 0));
     for client in &clients {
         for (version, change) in changes(client) {
             let known = history.iter().find(|(other, _)| *other == version);

@@ -177,7 +177,8 @@ impl Node {
         if timeout(FAREWELL, socketio.close()).await.is_err() {
             warn!("clients were still being told");
         }
-        if timeout(FAREWELL, engine.idle()).await.is_err() {
+        // The library tells nobody of the sockets that it closes in the end.
+        if timeout(FAREWELL, engine.vacate()).await.is_err() {
             warn!("members were still leaving; other nodes will see that they are gone");
         }
         operations.abort();
