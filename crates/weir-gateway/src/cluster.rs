@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc};
 use tokio::sync::watch;
 use weir_cluster::{DirectoryError, MemoryHub, MemoryOptions};
 use weir_engine::{Backend, Engine, Options};
-use weir_redis::{DirectoryOptions, RedisBus, RedisDirectory, Target};
+use weir_redis::{BusOptions, DirectoryOptions, RedisBus, RedisDirectory, Target};
 
 use crate::{config::Config, ops::Readiness};
 
@@ -68,15 +68,18 @@ impl Cluster {
         config: &Config,
         (directory_target, bus_target): &(Target, Target),
     ) -> Result<Self, DirectoryError> {
-        let prefix = &config.redis.prefix;
         let directory_options = DirectoryOptions {
-            prefix: prefix.clone(),
+            prefix: config.redis.prefix.clone(),
             empty_ttl: config.rooms.empty_ttl,
+        };
+        let bus_options = BusOptions {
+            prefix: config.redis.prefix.clone(),
+            batch: config.redis.batch,
         };
         let mut redis = None;
         let engine = Engine::new(options, |inbox, bus_inbox| {
             let directory = RedisDirectory::new(directory_target, &directory_options, inbox)?;
-            let bus = Arc::new(RedisBus::new(bus_target, prefix, bus_inbox));
+            let bus = Arc::new(RedisBus::new(bus_target, &bus_options, bus_inbox));
             let [subscriptions, publishing] = bus.healthy();
             redis = Some(Redis {
                 bus: Arc::clone(&bus),

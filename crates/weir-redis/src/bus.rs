@@ -7,6 +7,7 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -25,6 +26,16 @@ use crate::{
     outbox::{self, Dropped, Outbox},
     subscriber::Subscriber,
 };
+
+/// How a bus behaves.
+#[derive(Debug, Clone)]
+pub struct BusOptions {
+    /// What the names of all channels begin with.
+    pub prefix: String,
+    /// How long chunks may be collected before they are published together. One that comes after so
+    /// long a pause is published at once, and so are 8 chunks, 64 KiB, and every signal.
+    pub batch: Duration,
+}
 
 /// A node's end of the bus on Redis.
 ///
@@ -53,11 +64,11 @@ impl fmt::Debug for RedisBus {
 }
 
 impl RedisBus {
-    /// A bus whose names begin with `prefix`, and that tells `inbox` what other nodes put on it.
+    /// A bus that tells `inbox` what other nodes put on it.
     ///
     /// # Panics
     /// Outside of a tokio runtime.
-    pub fn new(target: &Target, prefix: &str, inbox: Arc<dyn BusInbox>) -> Self {
+    pub fn new(target: &Target, options: &BusOptions, inbox: Arc<dyn BusInbox>) -> Self {
         let told = Arc::clone(&inbox);
         let shared = Arc::new_cyclic(|shared: &std::sync::Weak<Shared>| {
             let shared = shared.clone();
@@ -67,7 +78,7 @@ impl RedisBus {
                 }
             };
             Shared {
-                keys: Keys::new(prefix),
+                keys: Keys::new(&options.prefix),
                 subscriber: Subscriber::new(target, Arc::new(on_message)),
                 subscriptions: Mutex::default(),
                 origin: rand::rng().random(),
@@ -76,7 +87,7 @@ impl RedisBus {
                 refused: AtomicU64::new(0),
             }
         });
-        let outbox = Outbox::new();
+        let outbox = Outbox::new(options.batch);
         let publishing = tokio::spawn(outbox::run(target.clone(), Arc::clone(&outbox)));
         let watching = tokio::spawn(watch(shared.subscriber.connected(), told));
         Self {
@@ -211,7 +222,8 @@ impl Bus for RedisBus {
 
     fn publish(&self, track: &TrackKey, chunk: &Relayed) -> Result<(), BusError> {
         let message = envelope::of_chunk(self.shared.origin, chunk);
-        self.outbox.put(self.shared.keys.chunks(track), message)
+        self.outbox
+            .put(self.shared.keys.chunks(track), message, false)
     }
 
     fn interest(&self, track: &TrackKey) -> Interest {
@@ -233,6 +245,7 @@ impl Bus for RedisBus {
 
     fn send(&self, room: &RoomId, signal: &Arc<Signal>) -> Result<(), BusError> {
         let message = envelope::of_signal(self.shared.origin, signal);
-        self.outbox.put(self.shared.keys.signals(room), message)
+        self.outbox
+            .put(self.shared.keys.signals(room), message, true)
     }
 }

@@ -17,6 +17,6 @@ mod subscriber;
 mod target;
 mod watched;
 
-pub use bus::RedisBus;
+pub use bus::{BusOptions, RedisBus};
 pub use directory::{DirectoryOptions, RedisDirectory};
 pub use target::{Target, TargetError};

@@ -14,7 +14,7 @@ use futures_util::future::join_all;
 use redis::{Pipeline, PushInfo, PushKind, RedisError, Value, aio::ConnectionLike};
 use tokio::{
     sync::{Notify, watch},
-    time::{Instant, timeout},
+    time::{Instant, sleep_until, timeout},
 };
 use tracing::warn;
 use weir_cluster::BusError;
@@ -35,12 +35,18 @@ const FRESH: Duration = Duration::from_secs(1);
 /// How many are sent to Redis at a time, before their answers are waited for.
 const BATCH: usize = 128;
 
+/// What is sent without waiting for more: so many messages, or so many bytes.
+const ENOUGH: usize = 8;
+const ENOUGH_BYTES: usize = 64 * 1024;
+
 /// How many channels' interest is remembered; beyond it all is asked anew.
 const REMEMBERED: usize = 100_000;
 
 /// What is published, and what became of it.
 #[derive(Debug)]
 pub(crate) struct Outbox {
+    /// How long messages that are not urgent may be collected.
+    window: Duration,
     state: Mutex<State>,
     filled: Notify,
     connected: watch::Sender<bool>,
@@ -70,8 +76,17 @@ struct State {
     queue: VecDeque<Message>,
     /// The bytes in `queue`.
     bytes: usize,
+    /// Something in `queue` waits for no others.
+    urgent: bool,
     /// How many nodes received what was last published, by channel.
     interest: HashMap<String, usize>,
+}
+
+impl State {
+    /// Whether what is there is sent without waiting for more.
+    fn is_due(&self) -> bool {
+        self.urgent || self.queue.len() >= ENOUGH || self.bytes >= ENOUGH_BYTES
+    }
 }
 
 #[derive(Debug)]
@@ -82,8 +97,9 @@ struct Message {
 }
 
 impl Outbox {
-    pub(crate) fn new() -> Arc<Self> {
+    pub(crate) fn new(window: Duration) -> Arc<Self> {
         Arc::new(Self {
+            window,
             state: Mutex::default(),
             filled: Notify::new(),
             connected: watch::channel(false).0,
@@ -96,8 +112,13 @@ impl Outbox {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Puts a message in. Never waits.
-    pub(crate) fn put(&self, channel: String, payload: Bytes) -> Result<(), BusError> {
+    /// Puts a message in, which waits for no others if it is `urgent`. Never blocks.
+    pub(crate) fn put(
+        &self,
+        channel: String,
+        payload: Bytes,
+        urgent: bool,
+    ) -> Result<(), BusError> {
         if !*self.connected.borrow() {
             self.drop_many(Dropped::Unavailable, 1);
             return Err(BusError::Unavailable(
@@ -109,15 +130,21 @@ impl Outbox {
             self.drop_many(Dropped::Full, 1);
             return Err(BusError::Full { limit: LIMIT });
         }
+        let (first, was_due) = (state.queue.is_empty(), state.is_due());
         state.put += 1;
         state.bytes += payload.len();
+        state.urgent |= urgent;
         state.queue.push_back(Message {
             channel,
             payload,
             at: Instant::now(),
         });
+        // Whoever sends looks when something waits, and again when it need not wait for more.
+        let look = first || !was_due && state.is_due();
         drop(state);
-        self.filled.notify_one();
+        if look {
+            self.filled.notify_one();
+        }
         Ok(())
     }
 
@@ -128,7 +155,12 @@ impl Outbox {
 
     /// Waits until what was put in before has been answered or dropped, but not for long.
     pub(crate) async fn flush(&self) {
-        let put = self.state().put;
+        let put = {
+            let mut state = self.state();
+            state.urgent = !state.queue.is_empty();
+            state.put
+        };
+        self.filled.notify_one();
         let mut done = self.done.subscribe();
         let flushed = done.wait_for(|done| *done >= put);
         // Whoever waits longer than that gains nothing: it is dropped by then.
@@ -158,6 +190,7 @@ impl Outbox {
                 old += 1;
             }
         }
+        state.urgent &= !state.queue.is_empty();
         drop(state);
         if old > 0 {
             self.drop_many(Dropped::Old, old);
@@ -221,15 +254,26 @@ async fn serve(target: &Target, outbox: &Outbox, attempt: &mut u32) -> Result<()
     let connection = Connection::open(target, Arc::new(on_push)).await?;
     *attempt = 0;
     outbox.connected.send_replace(true);
+    // Until then what comes is collected: who sends rarely never waits.
+    let mut next = Instant::now();
     loop {
-        let batch = outbox.batch();
-        if batch.is_empty() {
+        let (empty, due) = {
+            let state = outbox.state();
+            (state.queue.is_empty(), state.is_due())
+        };
+        if empty || !due && Instant::now() < next {
             tokio::select! {
                 // A lost connection first: nothing can be published on it.
                 biased;
                 () = lost.notified() => return Ok(()),
                 () = outbox.filled.notified() => {}
+                () = sleep_until(next), if !empty => {}
             }
+            continue;
+        }
+        next = Instant::now() + outbox.window;
+        let batch = outbox.batch();
+        if batch.is_empty() {
             continue;
         }
         let published = tokio::select! {

@@ -110,6 +110,14 @@ pub(super) const KEYS: &[(&str, Rule)] = &[
     ("redis.directory_url", Rule::Redis),
     ("redis.bus_url", Rule::Redis),
     ("redis.prefix", Rule::Prefix),
+    (
+        "redis.batch_ms",
+        Rule::Number {
+            unit: "milliseconds",
+            min: 0,
+            max: 100,
+        },
+    ),
     ("log.format", Rule::Choice(&["auto", "human", "json"])),
     ("log.filter", Rule::LogFilter),
 ];

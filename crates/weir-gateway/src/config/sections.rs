@@ -151,6 +151,10 @@ pub struct Redis {
     pub bus_url: String,
     /// What the names of all keys and channels begin with. Default `weir`.
     pub prefix: String,
+    /// How long chunks may be collected before they are published together (`batch_ms`). Default
+    /// 0, which publishes each at once.
+    #[serde(rename = "batch_ms", with = "millis")]
+    pub batch: Duration,
 }
 
 impl Default for Redis {
@@ -160,6 +164,7 @@ impl Default for Redis {
             directory_url: String::new(),
             bus_url: String::new(),
             prefix: "weir".to_owned(),
+            batch: Duration::ZERO,
         }
     }
 }

@@ -13,7 +13,7 @@ use weir_cluster::{
     BoxFuture, Bus, BusInbox, Directory, Inbox,
     contract::{Backend, Store, StoreOptions},
 };
-use weir_redis::{DirectoryOptions, RedisBus, RedisDirectory};
+use weir_redis::{BusOptions, DirectoryOptions, RedisBus, RedisDirectory};
 use weir_testkit::RedisServer;
 
 /// Which kind of Redis.
@@ -94,7 +94,10 @@ impl Store for RedisStore {
         Box::pin(async move {
             let bus = RedisBus::new(
                 &self.server.url().parse().expect("a Redis"),
-                &self.prefix,
+                &BusOptions {
+                    prefix: self.prefix.clone(),
+                    batch: Duration::from_millis(10),
+                },
                 inbox,
             );
             for mut healthy in bus.healthy() {

@@ -24,16 +24,26 @@ const NODES: usize = 3;
 pub(crate) enum Kind {
     /// `weir serve --redis-url`, the release build.
     Weir,
+    /// The same, with `redis.batch_ms` at 15.
+    Batched,
     /// The relay on Node with `@socket.io/redis-adapter`'s `createAdapter`.
     Classic,
     /// The same with its `createShardedAdapter`.
     Sharded,
 }
 
+impl Kind {
+    /// Whether it is the relay on Node.
+    fn is_node(self) -> bool {
+        matches!(self, Self::Classic | Self::Sharded)
+    }
+}
+
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Weir => "Weir",
+            Self::Batched => "Weir, batched",
             Self::Classic => "Node, classic adapter",
             Self::Sharded => "Node, sharded adapter",
         })
@@ -116,7 +126,7 @@ pub(crate) async fn run(args: &Args) -> anyhow::Result<Outcome> {
             }
         }
     }
-    let on_node = kinds.iter().any(|kind| *kind != Kind::Weir);
+    let on_node = kinds.iter().any(|kind| kind.is_node());
     let mut packages: &[&str] = &[];
     if on_node {
         packages = &["socket.io", "@socket.io/redis-adapter", "redis", "ws"];
@@ -129,7 +139,7 @@ pub(crate) async fn run(args: &Args) -> anyhow::Result<Outcome> {
 }
 
 async fn measure(args: &Args, load: Load, kind: Kind) -> anyhow::Result<Stream> {
-    if kind != Kind::Weir {
+    if kind.is_node() {
         peer::install().await?;
     }
     let servers = Servers::cluster(NODES, |redis| command(args, kind, redis)).await?;
@@ -145,9 +155,12 @@ async fn measure(args: &Args, load: Load, kind: Kind) -> anyhow::Result<Stream> 
 
 fn command(args: &Args, kind: Kind, redis: &str) -> anyhow::Result<Command> {
     let adapter = match kind {
-        Kind::Weir => {
+        Kind::Weir | Kind::Batched => {
             let mut command = peer::weir(args)?;
             command.args(["--redis-url", redis]);
+            if let Kind::Batched = kind {
+                command.env("WEIR_REDIS__BATCH_MS", "15");
+            }
             return Ok(command);
         }
         Kind::Classic => "classic",

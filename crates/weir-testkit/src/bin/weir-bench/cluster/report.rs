@@ -35,12 +35,12 @@ fn micros(value: f64) -> (String, f64) {
 /// The Markdown table with the line about the machine.
 pub(super) fn table(rounds: usize, timing: Timing, figures: &Figures, machine: &str) -> String {
     let mut table = String::from(
-        "| load | figure | Weir | Node, classic | Node, sharded | classic ÷ Weir | sharded ÷ Weir |\n\
-         |---|---|--:|--:|--:|--:|--:|\n",
+        "| load | figure | Weir | Weir, batched | Node, classic | Node, sharded | classic ÷ Weir \
+         | sharded ÷ Weir |\n|---|---|--:|--:|--:|--:|--:|--:|\n",
     );
     for load in Load::value_variants() {
-        let streams =
-            [Kind::Weir, Kind::Classic, Kind::Sharded].map(|kind| figures.of(*load, kind));
+        let streams = [Kind::Weir, Kind::Batched, Kind::Classic, Kind::Sharded]
+            .map(|kind| figures.of(*load, kind));
         if streams.iter().all(Option::is_none) {
             continue;
         }
@@ -50,10 +50,13 @@ pub(super) fn table(rounds: usize, timing: Timing, figures: &Figures, machine: &
                 Some((text, _)) => text.clone(),
                 None => "–".into(),
             };
-            let [weir, classic, sharded] = &cells;
-            let ratio = |other: &Option<(String, f64)>| match (weir, other) {
-                (Some((_, weir)), Some((_, other))) => format!("{:.1}", other / weir),
-                _ => "–".into(),
+            let [weir, batched, classic, sharded] = &cells;
+            let ratio = |other: &Option<(String, f64)>| {
+                let ratio = |own: &Option<(String, f64)>| match (own, other) {
+                    (Some((_, own)), Some((_, other))) => format!("{:.1}", other / own),
+                    _ => "–".into(),
+                };
+                format!("{} / {}", ratio(weir), ratio(batched))
             };
             let title = if place == 0 {
                 load.to_string()
@@ -61,8 +64,9 @@ pub(super) fn table(rounds: usize, timing: Timing, figures: &Figures, machine: &
                 String::new()
             };
             table += &format!(
-                "| {title} | {name} | {} | {} | {} | {} | {} |\n",
+                "| {title} | {name} | {} | {} | {} | {} | {} | {} |\n",
                 text(weir),
+                text(batched),
                 text(classic),
                 text(sharded),
                 ratio(classic),
@@ -73,7 +77,8 @@ pub(super) fn table(rounds: usize, timing: Timing, figures: &Figures, machine: &
     table
         + &format!(
             "\n{machine}. Three nodes of each kind and a Redis without persistence; the members of \
-             each room spread evenly over the nodes, one of them publishes. Nodes, Redis and load \
+             each room spread evenly over the nodes, one of them publishes. Batched is with redis.batch_ms = 15; ratios \
+             are of both. Nodes, Redis and load \
              generator share the cores. Of each load {rounds} times {} s count, each after {} s of \
              warm-up. CPU is user and system time of all three nodes and Redis, latency is from the \
              publisher's write to the subscriber's read, on whatever node; every delivery was \
@@ -126,6 +131,7 @@ mod tests {
         let mut figures = Figures::default();
         for load in Load::value_variants() {
             figures.add(*load, Kind::Weir, stream(weir, 1));
+            figures.add(*load, Kind::Batched, stream(4, 1));
             figures.add(*load, Kind::Classic, stream(40, 10));
             figures.add(*load, Kind::Sharded, stream(50, 10));
         }
@@ -153,11 +159,15 @@ mod tests {
         };
         let table = table(2, timing, &figures(9), "a machine");
         assert!(
-            table.contains("Redis | 10.0 µs | 50.0 µs | 60.0 µs | 5.0 | 6.0 |"),
+            table.contains(
+                "Redis | 10.0 µs | 5.0 µs | 50.0 µs | 60.0 µs | 5.0 / 10.0 | 6.0 / 12.0 |"
+            ),
             "{table}"
         );
         assert!(
-            table.contains("| of it Redis | 1.0 µs | 10.0 µs | 10.0 µs | 10.0 | 10.0 |"),
+            table.contains(
+                "of it Redis | 1.0 µs | 1.0 µs | 10.0 µs | 10.0 µs | 10.0 / 10.0 | 10.0 / 10.0 |"
+            ),
             "{table}"
         );
     }
