@@ -1,0 +1,107 @@
+import { type VideoOptions, videoSize } from "../encode/presets";
+import { captureError, WeirError } from "../errors";
+
+export interface Device {
+  deviceId: string;
+  /** Empty until the page may use such a device. */
+  label: string;
+}
+
+export interface Devices {
+  cameras: Device[];
+  microphones: Device[];
+  speakers: Device[];
+}
+
+/** The devices that there are. */
+export async function devices(): Promise<Devices> {
+  const all = await mediaDevices("device").enumerateDevices();
+  const of = (kind: MediaDeviceKind) =>
+    all
+      .filter((each) => each.kind === kind && each.deviceId !== "")
+      .map(({ deviceId, label }) => ({ deviceId, label }));
+  return { cameras: of("videoinput"), microphones: of("audioinput"), speakers: of("audiooutput") };
+}
+
+/** Calls `listener` when a device is plugged in or out; the result ends that. */
+export function onDeviceChange(listener: () => void): () => void {
+  const source = mediaDevices("device");
+  source.addEventListener("devicechange", listener);
+  return () => source.removeEventListener("devicechange", listener);
+}
+
+/**
+ * Captures a camera. Rejects with `permission_denied`, `device_not_found`, `device_busy` or, where pages
+ * may not capture at all, `not_supported`.
+ */
+export async function captureCamera(
+  options: VideoOptions & { deviceId?: string } = {},
+): Promise<MediaStreamTrack> {
+  const { width, height, frameRate } = videoSize(options, "360p");
+  return capture("camera", {
+    video: {
+      width: { ideal: width },
+      height: { ideal: height },
+      frameRate: { ideal: frameRate, max: frameRate },
+      ...device(options.deviceId),
+    },
+  });
+}
+
+/** Captures a microphone, with the browser's echo cancellation; rejects as {@link captureCamera} does. */
+export async function captureMicrophone(options: { deviceId?: string } = {}): Promise<MediaStreamTrack> {
+  return capture("microphone", {
+    audio: {
+      echoCancellation: true,
+      noiseSuppression: true,
+      autoGainControl: true,
+      ...device(options.deviceId),
+    },
+  });
+}
+
+/** Has the user choose what to share: the picture, and its sound if there is some. */
+export async function captureScreen(
+  options: VideoOptions & { audio?: boolean } = {},
+): Promise<MediaStreamTrack[]> {
+  const { width, height, frameRate } = videoSize(options, "screen");
+  const source = mediaDevices("screen");
+  if (!source.getDisplayMedia) throw new WeirError("not_supported", "this browser cannot share the screen");
+  try {
+    const stream = await source.getDisplayMedia({
+      video: {
+        width: { max: width },
+        height: { max: height },
+        frameRate: { ideal: frameRate, max: frameRate },
+      },
+      audio: options.audio ?? false,
+    });
+    return stream.getTracks();
+  } catch (error) {
+    throw captureError("screen", error);
+  }
+}
+
+async function capture(what: string, constraints: MediaStreamConstraints): Promise<MediaStreamTrack> {
+  try {
+    const stream = await mediaDevices(what).getUserMedia(constraints);
+    const [track] = stream.getTracks();
+    if (!track) throw new WeirError("device_not_found", `there is no ${what}`);
+    return track;
+  } catch (error) {
+    throw captureError(what, error);
+  }
+}
+
+function device(deviceId: string | undefined): MediaTrackConstraints {
+  return deviceId === undefined ? {} : { deviceId: { exact: deviceId } };
+}
+
+function mediaDevices(what: string): MediaDevices {
+  const { mediaDevices } = navigator;
+  if (mediaDevices) return mediaDevices;
+  throw new WeirError(
+    "not_supported",
+    `no ${what} can be used here: browsers give pages cameras and microphones over https and on localhost only`,
+  );
+}

@@ -1,0 +1,230 @@
+import { io, type Socket } from "socket.io-client";
+import { Emitter } from "./emitter";
+import { CONTRACT_CODES, type ErrorCode, refusal, WeirError } from "./errors";
+import {
+  type Answer,
+  NOTICES,
+  type Notices,
+  type ReceivedHeader,
+  type Requests,
+  type SentHeader,
+} from "./protocol";
+
+/** How often it is looked whether the other side is still there. */
+const TICK_MS = 500;
+/** Without a word for so long, media flowing, the node is asked. */
+const QUIET_MS = 1_000;
+/** Without media so long is no reason to ask. */
+const IDLE_QUIET_MS = 5_000;
+/** So long after the question, still without a word, the connection counts as lost. */
+const SILENT_MS = 1_500;
+
+export interface ConnectionOptions {
+  token?: string;
+  /** Until the connection stands. */
+  timeoutMs: number;
+  /** Until a request is answered. */
+  requestTimeoutMs: number;
+}
+
+type ConnectionEvents = {
+  notice: { [E in keyof Notices]: [event: E, argument: Notices[E]] }[keyof Notices];
+  media: [header: ReceivedHeader, payload: Uint8Array];
+  lost: [error: WeirError];
+};
+
+/** One Socket.IO connection, from its opening to its end. It does not come back: a {@link Link} opens another. */
+export class Connection extends Emitter<ConnectionEvents> {
+  readonly #socket: Socket;
+  readonly #requestTimeoutMs: number;
+  readonly #ticks: ReturnType<typeof setInterval>;
+  #heardAt = performance.now();
+  #mediaAt = 0;
+  #askedAt: number | undefined;
+  #backlogAtAsking = 0;
+  #roundTripMs: number | undefined;
+  #ended = false;
+
+  /** Resolves when a request can be sent; rejects with why that cannot be. */
+  static open(url: string, options: ConnectionOptions, signal?: AbortSignal): Promise<Connection> {
+    return new Promise((resolve, reject) => {
+      const { origin, pathname } = new URL(url, globalThis.location?.href);
+      const socket = io(origin, {
+        path: `${pathname.replace(/\/$/, "")}/socket.io/`,
+        transports: ["websocket"],
+        reconnection: false,
+        forceNew: true,
+        timeout: options.timeoutMs,
+        ...(options.token === undefined ? {} : { auth: { token: options.token } }),
+      });
+      const settle = (then: () => void) => {
+        signal?.removeEventListener("abort", aborted);
+        socket.off("connect").off("connect_error");
+        then();
+      };
+      const aborted = () => {
+        settle(() => reject(new WeirError("aborted", "the attempt to connect was ended")));
+        socket.disconnect();
+      };
+      socket.once("connect", () => settle(() => resolve(new Connection(socket, options.requestTimeoutMs))));
+      socket.once("connect_error", (error) => {
+        settle(() => reject(connectError(url, error)));
+        socket.disconnect();
+      });
+      signal?.addEventListener("abort", aborted);
+      if (signal?.aborted) aborted();
+    });
+  }
+
+  private constructor(socket: Socket, requestTimeoutMs: number) {
+    super();
+    this.#socket = socket;
+    this.#requestTimeoutMs = requestTimeoutMs;
+    for (const event of NOTICES) {
+      socket.on(event, (argument) => this.emit("notice", event, argument));
+    }
+    socket.on("media", (header: ReceivedHeader, payload: ArrayBuffer | Uint8Array) => {
+      this.#mediaAt = performance.now();
+      this.emit("media", header, bytes(payload));
+    });
+    socket.once("disconnect", (reason) => {
+      const ended = reason === "io server disconnect" ? "the node ended it" : reason;
+      this.#lose(new WeirError("disconnected", `the connection was lost: ${ended}`));
+    });
+    socket.io.engine.on("packet", () => {
+      this.#heardAt = performance.now();
+    });
+    this.#ticks = setInterval(() => this.#tick(), TICK_MS);
+  }
+
+  get ended(): boolean {
+    return this.#ended;
+  }
+
+  /** From a question to its answer, at the last one. */
+  get roundTripMs(): number | undefined {
+    return this.#roundTripMs;
+  }
+
+  /** Bytes that wait on this side for the network. */
+  get backlog(): number {
+    const engine = this.#socket.io.engine;
+    const socket = (engine?.transport as { ws?: { bufferedAmount?: number } } | undefined)?.ws;
+    return (socket?.bufferedAmount ?? 0) + waiting(engine?.writeBuffer ?? []);
+  }
+
+  /** Sends a request and awaits its answer; rejects with the node's refusal, `timeout` or `disconnected`. */
+  request<E extends keyof Requests>(event: E, argument: Requests[E][0]): Promise<Requests[E][1]> {
+    return new Promise((resolve, reject) => {
+      if (this.#ended) {
+        reject(new WeirError("disconnected", `${event} was not sent: there is no connection`));
+        return;
+      }
+      const lost = this.on("lost", (error) => {
+        clearTimeout(timer);
+        reject(error);
+      });
+      const timer = setTimeout(() => {
+        lost();
+        reject(new WeirError("timeout", `${event} was not answered within ${this.#requestTimeoutMs} ms`));
+      }, this.#requestTimeoutMs);
+      this.#socket.emit(event as string, argument, (answer: Answer<Requests[E][1]>) => {
+        clearTimeout(timer);
+        lost();
+        if (answer.ok) resolve(answer);
+        else reject(refusal(answer.error));
+      });
+    });
+  }
+
+  /** Sends a chunk; refusals come as `error` notices. */
+  media(header: SentHeader, payload: Uint8Array): void {
+    if (this.#ended) return;
+    this.#mediaAt = performance.now();
+    this.#socket.emit("media", header, payload);
+  }
+
+  /** Asks at once whether the other side is still there, for instance when the network has changed. */
+  probe(): void {
+    if (this.#askedAt !== undefined || this.#ended) return;
+    const askedAt = performance.now();
+    this.#askedAt = askedAt;
+    this.#backlogAtAsking = this.backlog;
+    // A message to nobody changes nothing; outside of a room it is refused, which is an answer too.
+    this.#socket.emit("message", { to: [], data: null }, () => {
+      this.#roundTripMs = performance.now() - askedAt;
+      this.#askedAt = undefined;
+    });
+  }
+
+  /** Ends it; nobody is told that it was lost. */
+  close(): void {
+    this.#end();
+    this.#socket.disconnect();
+  }
+
+  #tick(): void {
+    const now = performance.now();
+    const quiet = now - this.#heardAt;
+    if (this.#askedAt === undefined) {
+      const patience = now - this.#mediaAt < IDLE_QUIET_MS ? QUIET_MS : IDLE_QUIET_MS;
+      const stale = this.#roundTripMs === undefined || now - this.#probedAt > IDLE_QUIET_MS;
+      if (quiet >= patience || stale) {
+        this.#probedAt = now;
+        this.probe();
+      }
+      return;
+    }
+    // What leaves this side shows that the way up is open, however long it is.
+    const backlog = this.backlog;
+    const drains = backlog < this.#backlogAtAsking;
+    this.#backlogAtAsking = backlog;
+    // The timers of a page that slept fire before what arrived meanwhile is heard: two ticks must say so.
+    this.#silentTicks =
+      quiet >= SILENT_MS && now - this.#askedAt >= SILENT_MS && !drains ? this.#silentTicks + 1 : 0;
+    if (this.#silentTicks >= 2) {
+      this.#lose(new WeirError("disconnected", `the node has been silent for ${Math.round(quiet)} ms`));
+      this.#socket.disconnect();
+    }
+  }
+
+  #probedAt = 0;
+  #silentTicks = 0;
+
+  #lose(error: WeirError): void {
+    if (this.#ended) return;
+    this.#end();
+    this.emit("lost", error);
+  }
+
+  #end(): void {
+    this.#ended = true;
+    clearInterval(this.#ticks);
+  }
+}
+
+/** `payload` as bytes: the browser's client delivers an `ArrayBuffer`, Node's a `Buffer`. */
+export function bytes(payload: ArrayBuffer | Uint8Array): Uint8Array {
+  return payload instanceof Uint8Array ? payload : new Uint8Array(payload);
+}
+
+function waiting(packets: readonly { data?: unknown }[]): number {
+  let sum = 0;
+  for (const { data } of packets) {
+    if (typeof data === "string") sum += data.length;
+    else if (data instanceof ArrayBuffer || ArrayBuffer.isView(data)) sum += data.byteLength;
+  }
+  return sum;
+}
+
+/** A refusal begins with one of the contract's codes; everything else means that nobody answered. */
+function connectError(url: string, error: Error): WeirError {
+  const [code = "", ...rest] = error.message.split(": ");
+  if ((CONTRACT_CODES as readonly string[]).includes(code)) {
+    return new WeirError(code as ErrorCode, rest.join(": "), {
+      retryable: code === "unavailable" || code === "draining" || code === "rate_limited",
+    });
+  }
+  const reason = error.message === "timeout" ? "no answer in time" : error.message;
+  return new WeirError("disconnected", `${url} cannot be reached: ${reason}`, { cause: error });
+}

@@ -1,0 +1,102 @@
+import { CaptureClock } from "../capture/capture-clock";
+import type { FrameSource } from "../capture/frames";
+import { readSamples } from "../capture/samples";
+import { asWeirError, WeirError } from "../errors";
+import { Level } from "../level";
+import { OPUS } from "./codecs";
+import type { EncoderHost, TrackEncoder } from "./encoder";
+
+/** One chunk's length: what conversations use, and fifty chunks a second. */
+const FRAME_US = 20_000;
+
+/** Encodes sound as Opus by WebCodecs. */
+export class AudioTrackEncoder implements TrackEncoder {
+  readonly codec = OPUS;
+  readonly targetBitrate: number;
+  readonly skipped = 0;
+  readonly #host: EncoderHost;
+  readonly #level = new Level();
+  readonly #encoder: AudioEncoder;
+  #clock = new CaptureClock();
+  #source: FrameSource | undefined;
+  #format: { sampleRate: number; channels: number } | undefined;
+  #stopped = false;
+
+  constructor(host: EncoderHost, bitrate: number) {
+    this.#host = host;
+    this.targetBitrate = bitrate;
+    this.#encoder = new AudioEncoder({
+      output: (chunk) => this.#deliver(chunk),
+      error: (error) => this.#fail(new WeirError("not_supported", `the encoder failed: ${error.message}`)),
+    });
+  }
+
+  get level(): number {
+    return this.#level.value;
+  }
+
+  start(track: MediaStreamTrack): void {
+    this.#source?.stop();
+    this.#clock = new CaptureClock();
+    this.#source = readSamples(
+      track,
+      (data) => this.#take(data),
+      (error) => this.#fail(error),
+    );
+  }
+
+  /** Every chunk of sound is one. */
+  requestKey(): void {}
+
+  stop(): void {
+    this.#stopped = true;
+    this.#source?.stop();
+    if (this.#encoder.state !== "closed") this.#encoder.close();
+  }
+
+  #take(data: AudioData): void {
+    try {
+      if (this.#stopped) return;
+      // It came when its last sample was captured, and its timestamp is the first one's.
+      this.#clock.observe(data.timestamp + data.duration, performance.now());
+      this.#level.add(data);
+      if (!this.#host.open()) return;
+      this.#configure(data);
+      this.#encoder.encode(data);
+    } catch (error) {
+      this.#fail(asWeirError(error));
+    } finally {
+      data.close();
+    }
+  }
+
+  #configure({ sampleRate, numberOfChannels }: AudioData): void {
+    const channels = Math.min(2, numberOfChannels);
+    if (this.#format?.sampleRate === sampleRate && this.#format.channels === channels) return;
+    this.#format = { sampleRate, channels };
+    this.#encoder.configure({
+      codec: OPUS,
+      sampleRate,
+      numberOfChannels: channels,
+      bitrate: this.targetBitrate,
+      opus: { frameDuration: FRAME_US },
+    });
+  }
+
+  #deliver(chunk: EncodedAudioChunk): void {
+    const payload = new Uint8Array(chunk.byteLength);
+    chunk.copyTo(payload);
+    this.#host.send({
+      atMs: this.#clock.at(chunk.timestamp),
+      key: true,
+      durationUs: chunk.duration ?? FRAME_US,
+      payload,
+    });
+  }
+
+  #fail(error: WeirError): void {
+    if (this.#stopped) return;
+    this.stop();
+    this.#host.failed(error);
+  }
+}

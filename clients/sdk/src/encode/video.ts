@@ -1,0 +1,177 @@
+import { CaptureClock } from "../capture/capture-clock";
+import { type FrameSource, readFrames } from "../capture/frames";
+import { asWeirError, WeirError } from "../errors";
+import { BitrateControl } from "./bitrate";
+import { encoderConfig } from "./codecs";
+import type { EncoderHost, TrackEncoder } from "./encoder";
+import { KeySchedule } from "./key-schedule";
+import type { VideoCodec, VideoSize } from "./presets";
+
+/** With more pictures inside of the encoder it does not keep up. */
+const QUEUE = 2;
+/** A source that shows nothing new, such as a screen, delivers nothing: its last picture is sent again. */
+const STILL_MS = 200;
+const REST_MS = 1_000;
+
+/** Encodes pictures by WebCodecs. */
+export class VideoTrackEncoder implements TrackEncoder {
+  readonly level = 0;
+  readonly #host: EncoderHost;
+  readonly #most: VideoSize;
+  readonly #bitrate: BitrateControl;
+  readonly #keys = new KeySchedule();
+  #family: VideoCodec;
+  #encoder: VideoEncoder;
+  #config: VideoEncoderConfig | undefined;
+  #clock = new CaptureClock();
+  #source: FrameSource | undefined;
+  #latest: VideoFrame | undefined;
+  #latestAt = 0;
+  #lastTimestamp = Number.NEGATIVE_INFINITY;
+  #still: ReturnType<typeof setInterval> | undefined;
+  #skipped = 0;
+  #stopped = false;
+
+  constructor(host: EncoderHost, family: VideoCodec, most: VideoSize) {
+    this.#host = host;
+    this.#family = family;
+    this.#most = most;
+    this.#bitrate = new BitrateControl(most.bitrate);
+    this.#encoder = this.#open();
+  }
+
+  get codec(): string {
+    return encoderConfig(this.#family, this.#most).codec;
+  }
+
+  get family(): VideoCodec {
+    return this.#family;
+  }
+
+  get targetBitrate(): number {
+    return this.#bitrate.target;
+  }
+
+  get skipped(): number {
+    return this.#skipped;
+  }
+
+  start(track: MediaStreamTrack): void {
+    this.#source?.stop();
+    this.#clock = new CaptureClock();
+    this.#lastTimestamp = Number.NEGATIVE_INFINITY;
+    this.#keys.restart();
+    this.#source = readFrames(track, (frame) => this.#take(frame));
+    clearInterval(this.#still);
+    this.#still = setInterval(() => this.#repeat(), STILL_MS);
+  }
+
+  requestKey(): void {
+    this.#keys.request();
+  }
+
+  /** Goes on with another codec. */
+  change(family: VideoCodec): void {
+    this.#family = family;
+    this.#config = undefined;
+    this.#keys.restart();
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    clearInterval(this.#still);
+    this.#source?.stop();
+    this.#latest?.close();
+    this.#latest = undefined;
+    if (this.#encoder.state !== "closed") this.#encoder.close();
+  }
+
+  #open(): VideoEncoder {
+    return new VideoEncoder({
+      output: (chunk) => this.#deliver(chunk),
+      error: (error) => {
+        if (!this.#stopped)
+          this.#host.failed(new WeirError("not_supported", `the encoder failed: ${error.message}`));
+      },
+    });
+  }
+
+  #take(frame: VideoFrame): void {
+    const now = performance.now();
+    if (this.#stopped) {
+      frame.close();
+      return;
+    }
+    this.#clock.observe(frame.timestamp, now);
+    this.#latest?.close();
+    this.#latest = frame;
+    this.#latestAt = now;
+    const interval = 1_000_000 / this.#most.frameRate;
+    // Cameras deliver more than they are asked for; three quarters leave room for their unevenness.
+    if (frame.timestamp - this.#lastTimestamp < interval * 0.75) return;
+    this.#encode(frame, now);
+  }
+
+  /** Sends the last picture once more, where none came for a while. */
+  #repeat(): void {
+    const latest = this.#latest;
+    const now = performance.now();
+    const rest = now - this.#latestAt;
+    if (!latest || rest < STILL_MS) return;
+    const timestamp = Math.max(this.#lastTimestamp + 1, latest.timestamp + Math.round(rest * 1_000));
+    // Once a second is enough to keep it alive, unless somebody waits for a key chunk.
+    if (!this.#keys.waiting && timestamp - this.#lastTimestamp < REST_MS * 1_000) return;
+    const again = new VideoFrame(latest, { timestamp });
+    this.#encode(again, now);
+    again.close();
+  }
+
+  #encode(frame: VideoFrame, now: number): void {
+    if (!this.#host.open()) {
+      this.#keys.restart();
+      return;
+    }
+    if (this.#encoder.encodeQueueSize > QUEUE || this.#bitrate.tooMuch(this.#host.backlog())) {
+      this.#skipped += 1;
+      return;
+    }
+    try {
+      this.#configure(frame, now);
+      this.#lastTimestamp = frame.timestamp;
+      this.#encoder.encode(frame, { keyFrame: this.#keys.take(now) });
+    } catch (error) {
+      this.stop();
+      this.#host.failed(asWeirError(error));
+    }
+  }
+
+  #configure(frame: VideoFrame, now: number): void {
+    const bitrate = this.#bitrate.step(now);
+    // The source's shape, no larger than asked for; encoders want even numbers.
+    const scale = Math.min(
+      1,
+      Math.sqrt((this.#most.width * this.#most.height) / (frame.displayWidth * frame.displayHeight)),
+    );
+    const width = Math.max(2, Math.round((frame.displayWidth * scale) / 2) * 2);
+    const height = Math.max(2, Math.round((frame.displayHeight * scale) / 2) * 2);
+    const same = this.#config?.width === width && this.#config.height === height;
+    if (same && bitrate === undefined) return;
+    if (!same) this.#keys.restart();
+    const size = { width, height, frameRate: this.#most.frameRate, bitrate: this.#bitrate.target };
+    // The codec string names the largest size, so that it stays what was published.
+    this.#config = { ...encoderConfig(this.#family, size), codec: this.codec };
+    this.#encoder.configure(this.#config);
+  }
+
+  #deliver(chunk: EncodedVideoChunk): void {
+    const payload = new Uint8Array(chunk.byteLength);
+    chunk.copyTo(payload);
+    const { width, height } = this.#config ?? {};
+    this.#host.send({
+      atMs: this.#clock.at(chunk.timestamp),
+      key: chunk.type === "key",
+      payload,
+      ...(width === undefined || height === undefined ? {} : { width, height }),
+    });
+  }
+}

@@ -1,0 +1,40 @@
+import type { Json, JsonObject, WireMember } from "./protocol";
+
+/** Under this key of a member's metadata the SDK says what the member decodes. */
+const OWN_KEY = "weir";
+
+/** A member of the room. The object is replaced, not changed, when the member changes. */
+export interface Member {
+  readonly id: string;
+  readonly name: string;
+  /** What was attached; `{}` if that was no object. */
+  readonly metadata: JsonObject;
+  /** Milliseconds since the Unix epoch. */
+  readonly joinedAt: number;
+  readonly isSelf: boolean;
+  /** Codecs that it decodes, such as `vp8` and `opus`; `undefined` if it did not say. */
+  readonly decodes: readonly string[] | undefined;
+}
+
+export function member(wire: WireMember, selfId: string | undefined): Member {
+  const whole = isObject(wire.metadata) ? wire.metadata : {};
+  const { [OWN_KEY]: own, ...metadata } = whole;
+  const decodes = isObject(own) && Array.isArray(own.decodes) ? own.decodes : undefined;
+  return {
+    id: wire.id,
+    name: wire.name,
+    metadata,
+    joinedAt: wire.joinedAt,
+    isSelf: wire.id === selfId,
+    decodes: decodes?.filter((each): each is string => typeof each === "string"),
+  };
+}
+
+/** `metadata` with what the SDK adds to it. */
+export function wireMetadata(metadata: JsonObject, decodes: string[]): JsonObject {
+  return { ...metadata, [OWN_KEY]: { decodes } };
+}
+
+function isObject(json: Json | undefined): json is JsonObject {
+  return typeof json === "object" && json !== null && !Array.isArray(json);
+}

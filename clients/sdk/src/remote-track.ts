@@ -1,0 +1,387 @@
+import type { ServerClock } from "./clock";
+import { Emitter } from "./emitter";
+import { codecFamily } from "./encode/codecs";
+import { WeirError } from "./errors";
+import type { Member } from "./member";
+import { AudioPlayer } from "./play/audio";
+import { type Feed, MediaSourcePlayer, mediaSourcePlays } from "./play/media-source";
+import type { MediaChunk, PicturePlayer, PlayerHost, SoundPlayer } from "./play/player";
+import { Surface } from "./play/surface";
+import type { Lane, Timeline } from "./play/timeline";
+import { VideoPlayer } from "./play/video";
+import { WebmWriter } from "./play/webm-writer";
+import type { ReceivedHeader, Requests, TrackKind, WireTrack } from "./protocol";
+import { Rate, type RemoteTrackStats } from "./stats";
+import { type ChunkInfo, type ChunkTransform, InOrder } from "./transform";
+
+/** A key chunk is asked for at most so often. */
+const ASK_AGAIN_MS = 500;
+/** A `ts` that is farther from the node's clock was not stamped with it. */
+const SAME_CLOCK_MS = 60_000;
+
+/** A chunk as it is told to those who listen. */
+export type Chunk = MediaChunk;
+
+export interface Gap {
+  /** The first and the last number that is missing. */
+  from: number;
+  to: number;
+  reason: "slow" | "lost";
+}
+
+export type RemoteTrackEvents = {
+  /** Each chunk, after the transform. */
+  chunk: [chunk: Chunk];
+  /** Chunks are missing here. */
+  gap: [gap: Gap];
+  /** The first picture is shown, or the first sound played. */
+  firstframe: [];
+  /** Chunks make no sense: another key, or damaged. Told at most once a second. */
+  undecodable: [];
+  /** This browser cannot play the track. */
+  error: [error: WeirError];
+};
+
+/** What a track needs of its room. */
+export interface RemoteTrackHost {
+  request<E extends keyof Requests>(event: E, argument: Requests[E][0]): Promise<Requests[E][1]>;
+  member(id: string): Member;
+  timeline(member: string): Timeline;
+  readonly clock: ServerClock;
+  readonly transform: ChunkTransform | undefined;
+  audioBlocked(): void;
+}
+
+/** A track that somebody else publishes. */
+export class RemoteTrack extends Emitter<RemoteTrackEvents> {
+  readonly #host: RemoteTrackHost;
+  readonly #order = new InOrder();
+  readonly #rate = { bits: new Rate(), shown: new Rate(), chunks: new Rate() };
+  readonly #sums = { chunks: 0, bytes: 0, gaps: 0, lost: 0, dropped: 0, undecodable: 0 };
+  /** Where its pictures are shown, whatever decodes them. */
+  readonly #surface = new Surface();
+  #wire: WireTrack;
+  #subscribed: boolean;
+  #player: (PicturePlayer | SoundPlayer) | undefined;
+  #picture: PicturePlayer | undefined;
+  #sound: SoundPlayer | undefined;
+  #lane: Lane | undefined;
+  #volume = 1;
+  #askedAt = Number.NEGATIVE_INFINITY;
+  #told = { first: false, undecodableAt: Number.NEGATIVE_INFINITY };
+  #size: { width: number; height: number } | undefined;
+  #latencyMs: number | undefined;
+
+  /** @internal */
+  constructor(wire: WireTrack, host: RemoteTrackHost, subscribed: boolean) {
+    super();
+    this.#wire = wire;
+    this.#host = host;
+    this.#subscribed = subscribed;
+    if (subscribed) this.#open();
+  }
+
+  /** A small integer, unique in the room. */
+  get id(): number {
+    return this.#wire.id;
+  }
+
+  get kind(): TrackKind {
+    return this.#wire.kind;
+  }
+
+  /** Who publishes it. */
+  get member(): Member {
+    return this.#host.member(this.#wire.member);
+  }
+
+  /** Where it comes from: `camera`, `microphone`, `screen`, `screen-audio`, or what its publisher said. */
+  get source(): string | undefined {
+    return this.#wire.source;
+  }
+
+  get name(): string | undefined {
+    return this.#wire.name;
+  }
+
+  get codec(): string {
+    return this.#wire.codec;
+  }
+
+  /** Pixels, as announced. */
+  get width(): number | undefined {
+    return this.#wire.width;
+  }
+
+  get height(): number | undefined {
+    return this.#wire.height;
+  }
+
+  get muted(): boolean {
+    return this.#wire.muted;
+  }
+
+  /** Whether its chunks are received. */
+  get subscribed(): boolean {
+    return this.#subscribed;
+  }
+
+  /** How loud it is now, 0 to 1; 0 for everything but sound. */
+  get level(): number {
+    return this.#wire.muted ? 0 : (this.#player?.level ?? 0);
+  }
+
+  /** How loud it is played, 0 to 1. */
+  get volume(): number {
+    return this.#volume;
+  }
+
+  set volume(volume: number) {
+    this.#volume = Math.min(1, Math.max(0, volume));
+    if (this.#sound) this.#sound.volume = this.#volume;
+  }
+
+  /** Its sound on the way to the speakers, to connect it elsewhere too; `undefined` where there is none. */
+  get audioNode(): AudioNode | undefined {
+    return this.#sound?.node;
+  }
+
+  /** Draws its pictures there, in their own size; style the canvas to scale them. Video only. */
+  attach(canvas: HTMLCanvasElement): void {
+    this.#expect("video");
+    this.#surface.attach(canvas);
+    this.#picture?.begin();
+  }
+
+  detach(canvas: HTMLCanvasElement): void {
+    this.#surface.detach(canvas);
+  }
+
+  /** Its pictures as a stream for a `<video>`; or its sound, which plays without one, so mute that. */
+  mediaStream(): MediaStream {
+    if (this.kind === "video") {
+      const stream = this.#surface.mediaStream();
+      this.#picture?.begin();
+      return stream;
+    }
+    this.#expect("audio");
+    const stream = this.#sound?.mediaStream();
+    if (stream) return stream;
+    throw new WeirError("not_supported", `track ${this.id} has no sound to stream: "${this.codec}"`);
+  }
+
+  async subscribe(): Promise<void> {
+    await this.#host.request("track:subscribe", { track: this.id });
+    if (this.#subscribed) return;
+    this.#subscribed = true;
+    this.#open();
+  }
+
+  async unsubscribe(): Promise<void> {
+    await this.#host.request("track:unsubscribe", { track: this.id });
+    this.#subscribed = false;
+    this.#player?.gap();
+  }
+
+  /** Asks its publisher for a key chunk. */
+  async requestKeyframe(): Promise<void> {
+    this.#askedAt = performance.now();
+    await this.#host.request("track:request-keyframe", { track: this.id });
+  }
+
+  stats(): RemoteTrackStats {
+    const shown = this.kind === "video" ? this.#rate.shown : this.#rate.chunks;
+    return {
+      codec: this.codec,
+      bitrate: Math.round(this.#rate.bits.perSecond()),
+      frameRate: shown.perSecond(),
+      ...this.#size,
+      ...this.#sums,
+      ...(this.#latencyMs === undefined ? {} : { latencyMs: this.#latencyMs }),
+      jitterMs: this.#lane?.jitterMs ?? 0,
+      bufferMs: this.#player?.bufferMs ?? 0,
+    };
+  }
+
+  /** @internal */
+  receive(header: ReceivedHeader, payload: Uint8Array): void {
+    if (!this.#subscribed) return;
+    this.#sums.chunks += 1;
+    this.#sums.bytes += payload.length;
+    this.#rate.bits.add(payload.length * 8);
+    this.#rate.chunks.add(1);
+    const { seq, ts, dur, replay } = header;
+    const chunk = {
+      seq,
+      ts,
+      key: header.key === true,
+      replay: replay === true,
+      ...(dur === undefined ? {} : { dur }),
+    };
+    const { transform } = this.#host;
+    const info: ChunkInfo = { track: this.id, kind: this.kind, codec: this.codec, ts, key: chunk.key };
+    this.#order.run(
+      () => transform?.decode(payload, info) ?? payload,
+      (opened) => this.#play({ ...chunk, payload: opened }),
+      () => this.#undecodable(1),
+    );
+  }
+
+  /** @internal */
+  miss(gap: Gap): void {
+    this.#sums.gaps += 1;
+    this.#sums.lost += gap.to - gap.from + 1;
+    // Behind the chunks that are still being decoded.
+    this.#order.run(
+      () => new Uint8Array(0),
+      () => {
+        this.#player?.gap();
+        this.emit("gap", gap);
+      },
+      () => {},
+    );
+  }
+
+  /** @internal */
+  update(wire: WireTrack): void {
+    const before = this.#wire;
+    this.#wire = wire;
+    if (before.codec === wire.codec && sameBytes(before.init, wire.init)) return;
+    if (!this.#player) return;
+    this.#close();
+    this.#open();
+  }
+
+  /** @internal The connection is another one: what comes next need not follow what came before. */
+  resume(subscribed: boolean): void {
+    this.#subscribed = subscribed;
+    this.#player?.gap();
+    this.#lane?.reset();
+    if (subscribed && this.kind === "video") this.#ask();
+  }
+
+  /** @internal Plays what the browser did not let sound before a click. */
+  unblock(): void {
+    if (this.#player instanceof MediaSourcePlayer) this.#player.resume();
+  }
+
+  /** @internal */
+  stop(): void {
+    this.#close();
+    this.#surface.stop();
+  }
+
+  #play(chunk: MediaChunk): void {
+    if (!this.#subscribed) return;
+    this.#player?.push(chunk);
+    this.emit("chunk", chunk);
+  }
+
+  #open(): void {
+    if (this.kind === "data") return;
+    const host: PlayerHost = {
+      needKey: () => this.#ask(),
+      undecodable: (chunks) => this.#undecodable(chunks),
+      shown: (ts, width, height) => this.#shown(ts, width, height),
+      dropped: (frames) => {
+        this.#sums.dropped += frames;
+      },
+      blocked: () => this.#host.audioBlocked(),
+    };
+    this.#lane = this.#host.timeline(this.#wire.member).lane(this.kind);
+    const player = openPlayer(this.#wire, this.#surface, this.#lane, host);
+    if (!player) {
+      const error = new WeirError("not_supported", `this browser cannot play "${this.codec}"`);
+      queueMicrotask(() => this.emit("error", error));
+      return;
+    }
+    this.#player = player;
+    if ("begin" in player) this.#picture = player;
+    if ("volume" in player) {
+      this.#sound = player;
+      player.volume = this.#volume;
+    }
+    if (this.kind === "video") this.#ask();
+  }
+
+  #close(): void {
+    this.#player?.stop();
+    this.#lane?.stop();
+    this.#player = undefined;
+    this.#picture = undefined;
+    this.#sound = undefined;
+  }
+
+  #expect(kind: TrackKind): void {
+    if (this.kind === kind) return;
+    throw new WeirError("not_supported", `track ${this.id} is ${this.kind}, not ${kind}`);
+  }
+
+  /** A refusal has no consequence: it is asked again when a chunk is in want of it. */
+  #ask(): void {
+    if (performance.now() - this.#askedAt < ASK_AGAIN_MS) return;
+    this.requestKeyframe().catch(() => {});
+  }
+
+  #undecodable(chunks: number): void {
+    this.#sums.undecodable += chunks;
+    const now = performance.now();
+    if (now - this.#told.undecodableAt < 1_000) return;
+    this.#told.undecodableAt = now;
+    this.emit("undecodable");
+  }
+
+  #shown(ts: number, width: number, height: number): void {
+    this.#rate.shown.add(1);
+    if (width > 0) this.#size = { width, height };
+    const latency = this.#host.clock.at(performance.now()) - ts / 1_000;
+    if (this.kind === "video" && Math.abs(latency) < SAME_CLOCK_MS) this.#latencyMs = Math.max(0, latency);
+    if (this.#told.first) return;
+    this.#told.first = true;
+    this.emit("firstframe");
+  }
+}
+
+/** The player for such a track: WebCodecs where they are there and know the codec, Media Source Extensions otherwise. */
+function openPlayer(
+  wire: WireTrack,
+  surface: Surface,
+  lane: Lane,
+  host: PlayerHost,
+): PicturePlayer | SoundPlayer | undefined {
+  const { kind, codec } = wire;
+  const init = wire.init && new Uint8Array(wire.init);
+  const description = init ? { description: init as BufferSource } : {};
+  if (kind === "data") return undefined;
+  if (!codec.includes("/")) {
+    if (kind === "video" && typeof VideoDecoder !== "undefined") {
+      return new VideoPlayer({ codec, ...description }, surface, lane, host);
+    }
+    if (kind === "audio" && typeof AudioDecoder !== "undefined") {
+      const sampleRate = wire.sampleRate ?? 48_000;
+      return new AudioPlayer(
+        { codec, sampleRate, numberOfChannels: wire.channels ?? 1, ...description },
+        lane,
+        host,
+      );
+    }
+  }
+  const feed = feedOf(wire, init);
+  return feed && mediaSourcePlays(feed) ? new MediaSourcePlayer(kind, feed, surface, host) : undefined;
+}
+
+function feedOf(wire: WireTrack, init: Uint8Array | undefined): Feed | undefined {
+  if (wire.codec.includes("/")) return { type: wire.codec, init };
+  const codec = codecFamily(wire.codec);
+  const { width = 640, height = 360, sampleRate = 48_000, channels = 1 } = wire;
+  if (codec === "opus") return { writer: new WebmWriter({ kind: "audio", codec, sampleRate, channels }) };
+  if (codec === "vp8" || codec === "vp9")
+    return { writer: new WebmWriter({ kind: "video", codec, width, height }) };
+  return undefined;
+}
+
+function sameBytes(one: WireTrack["init"], other: WireTrack["init"]): boolean {
+  if (one === undefined || other === undefined) return one === other;
+  const [left, right] = [new Uint8Array(one), new Uint8Array(other)];
+  return left.length === right.length && left.every((byte, at) => byte === right[at]);
+}

@@ -1,0 +1,581 @@
+import { captureCamera, captureMicrophone, captureScreen } from "./capture/devices";
+import { ServerClock } from "./clock";
+import type { Connection } from "./connection";
+import { Emitter } from "./emitter";
+import { decodes } from "./encode/codecs";
+import { type AudioOptions, type VideoOptions, videoSize } from "./encode/presets";
+import { asWeirError, refusal, WeirError } from "./errors";
+import type { Link } from "./link";
+import { type Capture, type Encoding, LocalTrack, type LocalTrackHost } from "./local-track";
+import { type Member, member, wireMetadata } from "./member";
+import { Timeline } from "./play/timeline";
+import type {
+  Json,
+  JsonObject,
+  LeaveReason,
+  Notices,
+  ReceivedHeader,
+  Requests,
+  RoomInfo,
+  TrackDescription,
+} from "./protocol";
+import { RemoteTrack, type RemoteTrackHost } from "./remote-track";
+import { Sound } from "./sound";
+import { Speakers } from "./speakers";
+import type { ChunkTransform } from "./transform";
+import { type Change, difference, View } from "./view";
+
+/** How often it is looked who speaks. */
+const SPEAKERS_MS = 200;
+const AUDIO_BITRATE = 32_000;
+/** A seat that a lost connection still holds is free after the node's heartbeat has ended. */
+const SEAT_HELD_MS = 60_000;
+const SEAT_AGAIN_MS = 1_000;
+
+/**
+ * - `connected`: in no room
+ * - `joined`: in a room
+ * - `reconnecting`: the connection was lost; it comes back by itself, into the room it was in
+ * - `closed`: for good
+ */
+export type ConnectionState = "connected" | "joined" | "reconnecting" | "closed";
+
+export interface JoinOptions {
+  /** For people; at most 128 characters. */
+  name?: string;
+  /** Anything; at most 16 KiB as JSON, with some of it for the SDK. */
+  metadata?: JsonObject;
+  /** Receive every track of the others without asking. Default true. */
+  autoSubscribe?: boolean;
+}
+
+export interface MessageOptions {
+  topic?: string;
+  /** Ids of members; everybody else if left out. */
+  to?: string[];
+}
+
+export interface Message {
+  from: Member;
+  topic?: string;
+  data: unknown;
+}
+
+export type RoomEvents = {
+  /** `closed` has the error that ended it, and none after `close()`. `reconnecting` has what was lost. */
+  state: [state: ConnectionState, error?: WeirError];
+  "member:joined": [member: Member];
+  "member:updated": [member: Member];
+  "member:left": [member: Member, reason: LeaveReason];
+  "track:published": [track: RemoteTrack];
+  "track:updated": [track: RemoteTrack];
+  "track:unpublished": [track: RemoteTrack];
+  "room:updated": [info: RoomInfo];
+  /** The room is no more; the connection is. */
+  "room:closed": [reason: string];
+  message: [message: Message];
+  /** Other members speak than before; the loudest first. */
+  speakers: [members: readonly Member[]];
+  "local:published": [track: LocalTrack];
+  "local:updated": [track: LocalTrack];
+  /** Also when its source has ended by itself. */
+  "local:unpublished": [track: LocalTrack];
+  /** Whether the browser wants a click before sound is heard: call `startAudio()` from one. */
+  "audio:blocked": [blocked: boolean];
+  /** What no call waits for. */
+  error: [error: WeirError];
+};
+
+/** A connection to a cluster, and the room that it is in. Made by {@link connect}. */
+export class Room extends Emitter<RoomEvents> {
+  readonly #link: Link;
+  readonly #transform: ChunkTransform | undefined;
+  readonly #clock = new ServerClock();
+  readonly #speakers = new Speakers();
+  readonly #sound: Sound;
+  readonly #members = new Map<string, Member>();
+  readonly #tracks = new Map<number, RemoteTrack>();
+  readonly #published = new Set<LocalTrack>();
+  readonly #timelines = new Map<string, Timeline>();
+  #state: ConnectionState = "connected";
+  #membership: { room: string; options: JoinOptions; selfId: string; view: View } | undefined;
+  /** What arrived before the answer to `room:join` was taken in. */
+  #early: (() => void)[] | undefined;
+  #listening: ReturnType<typeof setInterval> | undefined;
+  #errorsTold = new Map<string, number>();
+
+  /** @internal Use {@link connect}. */
+  constructor(link: Link, connection: Connection, transform: ChunkTransform | undefined) {
+    super();
+    this.#link = link;
+    this.#transform = transform;
+    this.#sound = new Sound((blocked) => this.emit("audio:blocked", blocked));
+    this.#listen(connection);
+    link.on("down", (error) => this.#down(error));
+    link.on("up", (next) => this.#up(next));
+    link.on("failed", (error) => this.#end(error));
+  }
+
+  get state(): ConnectionState {
+    return this.#state;
+  }
+
+  /** The room that it is in, also while it reconnects. */
+  get info(): RoomInfo | undefined {
+    return this.#membership?.view.room;
+  }
+
+  get self(): Member | undefined {
+    return this.#membership && this.#members.get(this.#membership.selfId);
+  }
+
+  /** Everybody in the room by id, oneself included. */
+  get members(): ReadonlyMap<string, Member> {
+    return this.#members;
+  }
+
+  /** The others' tracks by id. */
+  get tracks(): ReadonlyMap<number, RemoteTrack> {
+    return this.#tracks;
+  }
+
+  /** One's own tracks. */
+  get published(): ReadonlySet<LocalTrack> {
+    return this.#published;
+  }
+
+  /** Who speaks, the loudest first, oneself included. */
+  get activeSpeakers(): readonly Member[] {
+    return this.#speakers.active;
+  }
+
+  /** Whether the browser wants a click before sound is heard. */
+  get audioBlocked(): boolean {
+    return this.#sound.blocked;
+  }
+
+  /** To the node and back. */
+  get roundTripMs(): number | undefined {
+    return this.#link.connection?.roundTripMs;
+  }
+
+  /** Makes a room, and joins none. `room_exists` if the id is taken. */
+  async create(options: { id?: string; metadata?: Json; maxMembers?: number } = {}): Promise<RoomInfo> {
+    return (await this.#request("room:create", options)).room;
+  }
+
+  /** Becomes a member of a room: `room_not_found`, `room_full`, `already_joined`. */
+  async join(room: string, options: JoinOptions = {}): Promise<void> {
+    await this.#join(this.#connection(), room, options);
+    this.#become("joined");
+  }
+
+  /** Leaves the room; own tracks are unpublished, and what was captured for them stops. */
+  async leave(): Promise<void> {
+    await this.#request("room:leave", {});
+    this.#forget();
+    this.#become("connected");
+  }
+
+  /** Ends the connection, and everything with it. */
+  close(): void {
+    this.#end(undefined);
+  }
+
+  /** Changes one's own name or metadata. */
+  async update(changes: { name?: string; metadata?: JsonObject }): Promise<void> {
+    const { metadata, ...rest } = changes;
+    const whole = metadata && { metadata: wireMetadata(metadata, await decodes()) };
+    await this.#request("member:update", { ...rest, ...whole });
+    // What it comes back with after a lost connection.
+    if (this.#membership) this.#membership.options = { ...this.#membership.options, ...changes };
+  }
+
+  /** Sends a message to all others, or to those named; JSON with binary in it, at most 64 KiB. */
+  async send(data: unknown, options: MessageOptions = {}): Promise<void> {
+    await this.#request("message", { ...options, data });
+  }
+
+  /** Captures and publishes a camera; rejects as {@link captureCamera} does. */
+  async publishCamera(options: VideoOptions & { deviceId?: string } = {}): Promise<LocalTrack> {
+    const again = (deviceId: string | undefined) =>
+      captureCamera({ ...options, ...(deviceId === undefined ? {} : { deviceId }) });
+    return this.#capture("camera", options, again, options.deviceId);
+  }
+
+  /** Captures and publishes a microphone; rejects as {@link captureMicrophone} does. */
+  async publishMicrophone(options: AudioOptions & { deviceId?: string } = {}): Promise<LocalTrack> {
+    const again = (deviceId: string | undefined) =>
+      captureMicrophone(deviceId === undefined ? {} : { deviceId });
+    return this.#capture("microphone", options, again, options.deviceId);
+  }
+
+  /** Has the user choose what to share, and publishes its picture and, if there is some, its sound. */
+  async publishScreen(options: VideoOptions & { audio?: boolean } = {}): Promise<LocalTrack[]> {
+    this.#connection();
+    const captured = await captureScreen(options);
+    // It cannot be captured again without asking, but it ends with the track.
+    const again = () => Promise.reject(new WeirError("not_supported", "a screen is shared anew, not again"));
+    const tracks: LocalTrack[] = [];
+    for (const track of captured) {
+      const source = track.kind === "video" ? "screen" : "screen-audio";
+      tracks.push(await this.#publishTrack({ track, again }, { ...options, source }));
+    }
+    return tracks;
+  }
+
+  /** Publishes a track that was captured elsewhere; it is not stopped when it is unpublished. */
+  publish(
+    track: MediaStreamTrack,
+    options: VideoOptions & AudioOptions & { source?: string; name?: string } = {},
+  ): Promise<LocalTrack> {
+    return this.#publishTrack({ track }, options);
+  }
+
+  /** Publishes a track of raw chunks, which {@link LocalTrack.write} sends. */
+  publishChunks(description: TrackDescription): Promise<LocalTrack> {
+    return this.#announce(new LocalTrack(description, this.#localHost));
+  }
+
+  /** Lets the others be heard; to be called from a click if {@link audioBlocked}. */
+  async startAudio(): Promise<void> {
+    await this.#sound.start();
+    for (const track of this.#tracks.values()) track.unblock();
+  }
+
+  /** Has sound come out of another device; `not_supported` where the browser has no choice. */
+  setSpeaker(deviceId: string): Promise<void> {
+    return this.#sound.use(deviceId);
+  }
+
+  readonly #localHost: LocalTrackHost = ((room: Room) => ({
+    get connection() {
+      return room.#link.connection;
+    },
+    get clock() {
+      return room.#clock;
+    },
+    get transform() {
+      return room.#transform;
+    },
+    decodes: () => [...room.#members.values()].filter(({ isSelf }) => !isSelf).map((each) => each.decodes),
+    updated: (track) => room.emit("local:updated", track),
+    unpublished: (track) => {
+      if (room.#published.delete(track)) room.emit("local:unpublished", track);
+    },
+    failed: (error) => room.#tell(error),
+  }))(this);
+
+  readonly #remoteHost: RemoteTrackHost = ((room: Room) => ({
+    request: (event, argument) => room.#request(event, argument),
+    member: (id) => room.#members.get(id) ?? member({ id, name: "", metadata: {}, joinedAt: 0 }, undefined),
+    timeline: (id) => {
+      const timeline = room.#timelines.get(id) ?? new Timeline();
+      room.#timelines.set(id, timeline);
+      return timeline;
+    },
+    get clock() {
+      return room.#clock;
+    },
+    get transform() {
+      return room.#transform;
+    },
+    audioBlocked: () => room.#sound.unheard(),
+  }))(this);
+
+  #connection(): Connection {
+    const { connection } = this.#link;
+    if (connection && this.#state !== "closed") return connection;
+    throw new WeirError(
+      "disconnected",
+      this.#state === "closed"
+        ? "the connection was closed"
+        : "there is no connection now; it is coming back",
+    );
+  }
+
+  async #request<E extends keyof Requests>(event: E, argument: Requests[E][0]): Promise<Requests[E][1]> {
+    return this.#connection().request(event, argument);
+  }
+
+  async #join(connection: Connection, room: string, options: JoinOptions): Promise<void> {
+    const { metadata = {}, ...rest } = options;
+    const whole = wireMetadata(metadata, await decodes());
+    const early: (() => void)[] = [];
+    this.#early = early;
+    const askedAt = performance.now();
+    try {
+      const snapshot = await connection.request("room:join", { ...rest, room, metadata: whole });
+      this.#clock.observe(snapshot.self.joinedAt, askedAt, performance.now());
+      const view = new View(snapshot);
+      const before = this.#membership?.view ?? new View({ ...snapshot, members: [], tracks: [] });
+      this.#membership = { room, options, selfId: snapshot.self.id, view };
+      const kept = new Set(this.#tracks.keys());
+      for (const change of difference(before, view)) this.#apply(change);
+      for (const id of kept) this.#tracks.get(id)?.resume(this.#autoSubscribes);
+      this.#listening ??= setInterval(() => this.#hear(), SPEAKERS_MS);
+    } finally {
+      if (this.#early === early) this.#early = undefined;
+    }
+    for (const step of early) step();
+  }
+
+  get #autoSubscribes(): boolean {
+    return this.#membership?.options.autoSubscribe !== false;
+  }
+
+  #listen(connection: Connection): void {
+    const now = (step: () => void) => {
+      if (this.#link.connection !== connection) return;
+      if (this.#early) this.#early.push(step);
+      else step();
+    };
+    connection.on("notice", (event, argument) => now(() => this.#notice(event, argument as never)));
+    connection.on("media", (header, payload) => now(() => this.#media(header, payload)));
+  }
+
+  #media(header: ReceivedHeader, payload: Uint8Array): void {
+    this.#tracks.get(header.track)?.receive(header, payload);
+  }
+
+  #notice<E extends keyof Notices>(event: E, argument: Notices[E]): void {
+    const notice = { event, argument } as {
+      [N in keyof Notices]: { event: N; argument: Notices[N] };
+    }[keyof Notices];
+    switch (notice.event) {
+      case "track:keyframe-requested":
+        for (const track of this.#published) if (track.id === notice.argument.track) track.requestKey();
+        return;
+      case "room:closed":
+        this.#forget();
+        this.#become("connected");
+        this.emit("room:closed", notice.argument.reason);
+        return;
+      case "message": {
+        const { from, ...rest } = notice.argument;
+        this.emit("message", { from: this.#remoteHost.member(from), ...rest });
+        return;
+      }
+      case "media:gap": {
+        const { track, ...gap } = notice.argument;
+        this.#tracks.get(track)?.miss(gap);
+        return;
+      }
+      case "node:draining":
+        this.#link.move(notice.argument.reconnectInMs);
+        return;
+      case "error":
+        this.#tell(refusal(notice.argument.error));
+        return;
+      default:
+        for (const change of this.#membership?.view.apply(notice.event, notice.argument) ?? [])
+          this.#apply(change);
+    }
+  }
+
+  #apply(change: Change): void {
+    const self = this.#membership?.selfId;
+    switch (change.what) {
+      case "member:joined":
+      case "member:updated": {
+        const changed = member(change.member, self);
+        this.#members.set(changed.id, changed);
+        if (changed.isSelf && change.what === "member:joined") return;
+        this.emit(change.what, changed);
+        this.#suit();
+        return;
+      }
+      case "member:left": {
+        const gone = this.#remoteHost.member(change.member.id);
+        this.#members.delete(gone.id);
+        this.#timelines.delete(gone.id);
+        if (!gone.isSelf) this.emit("member:left", gone, change.reason);
+        return;
+      }
+      case "track:published": {
+        if (change.track.member === self) return;
+        const track = new RemoteTrack(change.track, this.#remoteHost, this.#autoSubscribes);
+        this.#tracks.set(track.id, track);
+        this.emit("track:published", track);
+        return;
+      }
+      case "track:updated": {
+        const track = this.#tracks.get(change.track.id);
+        track?.update(change.track);
+        if (track) this.emit("track:updated", track);
+        return;
+      }
+      case "track:unpublished": {
+        const track = this.#tracks.get(change.track.id);
+        if (!track) return;
+        this.#tracks.delete(track.id);
+        track.stop();
+        this.emit("track:unpublished", track);
+        return;
+      }
+      case "room:updated":
+        this.emit("room:updated", change.room);
+    }
+  }
+
+  /** Own tracks are encoded with what the present members decode. */
+  #suit(): void {
+    for (const track of this.#published) track.suit().catch((error) => this.#tell(asWeirError(error)));
+  }
+
+  async #capture(
+    source: "camera" | "microphone",
+    options: VideoOptions & AudioOptions,
+    again: (deviceId: string | undefined) => Promise<MediaStreamTrack>,
+    deviceId: string | undefined,
+  ): Promise<LocalTrack> {
+    this.#connection();
+    const track = await again(deviceId);
+    return this.#publishTrack({ track, again }, { ...options, source });
+  }
+
+  #publishTrack(
+    capture: Capture,
+    options: VideoOptions & AudioOptions & { source?: string; name?: string },
+  ): Promise<LocalTrack> {
+    const { source, name } = options;
+    const described = {
+      ...(source === undefined ? {} : { source }),
+      ...(name === undefined ? {} : { name }),
+    };
+    if (capture.track.kind === "audio") {
+      const { channelCount = 1 } = capture.track.getSettings();
+      const description = {
+        ...described,
+        kind: "audio" as const,
+        codec: "opus",
+        sampleRate: 48_000,
+        channels: Math.min(2, channelCount),
+      };
+      const encoding = { bitrate: options.bitrate ?? AUDIO_BITRATE };
+      return this.#announce(new LocalTrack(description, this.#localHost, capture, encoding));
+    }
+    const most = videoSize(options, source === "screen" ? "screen" : "360p");
+    const { width = most.width, height = most.height } = capture.track.getSettings();
+    const size = { width, height, frameRate: most.frameRate };
+    const description = { ...described, ...size, kind: "video" as const, codec: "" };
+    const encoding: Encoding = {
+      bitrate: most.bitrate,
+      size: most,
+      ...(options.codec ? { codec: options.codec } : {}),
+    };
+    return this.#announce(new LocalTrack(description, this.#localHost, capture, encoding));
+  }
+
+  async #announce(track: LocalTrack): Promise<LocalTrack> {
+    try {
+      await track.publish(this.#connection());
+    } catch (error) {
+      track.stop();
+      throw asWeirError(error);
+    }
+    this.#published.add(track);
+    this.emit("local:published", track);
+    // Somebody may have come while it was announced.
+    this.#suit();
+    return track;
+  }
+
+  #down(error: WeirError): void {
+    for (const track of this.#published) track.suspend();
+    this.#become("reconnecting", error);
+  }
+
+  async #up(connection: Connection): Promise<void> {
+    this.#listen(connection);
+    const membership = this.#membership;
+    if (!membership) {
+      this.#become("connected");
+      return;
+    }
+    try {
+      await this.#returnTo(connection, membership.room, membership.options);
+    } catch (error) {
+      const reason = asWeirError(error);
+      if (connection.ended) return;
+      // What may pass is tried again, over another connection.
+      if (reason.retryable) this.#link.move(SEAT_AGAIN_MS);
+      else this.#end(reason);
+      return;
+    }
+    this.#become("joined");
+    for (const track of [...this.#published]) {
+      track.publish(connection).catch((error) => {
+        if (!connection.ended) this.#tell(asWeirError(error));
+      });
+    }
+  }
+
+  /** The lost connection may still hold the seat: a full room is tried for as long as it can. */
+  async #returnTo(connection: Connection, room: string, options: JoinOptions): Promise<void> {
+    const until = performance.now() + SEAT_HELD_MS;
+    for (;;) {
+      try {
+        await this.#join(connection, room, options);
+        return;
+      } catch (error) {
+        const full = error instanceof WeirError && error.code === "room_full";
+        if (!full || performance.now() > until) throw error;
+      }
+      await new Promise((resolve) => setTimeout(resolve, SEAT_AGAIN_MS));
+    }
+  }
+
+  #hear(): void {
+    const levels = new Map<Member, number>();
+    const { self } = this;
+    const hear = (who: Member | undefined, level: number) => {
+      if (who) levels.set(who, Math.max(levels.get(who) ?? 0, level));
+    };
+    for (const track of this.#published) {
+      if (track.kind === "audio" && track.source !== "screen-audio") hear(self, track.level);
+    }
+    for (const track of this.#tracks.values()) {
+      if (track.kind === "audio" && track.source !== "screen-audio") hear(track.member, track.level);
+    }
+    if (this.#speakers.observe(levels, performance.now())) this.emit("speakers", this.#speakers.active);
+  }
+
+  /** Tells of an error that nobody waits for; of those that chunks cause, some each second are enough. */
+  #tell(error: WeirError): void {
+    const now = performance.now();
+    if (now - (this.#errorsTold.get(error.code) ?? Number.NEGATIVE_INFINITY) < 1_000) return;
+    this.#errorsTold.set(error.code, now);
+    this.emit("error", error);
+  }
+
+  #become(state: ConnectionState, error?: WeirError): void {
+    if (this.#state === "closed") return;
+    this.#state = state;
+    if (error) this.emit("state", state, error);
+    else this.emit("state", state);
+  }
+
+  /** It is in no room any more. */
+  #forget(): void {
+    clearInterval(this.#listening);
+    this.#listening = undefined;
+    this.#membership = undefined;
+    for (const track of [...this.#published]) {
+      track.stop();
+      this.#localHost.unpublished(track);
+    }
+    for (const track of this.#tracks.values()) track.stop();
+    this.#tracks.clear();
+    this.#members.clear();
+    this.#timelines.clear();
+  }
+
+  #end(error: WeirError | undefined): void {
+    if (this.#state === "closed") return;
+    this.#link.close();
+    this.#forget();
+    this.#sound.stop();
+    this.#become("closed", error);
+  }
+}
