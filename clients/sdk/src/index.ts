@@ -9,7 +9,13 @@ export {
   onDeviceChange,
 } from "./capture/devices";
 export { type ConnectOptions, connect } from "./connect";
-export type { AudioOptions, VideoCodec, VideoOptions, VideoPreset } from "./encode/presets";
+export type {
+  AudioOptions,
+  MicrophoneOptions,
+  VideoCodec,
+  VideoOptions,
+  VideoPreset,
+} from "./encode/presets";
 export { CONTRACT_CODES, type ErrorCode, LOCAL_CODES, WeirError } from "./errors";
 export { LocalTrack } from "./local-track";
 export type { Member } from "./member";

@@ -3,7 +3,7 @@ import { Emitter } from "./emitter";
 import { asWeirError, WeirError } from "./errors";
 
 /** How long the first attempts may take, then every further one. Early ones are short, since a packet lost then costs seconds. */
-const ATTEMPT_MS = [2_000, 2_000, 2_000, 5_000];
+const ATTEMPT_MS = [1_000, 1_000, 1_500, 2_000, 5_000];
 const LATER_ATTEMPT_MS = 10_000;
 const FIRST_PAUSE_MS = 200;
 const LONGEST_PAUSE_MS = 2_000;

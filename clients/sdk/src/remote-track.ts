@@ -57,7 +57,7 @@ export class RemoteTrack extends Emitter<RemoteTrackEvents> {
   readonly #host: RemoteTrackHost;
   readonly #order = new InOrder();
   readonly #rate = { bits: new Rate(), shown: new Rate(), chunks: new Rate() };
-  readonly #sums = { chunks: 0, bytes: 0, gaps: 0, lost: 0, dropped: 0, undecodable: 0 };
+  readonly #sums = { chunks: 0, bytes: 0, gaps: 0, lost: 0, dropped: 0, starved: 0, undecodable: 0 };
   /** Where its pictures are shown, whatever decodes them. */
   readonly #surface = new Surface();
   #wire: WireTrack;
@@ -285,6 +285,9 @@ export class RemoteTrack extends Emitter<RemoteTrackEvents> {
       shown: (ts, width, height) => this.#shown(ts, width, height),
       dropped: (frames) => {
         this.#sums.dropped += frames;
+      },
+      starved: (times) => {
+        this.#sums.starved += times;
       },
       blocked: () => this.#host.audioBlocked(),
     };

@@ -3,7 +3,7 @@ import { ServerClock } from "./clock";
 import type { Connection } from "./connection";
 import { Emitter } from "./emitter";
 import { decodes } from "./encode/codecs";
-import { type AudioOptions, type VideoOptions, videoSize } from "./encode/presets";
+import { type AudioOptions, type MicrophoneOptions, type VideoOptions, videoSize } from "./encode/presets";
 import { asWeirError, refusal, WeirError } from "./errors";
 import type { Link } from "./link";
 import { type Capture, type Encoding, LocalTrack, type LocalTrackHost } from "./local-track";
@@ -204,9 +204,10 @@ export class Room extends Emitter<RoomEvents> {
   }
 
   /** Captures and publishes a microphone; rejects as {@link captureMicrophone} does. */
-  async publishMicrophone(options: AudioOptions & { deviceId?: string } = {}): Promise<LocalTrack> {
+  async publishMicrophone(options: MicrophoneOptions = {}): Promise<LocalTrack> {
+    const { processing = true } = options;
     const again = (deviceId: string | undefined) =>
-      captureMicrophone(deviceId === undefined ? {} : { deviceId });
+      captureMicrophone({ processing, ...(deviceId === undefined ? {} : { deviceId }) });
     return this.#capture("microphone", options, again, options.deviceId);
   }
 

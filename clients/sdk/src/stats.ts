@@ -50,6 +50,8 @@ export interface RemoteTrackStats {
   lost: number;
   /** Pictures decoded and not shown, since a newer one was due. */
   dropped: number;
+  /** How many times there was no sound to play, pauses of its publisher included. */
+  starved: number;
   /** Chunks that neither the transform nor the decoder could make sense of. */
   undecodable: number;
   /** From capture to presentation, estimated through the node's clock; only for tracks that an SDK publishes. */

@@ -1,4 +1,4 @@
-import { type VideoOptions, videoSize } from "../encode/presets";
+import { type MicrophoneOptions, type VideoOptions, videoSize } from "../encode/presets";
 import { captureError, WeirError } from "../errors";
 
 export interface Device {
@@ -48,13 +48,16 @@ export async function captureCamera(
   });
 }
 
-/** Captures a microphone, with the browser's echo cancellation; rejects as {@link captureCamera} does. */
-export async function captureMicrophone(options: { deviceId?: string } = {}): Promise<MediaStreamTrack> {
+/** Captures a microphone; rejects as {@link captureCamera} does. */
+export async function captureMicrophone(
+  options: Pick<MicrophoneOptions, "deviceId" | "processing"> = {},
+): Promise<MediaStreamTrack> {
+  const processing = options.processing ?? true;
   return capture("microphone", {
     audio: {
-      echoCancellation: true,
-      noiseSuppression: true,
-      autoGainControl: true,
+      echoCancellation: processing,
+      noiseSuppression: processing,
+      autoGainControl: processing,
       ...device(options.deviceId),
     },
   });

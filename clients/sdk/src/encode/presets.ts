@@ -20,6 +20,15 @@ export interface AudioOptions {
   bitrate?: number;
 }
 
+export interface MicrophoneOptions extends AudioOptions {
+  deviceId?: string;
+  /**
+   * Have the browser take out echo and noise, and level the loudness, which is right for speech and
+   * wrong for music. Default true.
+   */
+  processing?: boolean;
+}
+
 export type VideoCodec = "vp8" | "vp9" | "h264" | "av1";
 
 export interface VideoSize {

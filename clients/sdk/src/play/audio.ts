@@ -6,8 +6,8 @@ import { type PlayoutCommand, type PlayoutReport, playoutProcessor } from "./pla
 import { resample } from "./resample";
 import type { Lane } from "./timeline";
 
-/** On its way from here to the audio thread, and for what that does in one go. */
-const HANDOVER_MS = 8;
+/** On its way from here to the audio thread. */
+const HANDOVER_MS = 3;
 
 /** Decodes sound by WebCodecs and plays it through the page's AudioContext. */
 export class AudioPlayer implements SoundPlayer {
@@ -21,6 +21,7 @@ export class AudioPlayer implements SoundPlayer {
   #worklet: AudioWorkletNode | undefined;
   #stream: MediaStreamAudioDestinationNode | undefined;
   #bufferMs = 0;
+  #starved = 0;
   #stopped = false;
 
   constructor(config: AudioDecoderConfig, lane: Lane, host: PlayerHost) {
@@ -61,6 +62,8 @@ export class AudioPlayer implements SoundPlayer {
   }
 
   push(chunk: MediaChunk): void {
+    // What was cached has been heard by the others already.
+    if (chunk.replay) return;
     try {
       this.#decoding().decode(
         new EncodedAudioChunk({
@@ -94,6 +97,8 @@ export class AudioPlayer implements SoundPlayer {
     });
     worklet.port.onmessage = ({ data }: MessageEvent<PlayoutReport>) => {
       this.#bufferMs = data.buffered * 1_000;
+      if (data.starved > this.#starved) this.#host.starved(data.starved - this.#starved);
+      this.#starved = data.starved;
       if (data.delay !== undefined) this.#lane.played(this.#clock.heard(data.delay));
     };
     worklet.connect(this.#gain);

@@ -20,6 +20,8 @@ export interface PlayerHost {
   shown(ts: number, width: number, height: number): void;
   /** So many pictures were decoded and not shown. */
   dropped(frames: number): void;
+  /** So many times there was no sound to play. */
+  starved(times: number): void;
   /** The browser does not let it sound yet. */
   blocked(): void;
 }

@@ -11,9 +11,7 @@ export interface PlayoutReport {
   delay: number | undefined;
   /** Seconds that wait. */
   buffered: number;
-  /** Pieces cut out or repeated to keep up, and times that there was nothing to play. */
-  cut: number;
-  repeated: number;
+  /** How many times there was nothing to play. */
   starved: number;
 }
 
@@ -51,8 +49,6 @@ export function playoutProcessor(): void {
     #fade = 0;
     #nextFix = 0;
     #sinceReport = 0;
-    #cut = 0;
-    #repeated = 0;
     #starved = 0;
 
     constructor() {
@@ -105,8 +101,6 @@ export function playoutProcessor(): void {
         this.port.postMessage({
           delay: this.#playing ? currentTime + length / sampleRate - this.#headAt : undefined,
           buffered: (this.#tail - this.#head) / sampleRate,
-          cut: this.#cut,
-          repeated: this.#repeated,
           starved: this.#starved,
         });
       }
@@ -215,7 +209,6 @@ export function playoutProcessor(): void {
         }
       }
       this.#skip(length);
-      this.#cut += 1;
     }
 
     #repeat(length: number): void {
@@ -233,7 +226,6 @@ export function playoutProcessor(): void {
         }
       }
       this.#skip(-length);
-      this.#repeated += 1;
     }
   }
   registerProcessor("weir-playout", Playout);

@@ -4,8 +4,8 @@ import type { Lane } from "./timeline";
 
 /** More decoded pictures than this are not held: a decoder has few to give. */
 const MOST = 8;
-/** Half of a screen's refresh: a picture due within it is shown now rather than late. */
-const EARLY_MS = 8;
+/** What is drawn now is on the screen a refresh later. */
+const EARLY_MS = 16;
 
 /** Shows each decoded picture when it is due, and leaves out those that a newer one has overtaken. */
 export class Presenter {
@@ -41,8 +41,10 @@ export class Presenter {
     this.#frames = [];
   }
 
+  /** At once, while it is not known yet how late pictures are. */
   #due(frame: VideoFrame): number {
-    return frame.timestamp / 1_000 + (this.#lane.delay ?? 0);
+    const { delay } = this.#lane;
+    return delay === undefined ? Number.NEGATIVE_INFINITY : frame.timestamp / 1_000 + delay;
   }
 
   #schedule(): void {

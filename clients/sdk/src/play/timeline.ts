@@ -1,6 +1,8 @@
 /** Over how many chunks the delay is looked at: some seconds. */
 const WINDOW = 200;
 const EVERY = 10;
+/** The first chunks, which come while the page is still busy with beginning, tell nothing about later ones. */
+const WARM_UP = 25;
 /** As many of all chunks are to be there in time. */
 const IN_TIME = 0.95;
 /** Tracks of one member whose clocks differ by more are not in step by intention. */
@@ -31,6 +33,7 @@ export class Lane {
   readonly #lanes: Set<Lane>;
   readonly #delays = new Float64Array(WINDOW);
   #count = 0;
+  #warm = false;
   #needed: number | undefined;
   #least = 0;
   #playing: { delayMs: number; at: number } | undefined;
@@ -47,12 +50,16 @@ export class Lane {
     if (this.#needed !== undefined && Math.abs(delay - this.#needed) > SAME_CLOCK_MS) this.reset();
     this.#delays[this.#count % WINDOW] = delay;
     this.#count += 1;
-    if (this.#count < 2 * EVERY || this.#count % EVERY === 0) this.#measure();
+    if (!this.#warm && this.#count === WARM_UP) {
+      this.#warm = true;
+      this.#count = 0;
+    } else if (this.#count < 2 * EVERY || this.#count % EVERY === 0) this.#measure();
   }
 
   /** The track begins anew. */
   reset(): void {
     this.#count = 0;
+    this.#warm = false;
     this.#needed = undefined;
     this.#playing = undefined;
   }

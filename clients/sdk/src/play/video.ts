@@ -19,6 +19,8 @@ export class VideoPlayer implements PicturePlayer {
   #decoder: VideoDecoder | undefined;
   #waitsForKey = true;
   #kept: MediaChunk[] = [];
+  /** The newest chunk that was late by intention: one that was cached, or kept. */
+  #oldUntil = Number.NEGATIVE_INFINITY;
 
   constructor(config: VideoDecoderConfig, surface: Surface, lane: Lane, host: PlayerHost) {
     this.#config = { ...config, optimizeForLatency: true };
@@ -35,7 +37,7 @@ export class VideoPlayer implements PicturePlayer {
   begin(): void {
     const kept = this.#kept;
     this.#kept = [];
-    for (const chunk of kept) this.push(chunk);
+    for (const chunk of kept) this.push({ ...chunk, replay: true });
     if (this.#waitsForKey) this.#host.needKey();
   }
 
@@ -45,6 +47,7 @@ export class VideoPlayer implements PicturePlayer {
       return;
     }
     if (chunk.key) this.#waitsForKey = false;
+    if (chunk.replay) this.#oldUntil = chunk.ts;
     if (this.#waitsForKey) {
       this.#host.dropped(1);
       this.#host.needKey();
@@ -92,7 +95,7 @@ export class VideoPlayer implements PicturePlayer {
     if (this.#decoder && this.#decoder.state !== "closed") return this.#decoder;
     const decoder = new VideoDecoder({
       output: (frame) => {
-        this.#lane.observe(frame.timestamp, performance.now());
+        if (frame.timestamp > this.#oldUntil) this.#lane.observe(frame.timestamp, performance.now());
         this.#presenter.add(frame);
       },
       error: () => {

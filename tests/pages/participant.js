@@ -1,0 +1,102 @@
+import * as sdk from "@weir/sdk";
+import { listenToMicrophone, listenToNode, watchCamera, watchCanvas, now } from "/measure.js";
+
+/** Somebody in a room, as tests need them: publishes, shows everything, and notes what is seen and heard. */
+export class Participant {
+  room;
+  /** What is seen of each member by name: `[number, ms]` of each picture. Goes on after a reconnection. */
+  seen = {};
+  /** What is heard of each member, by name. */
+  tones = {};
+  /** From the call of `join` until the first picture, by the member's name, in milliseconds. */
+  firstFrameMs = {};
+  /** `[what, …]` in the order in which it was told. */
+  events = [];
+  /** Of one's own camera and microphone. */
+  camera;
+  tone;
+  #canvases = new Map();
+  #joinedAt = 0;
+
+  /** `url`: of a node; `options.key`: of `generateKey`. */
+  static async connect(url, { key, ...options } = {}) {
+    const participant = new Participant();
+    const transform = key && sdk.aesGcm(await sdk.importKey(key));
+    participant.room = await sdk.connect(url, { ...options, ...(transform && { transform }) });
+    participant.#listen();
+    return participant;
+  }
+
+  /** Joins `room`, or makes one if it is left out; the result is its id. */
+  async join(room, name) {
+    const id = room ?? (await this.room.create()).id;
+    this.#joinedAt = performance.now();
+    await this.room.join(id, { name });
+    return id;
+  }
+
+  async publish({ camera = {}, microphone = { processing: false } } = {}) {
+    if (camera) {
+      const track = await this.room.publishCamera(camera);
+      this.camera = watchCamera(track.mediaStreamTrack);
+    }
+    if (microphone) {
+      const track = await this.room.publishMicrophone(microphone);
+      this.tone = listenToMicrophone(track.mediaStreamTrack);
+    }
+  }
+
+  #listen() {
+    const { room, events } = this;
+    room.on("state", (state, error) => events.push(["state", state, error?.code, now()]));
+    room.on("error", (error) => events.push(["error", error.code, error.message]));
+    room.on("member:joined", ({ name }) => events.push(["member:joined", name]));
+    room.on("member:left", ({ name }, reason) => events.push(["member:left", name, reason]));
+    room.on("track:published", (track) => this.#show(track));
+    room.on("track:unpublished", (track) => {
+      this.#canvases.get(track.id)?.remove();
+      this.#canvases.delete(track.id);
+    });
+  }
+
+  async #show(track) {
+    const { name } = track.member;
+    track.on("error", (error) => this.events.push(["track", track.kind, error.code, error.message]));
+    track.on("undecodable", () => this.events.push(["undecodable", track.kind, name]));
+    track.on("gap", (gap) => this.events.push(["gap", track.kind, name, gap]));
+    if (track.kind === "video") {
+      const canvas = document.createElement("canvas");
+      canvas.getContext("2d", { alpha: false, willReadFrequently: true });
+      document.getElementById("pictures").append(canvas);
+      this.#canvases.set(track.id, canvas);
+      this.seen[name] ??= [];
+      track.once("firstframe", () => {
+        this.firstFrameMs[name] ??= performance.now() - this.#joinedAt;
+      });
+      track.attach(canvas);
+      watchCanvas(canvas, this.seen[name]);
+    } else if (track.kind === "audio" && track.audioNode) {
+      this.tones[name] = await listenToNode(track.audioNode);
+    }
+  }
+
+  /** Everything that was noted, for the test. */
+  report() {
+    const { seen, camera, firstFrameMs, events } = this;
+    const heard = ({ onsets, frequencies }) => ({ onsets, frequencies });
+    return {
+      seen,
+      camera,
+      firstFrameMs,
+      events,
+      tone: this.tone && heard(this.tone),
+      tones: Object.fromEntries(Object.entries(this.tones).map(([name, tone]) => [name, heard(tone)])),
+      sent: [...this.room.published].map((track) => ({ kind: track.kind, ...track.stats() })),
+      received: [...this.room.tracks.values()].map((track) => ({
+        kind: track.kind,
+        member: track.member.name,
+        ...track.stats(),
+      })),
+    };
+  }
+}
