@@ -38,7 +38,8 @@ export function StatsPanel({ room, close }: { room: Room; close: () => void }) {
 function Sent({ track }: { track: LocalTrack }) {
   const stats = track.stats();
   const rows: [string, string][] = [
-    ["Bitrate", `${kbit(stats.bitrate)} of ${kbit(stats.targetBitrate)}`],
+    ["Bitrate", kbit(stats.bitrate)],
+    ["At most", kbit(stats.targetBitrate)],
     ...(track.kind === "video"
       ? ([
           ["Frame rate", perSecond(stats.frameRate)],

@@ -2,7 +2,7 @@ import type { PlayerHost } from "./player";
 import type { Surface } from "./surface";
 import type { Lane } from "./timeline";
 
-/** More decoded pictures than this are not held: a decoder has few to give. */
+/** More decoded pictures than this are not held, since a decoder has few to give: the oldest is shown early. */
 const MOST = 8;
 /** What is drawn now is on the screen a refresh later. */
 const EARLY_MS = 16;
@@ -30,7 +30,7 @@ export class Presenter {
   /** Takes a frame over: it is closed here. */
   add(frame: VideoFrame): void {
     this.#frames.push(frame);
-    if (this.#frames.length > MOST) this.#drop(this.#frames.length - MOST);
+    if (this.#frames.length > MOST) this.#show();
     this.#schedule();
   }
 
@@ -68,12 +68,18 @@ export class Presenter {
     while (due < this.#frames.length && this.#due(this.#frames[due] as VideoFrame) <= until) due += 1;
     if (due > 0) {
       this.#drop(due - 1);
-      const frame = this.#frames.shift() as VideoFrame;
-      this.#surface.draw(frame, frame.displayWidth, frame.displayHeight);
-      this.#host.shown(frame.timestamp, frame.displayWidth, frame.displayHeight);
-      frame.close();
+      this.#show();
     }
     this.#schedule();
+  }
+
+  /** Shows the oldest picture. */
+  #show(): void {
+    const frame = this.#frames.shift();
+    if (!frame) return;
+    this.#surface.draw(frame, frame.displayWidth, frame.displayHeight);
+    this.#host.shown(frame.timestamp, frame.displayWidth, frame.displayHeight);
+    frame.close();
   }
 
   #drop(count: number): void {
