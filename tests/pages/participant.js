@@ -77,6 +77,11 @@ export class Participant {
       watchCanvas(canvas, this.seen[name]);
     } else if (track.kind === "audio" && track.audioNode) {
       this.tones[name] = await listenToNode(track.audioNode);
+    } else if (track.kind === "audio") {
+      // Played by an element: what that plays is listened to.
+      await new Promise((resolve) => track.once("firstframe", resolve));
+      const source = new AudioContext().createMediaStreamSource(track.mediaStream());
+      this.tones[name] = await listenToNode(source);
     }
   }
 

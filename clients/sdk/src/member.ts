@@ -1,6 +1,6 @@
 import type { Json, JsonObject, WireMember } from "./protocol";
 
-/** Under this key of a member's metadata the SDK says what the member decodes. */
+/** Under this key of a member's metadata the SDK says what it needs to know of the member. */
 const OWN_KEY = "weir";
 
 /** A member of the room. The object is replaced, not changed, when the member changes. */
@@ -14,6 +14,8 @@ export interface Member {
   readonly isSelf: boolean;
   /** Codecs that it decodes, such as `vp8` and `opus`; `undefined` if it did not say. */
   readonly decodes: readonly string[] | undefined;
+  /** Whether its chunks go through a transform: without the same one they make no sense. */
+  readonly transforms: boolean;
 }
 
 export function member(wire: WireMember, selfId: string | undefined): Member {
@@ -27,12 +29,16 @@ export function member(wire: WireMember, selfId: string | undefined): Member {
     joinedAt: wire.joinedAt,
     isSelf: wire.id === selfId,
     decodes: decodes?.filter((each): each is string => typeof each === "string"),
+    transforms: isObject(own) && own.transforms === true,
   };
 }
 
 /** `metadata` with what the SDK adds to it. */
-export function wireMetadata(metadata: JsonObject, decodes: string[]): JsonObject {
-  return { ...metadata, [OWN_KEY]: { decodes } };
+export function wireMetadata(
+  metadata: JsonObject,
+  own: { decodes: string[]; transforms: boolean },
+): JsonObject {
+  return { ...metadata, [OWN_KEY]: own };
 }
 
 function isObject(json: Json | undefined): json is JsonObject {

@@ -273,7 +273,9 @@ export class RemoteTrack extends Emitter<RemoteTrackEvents> {
 
   #play(chunk: MediaChunk): void {
     if (!this.#subscribed) return;
-    this.#player?.push(chunk);
+    // A decoder of sound would make noise of it rather than say that it makes no sense.
+    if (this.member.transforms && !this.#host.transform) this.#undecodable(1);
+    else this.#player?.push(chunk);
     this.emit("chunk", chunk);
   }
 

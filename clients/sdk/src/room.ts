@@ -185,7 +185,7 @@ export class Room extends Emitter<RoomEvents> {
   /** Changes one's own name or metadata. */
   async update(changes: { name?: string; metadata?: JsonObject }): Promise<void> {
     const { metadata, ...rest } = changes;
-    const whole = metadata && { metadata: wireMetadata(metadata, await decodes()) };
+    const whole = metadata && { metadata: await this.#wireMetadata(metadata) };
     await this.#request("member:update", { ...rest, ...whole });
     // What it comes back with after a lost connection.
     if (this.#membership) this.#membership.options = { ...this.#membership.options, ...changes };
@@ -301,7 +301,7 @@ export class Room extends Emitter<RoomEvents> {
 
   async #join(connection: Connection, room: string, options: JoinOptions): Promise<void> {
     const { metadata = {}, ...rest } = options;
-    const whole = wireMetadata(metadata, await decodes());
+    const whole = await this.#wireMetadata(metadata);
     const early: (() => void)[] = [];
     this.#early = early;
     const askedAt = performance.now();
@@ -319,6 +319,10 @@ export class Room extends Emitter<RoomEvents> {
       if (this.#early === early) this.#early = undefined;
     }
     for (const step of early) step();
+  }
+
+  async #wireMetadata(metadata: JsonObject): Promise<JsonObject> {
+    return wireMetadata(metadata, { decodes: await decodes(), transforms: this.#transform !== undefined });
   }
 
   get #autoSubscribes(): boolean {

@@ -1,0 +1,88 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { setTimeout as pause } from "node:timers/promises";
+import { startMember } from "./lib/cluster.mjs";
+import { eventually } from "./lib/eventually.mjs";
+import { openGate } from "./lib/gate.mjs";
+import { startNode } from "./lib/node.mjs";
+import { servePages } from "./lib/page-server.mjs";
+import { enter, openParticipant, report, startKnownBrowser } from "./lib/participant.mjs";
+import { startRedis } from "./lib/redis.mjs";
+
+const CUT_MS = 3_000;
+const BACK_MS = 2_000;
+
+/** Waits until either sees the other's pictures move. */
+async function talking(ann, bob) {
+  const counts = async () => {
+    const [atAnn, atBob] = await Promise.all([report(ann), report(bob)]);
+    return [atAnn.seen.bob?.length ?? 0, atBob.seen.ann?.length ?? 0];
+  };
+  const before = await counts();
+  await eventually("both see each other move", async () => {
+    const now = await counts();
+    return now.every((count, index) => count > before[index] + 10);
+  });
+}
+
+/** When `seen` has had a picture after `since` that was followed by nine more, in milliseconds from then. */
+function movesAgain(seen, since) {
+  const after = seen.filter(([, at]) => at > since);
+  return after.length < 10 ? Number.POSITIVE_INFINITY : after[0][1] - since;
+}
+
+/** The longest time from one picture to the next one, from a little before `since` on, in whole milliseconds. */
+function longestPause(seen, since) {
+  const times = seen.map(([, at]) => at).filter((at) => at > since - 500);
+  return Math.round(Math.max(...times.slice(1).map((at, index) => at - times[index])));
+}
+
+test("a connection that is cut for three seconds comes back by itself, and the pictures with it", async (t) => {
+  const node = await startNode(t);
+  const pages = await servePages(t);
+  const gate = await openGate(t, node.url);
+  const [ann, bob] = await Promise.all(
+    [0, 1].map(async () => openParticipant(t, await startKnownBrowser(t), pages)),
+  );
+  const room = await enter(ann, { url: gate.url, name: "ann" });
+  await enter(bob, { url: node.url, room, name: "bob" });
+  await talking(ann, bob);
+
+  gate.cut();
+  await pause(CUT_MS);
+  gate.mend();
+  const mendedAt = Date.now();
+  await pause(BACK_MS + 1_000);
+
+  const [atAnn, atBob] = await Promise.all([report(ann), report(bob)]);
+  const back = { ann: movesAgain(atAnn.seen.bob, mendedAt), bob: movesAgain(atBob.seen.ann, mendedAt) };
+  t.diagnostic(`after the network's return: ann sees bob after ${Math.round(back.ann)} ms, bob sees ann after ${Math.round(back.bob)} ms`);
+  assert.ok(back.ann <= BACK_MS, "who was cut off sees the others again within two seconds");
+  assert.ok(back.bob <= BACK_MS, "the others see who was cut off again within two seconds");
+  const states = atAnn.events.filter(([what]) => what === "state").map(([, state]) => state);
+  assert.deepEqual(states, ["joined", "reconnecting", "joined"]);
+  assert.deepEqual(atAnn.events.filter(([what]) => what === "error"), []);
+});
+
+test("who was on a killed node goes on over another one", async (t) => {
+  const redis = await startRedis(t);
+  const [first, second] = await Promise.all([0, 1].map(() => startMember(t, redis.url)));
+  const pages = await servePages(t);
+  // The killed node's connections end with an error, which the browser reports.
+  const allowed = (text) => text.includes("WebSocket");
+  const [ann, bob] = await Promise.all(
+    [0, 1].map(async () => openParticipant(t, await startKnownBrowser(t), pages, { allowed })),
+  );
+  const room = await enter(ann, { url: [first.url, second.url], name: "ann" });
+  await enter(bob, { url: second.url, room, name: "bob" });
+  await talking(ann, bob);
+  await first.kill();
+  const killedAt = Date.now();
+  await talking(ann, bob);
+  const [atAnn, atBob] = await Promise.all([report(ann), report(bob)]);
+  const pauses = [longestPause(atAnn.seen.bob, killedAt), longestPause(atBob.seen.ann, killedAt)];
+  t.diagnostic(`the node's end stopped bob's picture for ${pauses[0]} ms, ann's for ${pauses[1]} ms`);
+  assert.ok(Math.max(...pauses) <= BACK_MS, "the pictures move again within two seconds");
+  const states = atAnn.events.filter(([what]) => what === "state").map(([, state]) => state);
+  assert.deepEqual(states, ["joined", "reconnecting", "joined"]);
+});

@@ -1,0 +1,71 @@
+import { connect, createServer } from "node:net";
+import { atEnd } from "./at-end.mjs";
+
+/**
+ * A network between clients and `url` that can be cut. While it is cut, nothing gets through in either
+ * direction; connections that stood then, and those that were begun meanwhile, stay dead for ever, as if every packet
+ * sent again were lost as well.
+ */
+class Gate {
+  #server;
+  #pairs = new Set();
+  #open = true;
+
+  constructor(url) {
+    const { hostname, port } = new URL(url);
+    this.#server = createServer((near) => {
+      near.on("error", () => {});
+      if (!this.#open) {
+        near.pause();
+        this.#pairs.add({ near });
+        return;
+      }
+      const far = connect(Number(port), hostname);
+      const pair = { near, far };
+      this.#pairs.add(pair);
+      for (const [one, other] of [[near, far], [far, near]]) {
+        one.on("data", (bytes) => pair.dead || other.write(bytes));
+        one.on("error", () => {});
+        one.on("close", () => {
+          if (pair.dead) return;
+          other.destroy();
+          this.#pairs.delete(pair);
+        });
+      }
+    });
+  }
+
+  async listen() {
+    await new Promise((resolve) => this.#server.listen(0, "127.0.0.1", resolve));
+    this.url = `http://127.0.0.1:${this.#server.address().port}`;
+    return this;
+  }
+
+  cut() {
+    this.#open = false;
+    for (const pair of this.#pairs) {
+      pair.dead = true;
+      pair.near.pause();
+      pair.far?.pause();
+    }
+  }
+
+  mend() {
+    this.#open = true;
+  }
+
+  close() {
+    for (const { near, far } of this.#pairs) {
+      near.destroy();
+      far?.destroy();
+    }
+    return new Promise((resolve) => this.#server.close(resolve));
+  }
+}
+
+/** Opens a gate to `url` for the test `t`; its own `url` leads through it. */
+export async function openGate(t, url) {
+  const gate = await new Gate(url).listen();
+  atEnd(t, () => gate.close());
+  return gate;
+}
