@@ -51,6 +51,7 @@ export class MediaSourcePlayer implements PicturePlayer, SoundPlayer {
     this.#source.addEventListener("sourceopen", () => this.#open(), { once: true });
     this.#element.src = this.#url;
     if (this.#video) this.#watch();
+    else this.#element.addEventListener("timeupdate", () => this.#shown(this.#element.currentTime, 0, 0));
   }
 
   get volume(): number {
@@ -166,9 +167,13 @@ export class MediaSourcePlayer implements PicturePlayer, SoundPlayer {
   #watch(): void {
     const next = (_: number, { mediaTime, width, height }: VideoFrameCallbackMetadata) => {
       this.#surface.draw(this.#element, width, height);
-      this.#host.shown((this.#firstTs ?? 0) + mediaTime * 1_000_000, width, height);
+      this.#shown(mediaTime, width, height);
       this.#frame = this.#element.requestVideoFrameCallback(next);
     };
     this.#frame = this.#element.requestVideoFrameCallback(next);
+  }
+
+  #shown(mediaTime: number, width: number, height: number): void {
+    this.#host.shown((this.#firstTs ?? 0) + mediaTime * 1_000_000, width, height);
   }
 }
