@@ -7,21 +7,21 @@ import { type Failure, failure } from "./words";
 export function useMedia(room: Room, choices: Choices) {
   const [problem, setProblem] = useState<Failure | undefined>();
   const ids = useRef({ cameraId: choices.cameraId, microphoneId: choices.microphoneId });
-  // What was clicked twice is done once.
-  const busy = useRef(new Set<string>());
+  // One step after the other: a second click undoes the first one, however long that takes.
+  const turns = useRef(new Map<string, Promise<void>>());
   const own = (source: string) => [...room.published].find((track) => track.source === source);
 
-  const attempt = async (what: string, step: () => Promise<unknown>) => {
-    if (busy.current.has(what)) return;
-    busy.current.add(what);
-    try {
-      await step();
-      setProblem(undefined);
-    } catch (error) {
-      setProblem(failure(error, what));
-    } finally {
-      busy.current.delete(what);
-    }
+  const attempt = (what: string, step: () => Promise<unknown>) => {
+    const turn = async () => {
+      try {
+        await turns.current.get(what);
+        await step();
+        setProblem(undefined);
+      } catch (error) {
+        setProblem(failure(error, what));
+      }
+    };
+    turns.current.set(what, turn());
   };
   const device = (id: string | undefined) => (id === undefined ? {} : { deviceId: id });
   const publishCamera = () => room.publishCamera(device(ids.current.cameraId));
