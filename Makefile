@@ -1,22 +1,26 @@
 # What people and CI type; `make` alone lists it.
 
 .DEFAULT_GOAL := help
-.PHONY: help run cluster test check bench bench-cluster outage
+.PHONY: help clients run cluster test check bench bench-cluster outage
 
 help: ## List what there is to make
-	@sed -n 's/^\([a-z-]*\): ## /\1\t/p' $(MAKEFILE_LIST) | expand -t 15
+	@sed -n 's/^\([a-z-]*\):[a-z ]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 15
 
-run: ## Build a node and start it on http://localhost:8080
+clients: ## Build the SDK and the web app, which a node embeds
+	@clients/build
+
+run: clients ## Build the web app and a node, and start it on http://localhost:8080
 	cargo run --release -p weir -- serve
 
-cluster: ## Build, and start Redis, three nodes and a balancer on http://localhost:8080
+cluster: clients ## Build, and start Redis, three nodes and a balancer on http://localhost:8080
 	cargo build --release -p weir
 	node deploy/cluster.mjs
 
 test: ## Install what the tests need, then run all of them
 	@tests/run
 
-check: ## Format, lints, documentation, dependency rules, syntax of the scripts
+check: clients ## Format, lints, types, documentation, dependency rules, syntax of the scripts
+	cd clients && npm run --silent check
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
