@@ -1,4 +1,4 @@
-import type { ChunkInfo, ChunkTransform } from "./transform";
+import type { ChunkInfo, ChunkTransform } from "./transform.js";
 
 /** NIST SP 800-38D, 8.2.2: a random initialization vector of 96 bits, for at most 2^32 chunks of one key. */
 const IV_BYTES = 12;

@@ -1,6 +1,6 @@
-import { Link } from "./link";
-import { Room } from "./room";
-import type { ChunkTransform } from "./transform";
+import { Link } from "./link.js";
+import { Room } from "./room.js";
+import type { ChunkTransform } from "./transform.js";
 
 export interface ConnectOptions {
   /** Sent to the node, which may ask for it. */

@@ -1,6 +1,6 @@
 import { io, type Socket } from "socket.io-client";
-import { Emitter } from "./emitter";
-import { CONTRACT_CODES, type ErrorCode, refusal, WeirError } from "./errors";
+import { Emitter } from "./emitter.js";
+import { CONTRACT_CODES, type ErrorCode, refusal, WeirError } from "./errors.js";
 import {
   type Answer,
   NOTICES,
@@ -8,7 +8,7 @@ import {
   type ReceivedHeader,
   type Requests,
   type SentHeader,
-} from "./protocol";
+} from "./protocol.js";
 
 /** How often it is looked whether the other side is still there. */
 const TICK_MS = 500;

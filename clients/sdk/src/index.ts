@@ -1,4 +1,4 @@
-export { aesGcm, generateKey, importKey } from "./aes-gcm";
+export { aesGcm, generateKey, importKey } from "./aes-gcm.js";
 export {
   captureCamera,
   captureMicrophone,
@@ -7,20 +7,20 @@ export {
   type Devices,
   devices,
   onDeviceChange,
-} from "./capture/devices";
-export { type ConnectOptions, connect } from "./connect";
+} from "./capture/devices.js";
+export { type ConnectOptions, connect } from "./connect.js";
 export type {
   AudioOptions,
   MicrophoneOptions,
   VideoCodec,
   VideoOptions,
   VideoPreset,
-} from "./encode/presets";
-export { CONTRACT_CODES, type ErrorCode, LOCAL_CODES, WeirError } from "./errors";
-export { LocalTrack } from "./local-track";
-export type { Member } from "./member";
-export type { Json, JsonObject, LeaveReason, RoomInfo, TrackDescription, TrackKind } from "./protocol";
-export { type Chunk, type Gap, RemoteTrack, type RemoteTrackEvents } from "./remote-track";
+} from "./encode/presets.js";
+export { CONTRACT_CODES, type ErrorCode, LOCAL_CODES, WeirError } from "./errors.js";
+export { LocalTrack } from "./local-track.js";
+export type { Member } from "./member.js";
+export type { Json, JsonObject, LeaveReason, RoomInfo, TrackDescription, TrackKind } from "./protocol.js";
+export { type Chunk, type Gap, RemoteTrack, type RemoteTrackEvents } from "./remote-track.js";
 export {
   type ConnectionState,
   type JoinOptions,
@@ -28,7 +28,7 @@ export {
   type MessageOptions,
   Room,
   type RoomEvents,
-} from "./room";
-export type { LocalTrackStats, RemoteTrackStats } from "./stats";
-export { type Support, support } from "./support";
-export type { ChunkInfo, ChunkTransform } from "./transform";
+} from "./room.js";
+export type { LocalTrackStats, RemoteTrackStats } from "./stats.js";
+export { type Support, support } from "./support.js";
+export type { ChunkInfo, ChunkTransform } from "./transform.js";

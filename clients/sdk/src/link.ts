@@ -1,6 +1,6 @@
-import { Connection, type ConnectionOptions } from "./connection";
-import { Emitter } from "./emitter";
-import { asWeirError, WeirError } from "./errors";
+import { Connection, type ConnectionOptions } from "./connection.js";
+import { Emitter } from "./emitter.js";
+import { asWeirError, WeirError } from "./errors.js";
 
 /** How long the first attempts may take, then every further one. Early ones are short, since a packet lost then costs seconds. */
 const ATTEMPT_MS = [1_000, 1_000, 1_500, 2_000, 5_000];

@@ -1,15 +1,15 @@
-import type { ServerClock } from "./clock";
-import type { Connection } from "./connection";
-import { AudioTrackEncoder } from "./encode/audio";
-import { candidates, encodable } from "./encode/codecs";
-import type { Encoded, EncoderHost, TrackEncoder } from "./encode/encoder";
-import type { VideoCodec, VideoSize } from "./encode/presets";
-import { recorderType, TrackRecorder } from "./encode/recorder";
-import { VideoTrackEncoder } from "./encode/video";
-import { asWeirError, WeirError } from "./errors";
-import { LIMITS, type TrackDescription, type TrackKind, type WireTrack } from "./protocol";
-import { type LocalTrackStats, Rate } from "./stats";
-import { type ChunkInfo, type ChunkTransform, InOrder } from "./transform";
+import type { ServerClock } from "./clock.js";
+import type { Connection } from "./connection.js";
+import { AudioTrackEncoder } from "./encode/audio.js";
+import { candidates, encodable } from "./encode/codecs.js";
+import type { Encoded, EncoderHost, TrackEncoder } from "./encode/encoder.js";
+import type { VideoCodec, VideoSize } from "./encode/presets.js";
+import { recorderType, TrackRecorder } from "./encode/recorder.js";
+import { VideoTrackEncoder } from "./encode/video.js";
+import { asWeirError, WeirError } from "./errors.js";
+import { LIMITS, type TrackDescription, type TrackKind, type WireTrack } from "./protocol.js";
+import { type LocalTrackStats, Rate } from "./stats.js";
+import { type ChunkInfo, type ChunkTransform, InOrder } from "./transform.js";
 
 /** What a track needs of its room. */
 export interface LocalTrackHost {

@@ -1,4 +1,4 @@
-import type { Json, JsonObject, WireMember } from "./protocol";
+import type { Json, JsonObject, WireMember } from "./protocol.js";
 
 /** Under this key of a member's metadata the SDK says what it needs to know of the member. */
 const OWN_KEY = "weir";

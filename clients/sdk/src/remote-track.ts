@@ -1,18 +1,18 @@
-import type { ServerClock } from "./clock";
-import { Emitter } from "./emitter";
-import { codecFamily } from "./encode/codecs";
-import { WeirError } from "./errors";
-import type { Member } from "./member";
-import { AudioPlayer } from "./play/audio";
-import { type Feed, MediaSourcePlayer, mediaSourcePlays } from "./play/media-source";
-import type { MediaChunk, PicturePlayer, PlayerHost, SoundPlayer } from "./play/player";
-import { Surface } from "./play/surface";
-import type { Lane, Timeline } from "./play/timeline";
-import { VideoPlayer } from "./play/video";
-import { WebmWriter } from "./play/webm-writer";
-import type { ReceivedHeader, Requests, TrackKind, WireTrack } from "./protocol";
-import { Rate, type RemoteTrackStats } from "./stats";
-import { type ChunkInfo, type ChunkTransform, InOrder } from "./transform";
+import type { ServerClock } from "./clock.js";
+import { Emitter } from "./emitter.js";
+import { codecFamily } from "./encode/codecs.js";
+import { WeirError } from "./errors.js";
+import type { Member } from "./member.js";
+import { AudioPlayer } from "./play/audio.js";
+import { type Feed, MediaSourcePlayer, mediaSourcePlays } from "./play/media-source.js";
+import type { MediaChunk, PicturePlayer, PlayerHost, SoundPlayer } from "./play/player.js";
+import { Surface } from "./play/surface.js";
+import type { Lane, Timeline } from "./play/timeline.js";
+import { VideoPlayer } from "./play/video.js";
+import { WebmWriter } from "./play/webm-writer.js";
+import type { ReceivedHeader, Requests, TrackKind, WireTrack } from "./protocol.js";
+import { Rate, type RemoteTrackStats } from "./stats.js";
+import { type ChunkInfo, type ChunkTransform, InOrder } from "./transform.js";
 
 /** A key chunk is asked for at most so often. */
 const ASK_AGAIN_MS = 500;

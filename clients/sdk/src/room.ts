@@ -1,14 +1,14 @@
-import { captureCamera, captureMicrophone, captureScreen } from "./capture/devices";
-import { ServerClock } from "./clock";
-import type { Connection } from "./connection";
-import { Emitter } from "./emitter";
-import { decodes } from "./encode/codecs";
-import { type AudioOptions, type MicrophoneOptions, type VideoOptions, videoSize } from "./encode/presets";
-import { asWeirError, refusal, WeirError } from "./errors";
-import type { Link } from "./link";
-import { type Capture, type Encoding, LocalTrack, type LocalTrackHost } from "./local-track";
-import { type Member, member, wireMetadata } from "./member";
-import { Timeline } from "./play/timeline";
+import { captureCamera, captureMicrophone, captureScreen } from "./capture/devices.js";
+import { ServerClock } from "./clock.js";
+import type { Connection } from "./connection.js";
+import { Emitter } from "./emitter.js";
+import { decodes } from "./encode/codecs.js";
+import { type AudioOptions, type MicrophoneOptions, type VideoOptions, videoSize } from "./encode/presets.js";
+import { asWeirError, refusal, WeirError } from "./errors.js";
+import type { Link } from "./link.js";
+import { type Capture, type Encoding, LocalTrack, type LocalTrackHost } from "./local-track.js";
+import { type Member, member, wireMetadata } from "./member.js";
+import { Timeline } from "./play/timeline.js";
 import type {
   Json,
   JsonObject,
@@ -18,12 +18,12 @@ import type {
   Requests,
   RoomInfo,
   TrackDescription,
-} from "./protocol";
-import { RemoteTrack, type RemoteTrackHost } from "./remote-track";
-import { Sound } from "./sound";
-import { Speakers } from "./speakers";
-import type { ChunkTransform } from "./transform";
-import { type Change, difference, View } from "./view";
+} from "./protocol.js";
+import { RemoteTrack, type RemoteTrackHost } from "./remote-track.js";
+import { Sound } from "./sound.js";
+import { Speakers } from "./speakers.js";
+import type { ChunkTransform } from "./transform.js";
+import { type Change, difference, View } from "./view.js";
 
 /** How often it is looked who speaks. */
 const SPEAKERS_MS = 200;

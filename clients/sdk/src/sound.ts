@@ -1,5 +1,5 @@
-import { audioContext } from "./audio-context";
-import { WeirError } from "./errors";
+import { audioContext } from "./audio-context.js";
+import { WeirError } from "./errors.js";
 
 /** So long after it was asked to, a context that may run does. */
 const PATIENCE_MS = 500;

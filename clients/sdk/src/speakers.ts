@@ -1,4 +1,4 @@
-import type { Member } from "./member";
+import type { Member } from "./member.js";
 
 /** Quieter sound is not speech. */
 const THRESHOLD = 0.015;

@@ -1,4 +1,4 @@
-import { recorderType } from "./encode/recorder";
+import { recorderType } from "./encode/recorder.js";
 
 /** What this browser can do here. */
 export interface Support {

@@ -1,4 +1,4 @@
-import type { TrackKind } from "./protocol";
+import type { TrackKind } from "./protocol.js";
 
 /** What a transform may know of a chunk. */
 export interface ChunkInfo {

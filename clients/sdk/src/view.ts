@@ -1,4 +1,4 @@
-import type { LeaveReason, Notices, RoomInfo, Snapshot, WireMember, WireTrack } from "./protocol";
+import type { LeaveReason, Notices, RoomInfo, Snapshot, WireMember, WireTrack } from "./protocol.js";
 
 /** One thing that became different in a room. */
 export type Change =

@@ -1,5 +1,5 @@
-import { type MicrophoneOptions, type VideoOptions, videoSize } from "../encode/presets";
-import { captureError, WeirError } from "../errors";
+import { type MicrophoneOptions, type VideoOptions, videoSize } from "../encode/presets.js";
+import { captureError, WeirError } from "../errors.js";
 
 export interface Device {
   deviceId: string;

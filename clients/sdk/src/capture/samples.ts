@@ -1,7 +1,7 @@
-import { audioContext, loadWorklet } from "../audio-context";
-import { asWeirError, type WeirError } from "../errors";
-import { type FrameSource, read } from "./frames";
-import { processor } from "./media-stream";
+import { audioContext, loadWorklet } from "../audio-context.js";
+import { asWeirError, type WeirError } from "../errors.js";
+import { type FrameSource, read } from "./frames.js";
+import { processor } from "./media-stream.js";
 
 /** Gives the sound of `track` to `deliver`, in pieces of some milliseconds. Whoever is given one closes it. */
 export function readSamples(

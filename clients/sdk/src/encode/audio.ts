@@ -1,10 +1,10 @@
-import { CaptureClock } from "../capture/capture-clock";
-import type { FrameSource } from "../capture/frames";
-import { readSamples } from "../capture/samples";
-import { asWeirError, WeirError } from "../errors";
-import { Level } from "../level";
-import { OPUS } from "./codecs";
-import type { EncoderHost, TrackEncoder } from "./encoder";
+import { CaptureClock } from "../capture/capture-clock.js";
+import type { FrameSource } from "../capture/frames.js";
+import { readSamples } from "../capture/samples.js";
+import { asWeirError, WeirError } from "../errors.js";
+import { Level } from "../level.js";
+import { OPUS } from "./codecs.js";
+import type { EncoderHost, TrackEncoder } from "./encoder.js";
 
 /** One chunk's length: what conversations use, and fifty chunks a second. */
 const FRAME_US = 20_000;

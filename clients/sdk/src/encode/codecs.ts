@@ -1,4 +1,4 @@
-import type { VideoCodec, VideoSize } from "./presets";
+import type { VideoCodec, VideoSize } from "./presets.js";
 
 /** In order of how much picture they give for their bits, as far as encoding in software keeps up. */
 const PREFERENCE: readonly VideoCodec[] = ["vp9", "vp8", "h264", "av1"];

@@ -1,4 +1,4 @@
-import type { WeirError } from "../errors";
+import type { WeirError } from "../errors.js";
 
 /** A chunk as it comes out of an encoder. */
 export interface Encoded {

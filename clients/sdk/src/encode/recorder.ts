@@ -1,8 +1,8 @@
-import { WeirError } from "../errors";
-import { codecString } from "./codecs";
-import type { EncoderHost, TrackEncoder } from "./encoder";
-import type { VideoSize } from "./presets";
-import { WebmReader } from "./webm-reader";
+import { WeirError } from "../errors.js";
+import { codecString } from "./codecs.js";
+import type { EncoderHost, TrackEncoder } from "./encoder.js";
+import type { VideoSize } from "./presets.js";
+import { WebmReader } from "./webm-reader.js";
 
 /** How often the recorder hands over what it has. */
 const SLICE_MS = 40;

@@ -1,11 +1,11 @@
-import { CaptureClock } from "../capture/capture-clock";
-import { type FrameSource, readFrames } from "../capture/frames";
-import { asWeirError, WeirError } from "../errors";
-import { BitrateControl } from "./bitrate";
-import { encoderConfig } from "./codecs";
-import type { EncoderHost, TrackEncoder } from "./encoder";
-import { KeySchedule } from "./key-schedule";
-import type { VideoCodec, VideoSize } from "./presets";
+import { CaptureClock } from "../capture/capture-clock.js";
+import { type FrameSource, readFrames } from "../capture/frames.js";
+import { asWeirError, WeirError } from "../errors.js";
+import { BitrateControl } from "./bitrate.js";
+import { encoderConfig } from "./codecs.js";
+import type { EncoderHost, TrackEncoder } from "./encoder.js";
+import { KeySchedule } from "./key-schedule.js";
+import type { VideoCodec, VideoSize } from "./presets.js";
 
 /** With more pictures inside of the encoder it does not keep up. */
 const QUEUE = 2;

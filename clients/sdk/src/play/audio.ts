@@ -1,10 +1,10 @@
-import { audioContext, loadWorklet, SAMPLE_RATE } from "../audio-context";
-import { Level } from "../level";
-import { HeardClock } from "./heard-clock";
-import type { MediaChunk, PlayerHost, SoundPlayer } from "./player";
-import { type PlayoutCommand, type PlayoutReport, playoutProcessor } from "./playout";
-import { resample } from "./resample";
-import type { Lane } from "./timeline";
+import { audioContext, loadWorklet, SAMPLE_RATE } from "../audio-context.js";
+import { Level } from "../level.js";
+import { HeardClock } from "./heard-clock.js";
+import type { MediaChunk, PlayerHost, SoundPlayer } from "./player.js";
+import { type PlayoutCommand, type PlayoutReport, playoutProcessor } from "./playout.js";
+import { resample } from "./resample.js";
+import type { Lane } from "./timeline.js";
 
 /** On its way from here to the audio thread. */
 const HANDOVER_MS = 3;

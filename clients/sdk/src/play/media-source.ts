@@ -1,6 +1,6 @@
-import type { MediaChunk, PicturePlayer, PlayerHost, SoundPlayer } from "./player";
-import type { Surface } from "./surface";
-import type { WebmWriter } from "./webm-writer";
+import type { MediaChunk, PicturePlayer, PlayerHost, SoundPlayer } from "./player.js";
+import type { Surface } from "./surface.js";
+import type { WebmWriter } from "./webm-writer.js";
 
 /** So far behind the newest chunk the player hurries; beyond the second it jumps. */
 const HURRY_S = 0.35;

@@ -1,6 +1,6 @@
-import type { PlayerHost } from "./player";
-import type { Surface } from "./surface";
-import type { Lane } from "./timeline";
+import type { PlayerHost } from "./player.js";
+import type { Surface } from "./surface.js";
+import type { Lane } from "./timeline.js";
 
 /** More decoded pictures than this are not held, since a decoder has few to give: the oldest is shown early. */
 const MOST = 8;

@@ -1,4 +1,4 @@
-import { generator, type MediaStreamTrackGenerator } from "../capture/media-stream";
+import { generator, type MediaStreamTrackGenerator } from "../capture/media-stream.js";
 
 /** Where a track's pictures are shown: any number of canvases, and one MediaStream. */
 export class Surface {

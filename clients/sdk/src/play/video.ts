@@ -1,7 +1,7 @@
-import type { MediaChunk, PicturePlayer, PlayerHost } from "./player";
-import { Presenter } from "./presenter";
-import type { Surface } from "./surface";
-import type { Lane } from "./timeline";
+import type { MediaChunk, PicturePlayer, PlayerHost } from "./player.js";
+import { Presenter } from "./presenter.js";
+import type { Surface } from "./surface.js";
+import type { Lane } from "./timeline.js";
 
 /** With more chunks waiting inside of it, the decoder does not keep up, and goes on at a key chunk. */
 const QUEUE = 20;
