@@ -21,14 +21,8 @@ export { LocalTrack } from "./local-track.js";
 export type { Member } from "./member.js";
 export type { Json, JsonObject, LeaveReason, RoomInfo, TrackDescription, TrackKind } from "./protocol.js";
 export { type Chunk, type Gap, RemoteTrack, type RemoteTrackEvents } from "./remote-track.js";
-export {
-  type ConnectionState,
-  type JoinOptions,
-  type Message,
-  type MessageOptions,
-  Room,
-  type RoomEvents,
-} from "./room.js";
+export { Room } from "./room.js";
+export type { ConnectionState, JoinOptions, Message, MessageOptions, RoomEvents } from "./room-events.js";
 export type { LocalTrackStats, RemoteTrackStats } from "./stats.js";
 export { type Support, support } from "./support.js";
 export type { ChunkInfo, ChunkTransform } from "./transform.js";

@@ -1,18 +1,18 @@
 import { captureCamera, captureMicrophone, captureScreen } from "./capture/devices.js";
 import { ServerClock } from "./clock.js";
 import type { Connection } from "./connection.js";
+import { describe } from "./describe.js";
 import { Emitter } from "./emitter.js";
 import { decodes } from "./encode/codecs.js";
-import { type AudioOptions, type MicrophoneOptions, type VideoOptions, videoSize } from "./encode/presets.js";
+import type { AudioOptions, MicrophoneOptions, VideoOptions } from "./encode/presets.js";
 import { asWeirError, refusal, WeirError } from "./errors.js";
 import type { Link } from "./link.js";
-import { type Capture, type Encoding, LocalTrack, type LocalTrackHost } from "./local-track.js";
+import { type Capture, LocalTrack, type LocalTrackHost } from "./local-track.js";
 import { type Member, member, wireMetadata } from "./member.js";
 import { Timeline } from "./play/timeline.js";
 import type {
   Json,
   JsonObject,
-  LeaveReason,
   Notices,
   ReceivedHeader,
   Requests,
@@ -20,6 +20,7 @@ import type {
   TrackDescription,
 } from "./protocol.js";
 import { RemoteTrack, type RemoteTrackHost } from "./remote-track.js";
+import type { ConnectionState, JoinOptions, MessageOptions, RoomEvents } from "./room-events.js";
 import { Sound } from "./sound.js";
 import { Speakers } from "./speakers.js";
 import type { ChunkTransform } from "./transform.js";
@@ -27,64 +28,9 @@ import { type Change, difference, View } from "./view.js";
 
 /** How often it is looked who speaks. */
 const SPEAKERS_MS = 200;
-const AUDIO_BITRATE = 32_000;
 /** A seat that a lost connection still holds is free after the node's heartbeat has ended. */
 const SEAT_HELD_MS = 60_000;
 const SEAT_AGAIN_MS = 1_000;
-
-/**
- * - `connected`: in no room
- * - `joined`: in a room
- * - `reconnecting`: the connection was lost; it comes back by itself, into the room it was in
- * - `closed`: for good
- */
-export type ConnectionState = "connected" | "joined" | "reconnecting" | "closed";
-
-export interface JoinOptions {
-  /** For people; at most 128 characters. */
-  name?: string;
-  /** Anything; at most 16 KiB as JSON, with some of it for the SDK. */
-  metadata?: JsonObject;
-  /** Receive every track of the others without asking. Default true. */
-  autoSubscribe?: boolean;
-}
-
-export interface MessageOptions {
-  topic?: string;
-  /** Ids of members; everybody else if left out. */
-  to?: string[];
-}
-
-export interface Message {
-  from: Member;
-  topic?: string;
-  data: unknown;
-}
-
-export type RoomEvents = {
-  /** `closed` has the error that ended it, and none after `close()`. `reconnecting` has what was lost. */
-  state: [state: ConnectionState, error?: WeirError];
-  "member:joined": [member: Member];
-  "member:updated": [member: Member];
-  "member:left": [member: Member, reason: LeaveReason];
-  "track:published": [track: RemoteTrack];
-  "track:updated": [track: RemoteTrack];
-  "track:unpublished": [track: RemoteTrack];
-  "room:updated": [info: RoomInfo];
-  /** The room is no more; the connection is. */
-  "room:closed": [reason: string];
-  message: [message: Message];
-  /** Other members speak than before; the loudest first. */
-  speakers: [members: readonly Member[]];
-  "local:published": [track: LocalTrack];
-  "local:updated": [track: LocalTrack];
-  /** Also when its source has ended by itself. */
-  "local:unpublished": [track: LocalTrack];
-  /** Whether the browser wants a click before sound is heard: call `startAudio()` from one. */
-  "audio:blocked": [blocked: boolean];
-  /** What no call waits for. */
-  error: [error: WeirError];
-};
 
 /** A connection to a cluster, and the room that it is in. Made by {@link connect}. */
 export class Room extends Emitter<RoomEvents> {
@@ -443,32 +389,7 @@ export class Room extends Emitter<RoomEvents> {
     capture: Capture,
     options: VideoOptions & AudioOptions & { source?: string; name?: string },
   ): Promise<LocalTrack> {
-    const { source, name } = options;
-    const described = {
-      ...(source === undefined ? {} : { source }),
-      ...(name === undefined ? {} : { name }),
-    };
-    if (capture.track.kind === "audio") {
-      const { channelCount = 1 } = capture.track.getSettings();
-      const description = {
-        ...described,
-        kind: "audio" as const,
-        codec: "opus",
-        sampleRate: 48_000,
-        channels: Math.min(2, channelCount),
-      };
-      const encoding = { bitrate: options.bitrate ?? AUDIO_BITRATE };
-      return this.#announce(new LocalTrack(description, this.#localHost, capture, encoding));
-    }
-    const most = videoSize(options, source === "screen" ? "screen" : "360p");
-    const { width = most.width, height = most.height } = capture.track.getSettings();
-    const size = { width, height, frameRate: most.frameRate };
-    const description = { ...described, ...size, kind: "video" as const, codec: "" };
-    const encoding: Encoding = {
-      bitrate: most.bitrate,
-      size: most,
-      ...(options.codec ? { codec: options.codec } : {}),
-    };
+    const { description, encoding } = describe(capture.track, options);
     return this.#announce(new LocalTrack(description, this.#localHost, capture, encoding));
   }
 

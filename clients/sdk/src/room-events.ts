@@ -1,0 +1,59 @@
+import type { WeirError } from "./errors.js";
+import type { LocalTrack } from "./local-track.js";
+import type { Member } from "./member.js";
+import type { JsonObject, LeaveReason, RoomInfo } from "./protocol.js";
+import type { RemoteTrack } from "./remote-track.js";
+
+/**
+ * - `connected`: in no room
+ * - `joined`: in a room
+ * - `reconnecting`: the connection was lost; it comes back by itself, into the room it was in
+ * - `closed`: for good
+ */
+export type ConnectionState = "connected" | "joined" | "reconnecting" | "closed";
+
+export interface JoinOptions {
+  /** For people; at most 128 characters. */
+  name?: string;
+  /** Anything; at most 16 KiB as JSON, with some of it for the SDK. */
+  metadata?: JsonObject;
+  /** Receive every track of the others without asking. Default true. */
+  autoSubscribe?: boolean;
+}
+
+export interface MessageOptions {
+  topic?: string;
+  /** Ids of members; everybody else if left out. */
+  to?: string[];
+}
+
+export interface Message {
+  from: Member;
+  topic?: string;
+  data: unknown;
+}
+
+export type RoomEvents = {
+  /** `closed` has the error that ended it, and none after `close()`. `reconnecting` has what was lost. */
+  state: [state: ConnectionState, error?: WeirError];
+  "member:joined": [member: Member];
+  "member:updated": [member: Member];
+  "member:left": [member: Member, reason: LeaveReason];
+  "track:published": [track: RemoteTrack];
+  "track:updated": [track: RemoteTrack];
+  "track:unpublished": [track: RemoteTrack];
+  "room:updated": [info: RoomInfo];
+  /** The room is no more; the connection is. */
+  "room:closed": [reason: string];
+  message: [message: Message];
+  /** Other members speak than before; the loudest first. */
+  speakers: [members: readonly Member[]];
+  "local:published": [track: LocalTrack];
+  "local:updated": [track: LocalTrack];
+  /** Also when its source has ended by itself. */
+  "local:unpublished": [track: LocalTrack];
+  /** Whether the browser wants a click before sound is heard: call `startAudio()` from one. */
+  "audio:blocked": [blocked: boolean];
+  /** What no call waits for. */
+  error: [error: WeirError];
+};
