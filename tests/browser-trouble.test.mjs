@@ -6,11 +6,14 @@ import { eventually } from "./lib/eventually.mjs";
 import { openGate } from "./lib/gate.mjs";
 import { startNode } from "./lib/node.mjs";
 import { servePages } from "./lib/page-server.mjs";
-import { enter, openParticipant, report, startKnownBrowser } from "./lib/participant.mjs";
+import { enter, latencies, openParticipant, quantile, report, startKnownBrowser } from "./lib/participant.mjs";
 import { startRedis } from "./lib/redis.mjs";
 
 const CUT_MS = 3_000;
 const BACK_MS = 2_000;
+const THROTTLED_BITS = 350_000;
+const SETTLING_MS = 12_000;
+const STEADY_MS = 8_000;
 
 /** Waits until either sees the other's pictures move. */
 async function talking(ann, bob) {
@@ -62,6 +65,33 @@ test("a connection that is cut for three seconds comes back by itself, and the p
   const states = atAnn.events.filter(([what]) => what === "state").map(([, state]) => state);
   assert.deepEqual(states, ["joined", "reconnecting", "joined"]);
   assert.deepEqual(atAnn.events.filter(([what]) => what === "error"), []);
+});
+
+test("a network that takes half of the bitrate gets half of it, and the picture is not late for it", async (t) => {
+  const node = await startNode(t);
+  const pages = await servePages(t);
+  const gate = await openGate(t, node.url);
+  const [ann, bob] = await Promise.all(
+    [0, 1].map(async () => openParticipant(t, await startKnownBrowser(t), pages)),
+  );
+  const room = await enter(ann, { url: gate.url, name: "ann" });
+  await enter(bob, { url: node.url, room, name: "bob", publish: false });
+  await eventually("bob sees ann", async () => (await report(bob)).seen.ann?.length > 30);
+  gate.throttle(THROTTLED_BITS / 8);
+  await pause(SETTLING_MS);
+  const from = (await report(bob)).seen.ann.length;
+  await pause(STEADY_MS);
+
+  const [atAnn, atBob] = await Promise.all([report(ann), report(bob)]);
+  const late = latencies(atBob.seen.ann.slice(from), atAnn.camera).map(({ ms }) => ms);
+  const video = atAnn.sent.find(({ kind }) => kind === "video");
+  t.diagnostic(
+    `${late.length} pictures, p50 ${Math.round(quantile(late, 0.5))} ms, p95 ${Math.round(quantile(late, 0.95))} ms; ` +
+      `${video.skipped} skipped, ${video.targetBitrate} bit/s wanted`,
+  );
+  assert.ok(video.targetBitrate < THROTTLED_BITS, "no more is wanted than gets through");
+  assert.ok(late.length > (5 * STEADY_MS) / 1_000, "the picture moves");
+  assert.ok(quantile(late, 0.95) < 1_000, "the picture is not late");
 });
 
 test("who was on a killed node goes on over another one", async (t) => {

@@ -8,6 +8,7 @@ import { atEnd } from "./at-end.mjs";
  */
 class Gate {
   #server;
+  #bytesPerSecond = Number.POSITIVE_INFINITY;
   #pairs = new Set();
   #open = true;
 
@@ -24,7 +25,11 @@ class Gate {
       const pair = { near, far };
       this.#pairs.add(pair);
       for (const [one, other] of [[near, far], [far, near]]) {
-        one.on("data", (bytes) => pair.dead || other.write(bytes));
+        one.on("data", (bytes) => {
+          if (pair.dead) return;
+          other.write(bytes);
+          if (one === near) this.#hold(near, pair, bytes.length);
+        });
         one.on("error", () => {});
         one.on("close", () => {
           if (pair.dead) return;
@@ -39,6 +44,18 @@ class Gate {
     await new Promise((resolve) => this.#server.listen(0, "127.0.0.1", resolve));
     this.url = `http://127.0.0.1:${this.#server.address().port}`;
     return this;
+  }
+
+  /** From now on clients send no more than this. */
+  throttle(bytesPerSecond) {
+    this.#bytesPerSecond = bytesPerSecond;
+  }
+
+  /** Takes no more from a client until what came has had its time. */
+  #hold(near, pair, bytes) {
+    if (this.#bytesPerSecond === Number.POSITIVE_INFINITY) return;
+    near.pause();
+    setTimeout(() => pair.dead || near.resume(), (bytes * 1_000) / this.#bytesPerSecond);
   }
 
   cut() {

@@ -19,6 +19,11 @@ const IDLE_QUIET_MS = 5_000;
 /** So long after the question, still without a word, the connection counts as lost. */
 const SILENT_MS = 1_500;
 
+/** One chunk in such a time is asked to be acknowledged. */
+const CONFIRM_MS = 250;
+/** An acknowledgement that takes so much longer than the quickest one waits behind what was sent before. */
+const CONGESTED_MS = 250;
+
 export interface ConnectionOptions {
   token?: string;
   /** Until the connection stands. */
@@ -44,6 +49,11 @@ export class Connection extends Emitter<ConnectionEvents> {
   #backlogAtAsking = 0;
   #roundTripMs: number | undefined;
   #ended = false;
+  /** Bytes of payload: sent, and known to have arrived. */
+  readonly #payload = { sent: 0, confirmed: 0 };
+  #confirming: number | undefined;
+  #confirmedAt = 0;
+  #quickestMs = Number.POSITIVE_INFINITY;
 
   /** Resolves when a request can be sent; rejects with why that cannot be. */
   static open(url: string, options: ConnectionOptions, signal?: AbortSignal): Promise<Connection> {
@@ -106,11 +116,20 @@ export class Connection extends Emitter<ConnectionEvents> {
     return this.#roundTripMs;
   }
 
-  /** Bytes that wait on this side for the network. */
+  /** Bytes that wait for the network: in this page, or, as late acknowledgements tell, on the way. */
   get backlog(): number {
+    return Math.max(this.#waiting, this.#congested ? this.#payload.sent - this.#payload.confirmed : 0);
+  }
+
+  get #waiting(): number {
     const engine = this.#socket.io.engine;
     const socket = (engine?.transport as { ws?: { bufferedAmount?: number } } | undefined)?.ws;
     return (socket?.bufferedAmount ?? 0) + waiting(engine?.writeBuffer ?? []);
+  }
+
+  get #congested(): boolean {
+    if (this.#confirming === undefined) return false;
+    return performance.now() - this.#confirming > this.#quickestMs + CONGESTED_MS;
   }
 
   /** Sends a request and awaits its answer; rejects with the node's refusal, `timeout` or `disconnected`. */
@@ -140,8 +159,22 @@ export class Connection extends Emitter<ConnectionEvents> {
   /** Sends a chunk; refusals come as `error` notices. */
   media(header: SentHeader, payload: Uint8Array): void {
     if (this.#ended) return;
-    this.#mediaAt = performance.now();
-    this.#socket.emit("media", header, payload);
+    const now = performance.now();
+    this.#mediaAt = now;
+    this.#payload.sent += payload.length;
+    if (this.#confirming !== undefined || now - this.#confirmedAt < CONFIRM_MS) {
+      this.#socket.emit("media", header, payload);
+      return;
+    }
+    const { sent } = this.#payload;
+    this.#confirming = now;
+    this.#socket.emit("media", header, payload, (answer: Answer<{ seq: number }>) => {
+      this.#confirmedAt = performance.now();
+      this.#confirming = undefined;
+      this.#quickestMs = Math.min(this.#quickestMs, this.#confirmedAt - now);
+      this.#payload.confirmed = sent;
+      if (!answer.ok) this.emit("notice", "error", { event: "media", error: answer.error });
+    });
   }
 
   /** Asks at once whether the other side is still there, for instance when the network has changed. */
@@ -149,7 +182,7 @@ export class Connection extends Emitter<ConnectionEvents> {
     if (this.#askedAt !== undefined || this.#ended) return;
     const askedAt = performance.now();
     this.#askedAt = askedAt;
-    this.#backlogAtAsking = this.backlog;
+    this.#backlogAtAsking = this.#waiting;
     // A message to nobody changes nothing; outside of a room it is refused, which is an answer too.
     this.#socket.emit("message", { to: [], data: null }, () => {
       this.#roundTripMs = performance.now() - askedAt;
@@ -176,7 +209,7 @@ export class Connection extends Emitter<ConnectionEvents> {
       return;
     }
     // What leaves this side shows that the way up is open, however long it is.
-    const backlog = this.backlog;
+    const backlog = this.#waiting;
     const drains = backlog < this.#backlogAtAsking;
     this.#backlogAtAsking = backlog;
     // The timers of a page that slept fire before what arrived meanwhile is heard: two ticks must say so.

@@ -22,7 +22,7 @@ import type {
 import { RemoteTrack, type RemoteTrackHost } from "./remote-track.js";
 import type { ConnectionState, JoinOptions, MessageOptions, RoomEvents } from "./room-events.js";
 import { Sound } from "./sound.js";
-import { Speakers } from "./speakers.js";
+import { loudness, Speakers } from "./speakers.js";
 import type { ChunkTransform } from "./transform.js";
 import { type Change, difference, View } from "./view.js";
 
@@ -453,18 +453,11 @@ export class Room extends Emitter<RoomEvents> {
   }
 
   #hear(): void {
-    const levels = new Map<Member, number>();
-    const { self } = this;
-    const hear = (who: Member | undefined, level: number) => {
-      if (who) levels.set(who, Math.max(levels.get(who) ?? 0, level));
-    };
-    for (const track of this.#published) {
-      if (track.kind === "audio" && track.source !== "screen-audio") hear(self, track.level);
+    const own = [...this.#published].map((track) => ({ track, member: this.self }));
+    const others = [...this.#tracks.values()].map((track) => ({ track, member: track.member }));
+    if (this.#speakers.observe(loudness([...own, ...others]), performance.now())) {
+      this.emit("speakers", this.#speakers.active);
     }
-    for (const track of this.#tracks.values()) {
-      if (track.kind === "audio" && track.source !== "screen-audio") hear(track.member, track.level);
-    }
-    if (this.#speakers.observe(levels, performance.now())) this.emit("speakers", this.#speakers.active);
   }
 
   /** Tells of an error that nobody waits for; of those that chunks cause, some each second are enough. */

@@ -1,4 +1,6 @@
+import type { LocalTrack } from "./local-track.js";
 import type { Member } from "./member.js";
+import type { RemoteTrack } from "./remote-track.js";
 
 /** Quieter sound is not speech. */
 const THRESHOLD = 0.015;
@@ -30,4 +32,19 @@ export class Speakers {
       .map(([member]) => member);
     return this.#active.length !== before.size || this.#active.some(({ id }) => !before.has(id));
   }
+}
+
+/** How loud each member speaks; what a shared screen sounds like is not speech. */
+export function loudness(
+  tracks: readonly {
+    track: Pick<LocalTrack | RemoteTrack, "kind" | "source" | "level">;
+    member: Member | undefined;
+  }[],
+): Map<Member, number> {
+  const levels = new Map<Member, number>();
+  for (const { track, member } of tracks) {
+    if (!member || track.kind !== "audio" || track.source === "screen-audio") continue;
+    levels.set(member, Math.max(levels.get(member) ?? 0, track.level));
+  }
+  return levels;
 }
