@@ -52,6 +52,12 @@ test("two people on two nodes meet in the web app", async (t) => {
   await tileOf(bob, "Ann").getByText("Microphone off").waitFor();
   await ann.keyboard.press("m");
 
+  await ann.getByTestId("screen-toggle").click();
+  const screen = bob.getByRole("article", { name: "Screen of Ann" });
+  await eventually("Ann's screen is seen", async () => (await screen.locator("canvas[width]").count()) === 1);
+  await ann.getByTestId("screen-toggle").click();
+  await screen.waitFor({ state: "detached" });
+
   await ann.getByTestId("chat-toggle").click();
   await ann.getByTestId("chat-input").fill("Hello, Bob");
   await ann.getByTestId("chat-input").press("Enter");
