@@ -1,9 +1,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { eventually } from "./lib/eventually.mjs";
+import { live } from "./lib/ffmpeg.mjs";
 import { startNode } from "./lib/node.mjs";
 import { servePages } from "./lib/page-server.mjs";
 import { enter, openParticipant, quantile, report, startKnownBrowser } from "./lib/participant.mjs";
+import { SocketPeer } from "./lib/socket-peer.mjs";
+import { WebmSplitter } from "./lib/webm.mjs";
 
 const HIDDEN = [
   "VideoEncoder", "VideoDecoder", "AudioEncoder", "AudioDecoder", "EncodedVideoChunk", "EncodedAudioChunk",
@@ -32,7 +35,7 @@ test("a browser without WebCodecs talks to one that has it, and to another one w
     await participant.room.publishMicrophone({ processing: false });
   });
   const fine = (there, name) =>
-    there.seen[name]?.length > 60 && there.tones[name]?.frequencies.length > 2;
+    there.seen[name]?.length > 60 && there.tones[name]?.frequencies.length > 5;
   for (const [who, page, whom] of [["ann", ann, "bob"], ["bob", bob, "ann"], ["cid", cid, "ann"]]) {
     const there = await eventually(`${who} sees and hears ${whom}`, async () => {
       const now = await report(page);
@@ -42,5 +45,43 @@ test("a browser without WebCodecs talks to one that has it, and to another one w
     t.diagnostic(`${who} sees ${there.seen[whom].length} pictures of ${whom} and hears ${Math.round(height)} Hz`);
     assert.ok(Math.abs(height - 1_000) < 10, "the tone is the one that was played");
     assert.deepEqual(there.events.filter(([what]) => what === "error" || what === "track"), []);
+  }
+});
+
+test("live WebM of another program is played, also by who comes late", async (t) => {
+  const node = await startNode(t);
+  const pages = await servePages(t);
+  const browser = await startKnownBrowser(t);
+  const [early, late] = await Promise.all([1, 2].map(() => openParticipant(t, browser, pages)));
+  const publisher = await SocketPeer.connect(t, node.url);
+  const { room } = await publisher.request("room:create");
+  await publisher.join(room.id, { name: "ffmpeg" });
+  const watch = (page, name) => enter(page, { url: node.url, room: room.id, name, publish: false });
+  await watch(early, "early");
+
+  const splitter = new WebmSplitter();
+  let track;
+  let chunks = 0;
+  for await (const bytes of live(8)) {
+    for (const piece of splitter.push(bytes)) {
+      if (piece.init) {
+        const codec = 'video/webm;codecs="vp8,opus"';
+        const wanted = { kind: "video", codec, width: 640, height: 360, init: piece.init };
+        ({ track } = await publisher.request("track:publish", wanted));
+      } else {
+        await publisher.request("media", { track: track.id, ts: piece.timestamp * 1_000, key: piece.key }, piece.bytes);
+        chunks += 1;
+        if (chunks === 5) await watch(late, "late");
+      }
+    }
+  }
+  for (const [name, page, least] of [["early", early, 120], ["late", late, 60]]) {
+    const { received, events } = await report(page);
+    const [video] = received;
+    assert.deepEqual([video.width, video.height], [640, 360], name);
+    assert.deepEqual(events.filter(([what]) => what === "track" || what === "undecodable"), [], name);
+    const shown = await page.evaluate(() => participant.shown.ffmpeg);
+    t.diagnostic(`${name} is shown ${shown} different pictures`);
+    assert.ok(shown > least, `${name} is shown ${shown} different pictures`);
   }
 });

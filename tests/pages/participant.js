@@ -1,11 +1,13 @@
 import * as sdk from "@weir/sdk";
-import { listenToMicrophone, listenToNode, watchCamera, watchCanvas, now } from "/measure.js";
+import { countPictures, listenToMicrophone, listenToNode, now, watchCamera, watchCanvas } from "/measure.js";
 
 /** Somebody in a room, as tests need them: publishes, shows everything, and notes what is seen and heard. */
 export class Participant {
   room;
   /** What is seen of each member by name: `[number, ms]` of each picture. Goes on after a reconnection. */
   seen = {};
+  /** How many different pictures are seen of each member by name, of pictures without numbers. */
+  shown = {};
   /** What is heard of each member, by name. */
   tones = {};
   /** From the call of `join` until the first picture, by the member's name, in milliseconds. */
@@ -75,6 +77,11 @@ export class Participant {
       });
       track.attach(canvas);
       watchCanvas(canvas, this.seen[name]);
+      // Pieces of a container are another program's, whose pictures have no numbers.
+      if (!track.codec.includes("/")) return;
+      countPictures(canvas, () => {
+        this.shown[name] = (this.shown[name] ?? 0) + 1;
+      });
     } else if (track.kind === "audio" && track.audioNode) {
       this.tones[name] = await listenToNode(track.audioNode);
     } else if (track.kind === "audio") {
