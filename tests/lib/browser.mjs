@@ -6,7 +6,6 @@ import { atEnd } from "./at-end.mjs";
 const EXECUTABLE = process.env.WEIR_CHROMIUM ?? "/usr/bin/chromium";
 
 const FLAGS = [
-  "--use-fake-device-for-media-stream",
   "--use-fake-ui-for-media-stream",
   "--autoplay-policy=no-user-gesture-required",
   "--no-sandbox",
@@ -24,14 +23,15 @@ const FLAGS = [
 
 /**
  * Starts a browser for the test `t`, whose camera and microphone are `video` (y4m) and `sound` (wav), or
- * Chromium's own if they are left out. `permitted: false` has every question for a device refused.
+ * Chromium's own if they are left out; it has so many `cameras`. `permitted: false` has every question for a device refused.
  */
-export async function startBrowser(t, { video, sound, permitted = true } = {}) {
+export async function startBrowser(t, { video, sound, cameras = 1, permitted = true } = {}) {
   const flags = permitted ? FLAGS : FLAGS.filter((flag) => flag !== "--use-fake-ui-for-media-stream");
   const browser = await chromium.launch({
     executablePath: EXECUTABLE,
     args: [
       ...flags,
+      `--use-fake-device-for-media-stream=device-count=${cameras}`,
       ...(video ? [`--use-file-for-fake-video-capture=${video}`] : []),
       ...(sound ? [`--use-file-for-fake-audio-capture=${sound}`] : []),
     ],

@@ -8,8 +8,15 @@ import { BITS, BLOCK, FRAMES, RATE, SIZE, blockAt } from "../pages/frame-number.
 const run = promisify(execFile);
 const FOLDER = fileURLToPath(new URL("../../target/test-media/", import.meta.url));
 
+const files = new Map();
+
 /** A file of `FOLDER`, made by ffmpeg the first time that it is asked for. */
-async function made(name, args) {
+function made(name, args) {
+  if (!files.has(name)) files.set(name, make(name, args));
+  return files.get(name);
+}
+
+async function make(name, args) {
   const file = `${FOLDER}${name}`;
   if (existsSync(file)) return file;
   await mkdir(FOLDER, { recursive: true });

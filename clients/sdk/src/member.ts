@@ -1,4 +1,5 @@
-import type { Json, JsonObject, WireMember } from "./protocol.js";
+import type { JsonObject, WireMember } from "./protocol.js";
+import { isObject, type Succession, succession } from "./succession.js";
 
 /** Under this key of a member's metadata the SDK says what it needs to know of the member. */
 const OWN_KEY = "weir";
@@ -36,11 +37,12 @@ export function member(wire: WireMember, selfId: string | undefined): Member {
 /** `metadata` with what the SDK adds to it. */
 export function wireMetadata(
   metadata: JsonObject,
-  own: { decodes: string[]; transforms: boolean },
+  own: { decodes: string[]; transforms: boolean } & Succession,
 ): JsonObject {
-  return { ...metadata, [OWN_KEY]: own };
+  return { ...metadata, [OWN_KEY]: own as unknown as JsonObject };
 }
 
-function isObject(json: Json | undefined): json is JsonObject {
-  return typeof json === "object" && json !== null && !Array.isArray(json);
+/** Whom a member says that it succeeds, and how its own successor will prove it. */
+export function memberSuccession({ metadata }: WireMember): Succession {
+  return isObject(metadata) ? succession(metadata[OWN_KEY]) : {};
 }

@@ -8,8 +8,7 @@ import type { AudioOptions, MicrophoneOptions, VideoOptions } from "./encode/pre
 import { asWeirError, refusal, WeirError } from "./errors.js";
 import type { Link } from "./link.js";
 import { type Capture, LocalTrack, type LocalTrackHost } from "./local-track.js";
-import { type Member, member, wireMetadata } from "./member.js";
-import { Timeline } from "./play/timeline.js";
+import { type Member, memberSuccession, wireMetadata } from "./member.js";
 import type {
   Json,
   JsonObject,
@@ -18,11 +17,14 @@ import type {
   Requests,
   RoomInfo,
   TrackDescription,
+  WireMember,
 } from "./protocol.js";
-import { RemoteTrack, type RemoteTrackHost } from "./remote-track.js";
+import type { RemoteTrack } from "./remote-track.js";
 import type { ConnectionState, JoinOptions, MessageOptions, RoomEvents } from "./room-events.js";
+import { Roster, type RosterHost } from "./roster.js";
 import { Sound } from "./sound.js";
 import { loudness, Speakers } from "./speakers.js";
+import { newSecret, proves, type Succession } from "./succession.js";
 import type { ChunkTransform } from "./transform.js";
 import { type Change, difference, View } from "./view.js";
 
@@ -32,6 +34,18 @@ const SPEAKERS_MS = 200;
 const SEAT_HELD_MS = 60_000;
 const SEAT_AGAIN_MS = 1_000;
 
+type Secret = Awaited<ReturnType<typeof newSecret>>;
+
+/** The room that it is in, and what it needs to come back into it. */
+interface Membership {
+  room: string;
+  options: JoinOptions;
+  selfId: string;
+  view: View;
+  /** Proves to the others that who comes back is the same. */
+  secret: Secret;
+}
+
 /** A connection to a cluster, and the room that it is in. Made by {@link connect}. */
 export class Room extends Emitter<RoomEvents> {
   readonly #link: Link;
@@ -39,12 +53,9 @@ export class Room extends Emitter<RoomEvents> {
   readonly #clock = new ServerClock();
   readonly #speakers = new Speakers();
   readonly #sound: Sound;
-  readonly #members = new Map<string, Member>();
-  readonly #tracks = new Map<number, RemoteTrack>();
   readonly #published = new Set<LocalTrack>();
-  readonly #timelines = new Map<string, Timeline>();
   #state: ConnectionState = "connected";
-  #membership: { room: string; options: JoinOptions; selfId: string; view: View } | undefined;
+  #membership: Membership | undefined;
   /** What arrived before the answer to `room:join` was taken in. */
   #early: (() => void)[] | undefined;
   #listening: ReturnType<typeof setInterval> | undefined;
@@ -72,17 +83,17 @@ export class Room extends Emitter<RoomEvents> {
   }
 
   get self(): Member | undefined {
-    return this.#membership && this.#members.get(this.#membership.selfId);
+    return this.#membership && this.#roster.members.get(this.#membership.selfId);
   }
 
   /** Everybody in the room by id, oneself included. */
   get members(): ReadonlyMap<string, Member> {
-    return this.#members;
+    return this.#roster.members;
   }
 
   /** The others' tracks by id. */
   get tracks(): ReadonlyMap<number, RemoteTrack> {
-    return this.#tracks;
+    return this.#roster.tracks;
   }
 
   /** One's own tracks. */
@@ -131,7 +142,9 @@ export class Room extends Emitter<RoomEvents> {
   /** Changes one's own name or metadata. */
   async update(changes: { name?: string; metadata?: JsonObject }): Promise<void> {
     const { metadata, ...rest } = changes;
-    const whole = metadata && { metadata: await this.#wireMetadata(metadata) };
+    const whole = metadata && {
+      metadata: await this.#wireMetadata(metadata, this.#membership?.secret),
+    };
     await this.#request("member:update", { ...rest, ...whole });
     // What it comes back with after a lost connection.
     if (this.#membership) this.#membership.options = { ...this.#membership.options, ...changes };
@@ -187,7 +200,7 @@ export class Room extends Emitter<RoomEvents> {
   /** Lets the others be heard; to be called from a click if {@link audioBlocked}. */
   async startAudio(): Promise<void> {
     await this.#sound.start();
-    for (const track of this.#tracks.values()) track.unblock();
+    for (const track of this.#roster.tracks.values()) track.unblock();
   }
 
   /** Has sound come out of another device; `not_supported` where the browser has no choice. */
@@ -205,7 +218,8 @@ export class Room extends Emitter<RoomEvents> {
     get transform() {
       return room.#transform;
     },
-    decodes: () => [...room.#members.values()].filter(({ isSelf }) => !isSelf).map((each) => each.decodes),
+    decodes: () =>
+      [...room.#roster.members.values()].filter(({ isSelf }) => !isSelf).map((each) => each.decodes),
     updated: (track) => room.emit("local:updated", track),
     unpublished: (track) => {
       if (room.#published.delete(track)) room.emit("local:unpublished", track);
@@ -213,22 +227,25 @@ export class Room extends Emitter<RoomEvents> {
     failed: (error) => room.#tell(error),
   }))(this);
 
-  readonly #remoteHost: RemoteTrackHost = ((room: Room) => ({
-    request: (event, argument) => room.#request(event, argument),
-    member: (id) => room.#members.get(id) ?? member({ id, name: "", metadata: {}, joinedAt: 0 }, undefined),
-    timeline: (id) => {
-      const timeline = room.#timelines.get(id) ?? new Timeline();
-      room.#timelines.set(id, timeline);
-      return timeline;
-    },
-    get clock() {
-      return room.#clock;
-    },
-    get transform() {
-      return room.#transform;
-    },
-    audioBlocked: () => room.#sound.unheard(),
-  }))(this);
+  readonly #roster = new Roster(
+    ((room: Room) => ({
+      get selfId() {
+        return room.#membership?.selfId;
+      },
+      get autoSubscribes() {
+        return room.#autoSubscribes;
+      },
+      get clock() {
+        return room.#clock;
+      },
+      get transform() {
+        return room.#transform;
+      },
+      request: (event, argument) => room.#request(event, argument),
+      audioBlocked: () => room.#sound.unheard(),
+      emit: (event, ...args) => room.emit(event, ...args),
+    }))(this) satisfies RosterHost,
+  );
 
   #connection(): Connection {
     const { connection } = this.#link;
@@ -247,7 +264,10 @@ export class Room extends Emitter<RoomEvents> {
 
   async #join(connection: Connection, room: string, options: JoinOptions): Promise<void> {
     const { metadata = {}, ...rest } = options;
-    const whole = await this.#wireMetadata(metadata);
+    const secret = await newSecret();
+    const last = this.#membership;
+    const after = last?.secret && { id: last.selfId, secret: last.secret.secret };
+    const whole = await this.#wireMetadata(metadata, secret, after && { after });
     const early: (() => void)[] = [];
     this.#early = early;
     const askedAt = performance.now();
@@ -255,11 +275,13 @@ export class Room extends Emitter<RoomEvents> {
       const snapshot = await connection.request("room:join", { ...rest, room, metadata: whole });
       this.#clock.observe(snapshot.self.joinedAt, askedAt, performance.now());
       const view = new View(snapshot);
-      const before = this.#membership?.view ?? new View({ ...snapshot, members: [], tracks: [] });
-      this.#membership = { room, options, selfId: snapshot.self.id, view };
-      const kept = new Set(this.#tracks.keys());
+      const before = last?.view ?? new View({ ...snapshot, members: [], tracks: [] });
+      this.#membership = { room, options, selfId: snapshot.self.id, view, secret };
+      // The room may not know yet that the lost connection's member is gone.
+      if (last && last.selfId !== snapshot.self.id) view.retire(last.selfId);
+      const kept = new Set(this.#roster.tracks.keys());
       for (const change of difference(before, view)) this.#apply(change);
-      for (const id of kept) this.#tracks.get(id)?.resume(this.#autoSubscribes);
+      for (const id of kept) this.#roster.tracks.get(id)?.resume(this.#autoSubscribes);
       this.#listening ??= setInterval(() => this.#hear(), SPEAKERS_MS);
     } finally {
       if (this.#early === early) this.#early = undefined;
@@ -267,8 +289,22 @@ export class Room extends Emitter<RoomEvents> {
     for (const step of early) step();
   }
 
-  async #wireMetadata(metadata: JsonObject): Promise<JsonObject> {
-    return wireMetadata(metadata, { decodes: await decodes(), transforms: this.#transform !== undefined });
+  async #wireMetadata(metadata: JsonObject, secret: Secret, after?: Succession): Promise<JsonObject> {
+    return wireMetadata(metadata, {
+      decodes: await decodes(),
+      transforms: this.#transform !== undefined,
+      ...(secret && { seal: secret.seal }),
+      ...after,
+    });
+  }
+
+  /** Somebody who came back is not there twice. */
+  async #succeed(came: WireMember): Promise<void> {
+    const said = memberSuccession(came);
+    const view = this.#membership?.view;
+    const before = said.after && view?.members.get(said.after.id);
+    if (!view || !before || !(await proves(said, memberSuccession(before)))) return;
+    if (this.#membership?.view === view) for (const change of view.retire(before.id)) this.#apply(change);
   }
 
   get #autoSubscribes(): boolean {
@@ -286,7 +322,7 @@ export class Room extends Emitter<RoomEvents> {
   }
 
   #media(header: ReceivedHeader, payload: Uint8Array): void {
-    this.#tracks.get(header.track)?.receive(header, payload);
+    this.#roster.tracks.get(header.track)?.receive(header, payload);
   }
 
   #notice<E extends keyof Notices>(event: E, argument: Notices[E]): void {
@@ -304,12 +340,12 @@ export class Room extends Emitter<RoomEvents> {
         return;
       case "message": {
         const { from, ...rest } = notice.argument;
-        this.emit("message", { from: this.#remoteHost.member(from), ...rest });
+        this.emit("message", { from: this.#roster.member(from), ...rest });
         return;
       }
       case "media:gap": {
         const { track, ...gap } = notice.argument;
-        this.#tracks.get(track)?.miss(gap);
+        this.#roster.tracks.get(track)?.miss(gap);
         return;
       }
       case "node:draining":
@@ -325,48 +361,10 @@ export class Room extends Emitter<RoomEvents> {
   }
 
   #apply(change: Change): void {
-    const self = this.#membership?.selfId;
-    switch (change.what) {
-      case "member:joined":
-      case "member:updated": {
-        const changed = member(change.member, self);
-        this.#members.set(changed.id, changed);
-        if (changed.isSelf && change.what === "member:joined") return;
-        this.emit(change.what, changed);
-        this.#suit();
-        return;
-      }
-      case "member:left": {
-        const gone = this.#remoteHost.member(change.member.id);
-        this.#members.delete(gone.id);
-        this.#timelines.delete(gone.id);
-        if (!gone.isSelf) this.emit("member:left", gone, change.reason);
-        return;
-      }
-      case "track:published": {
-        if (change.track.member === self) return;
-        const track = new RemoteTrack(change.track, this.#remoteHost, this.#autoSubscribes);
-        this.#tracks.set(track.id, track);
-        this.emit("track:published", track);
-        return;
-      }
-      case "track:updated": {
-        const track = this.#tracks.get(change.track.id);
-        track?.update(change.track);
-        if (track) this.emit("track:updated", track);
-        return;
-      }
-      case "track:unpublished": {
-        const track = this.#tracks.get(change.track.id);
-        if (!track) return;
-        this.#tracks.delete(track.id);
-        track.stop();
-        this.emit("track:unpublished", track);
-        return;
-      }
-      case "room:updated":
-        this.emit("room:updated", change.room);
-    }
+    this.#roster.apply(change);
+    if (change.what !== "member:joined" && change.what !== "member:updated") return;
+    this.#suit();
+    void this.#succeed(change.member);
   }
 
   /** Own tracks are encoded with what the present members decode. */
@@ -454,7 +452,7 @@ export class Room extends Emitter<RoomEvents> {
 
   #hear(): void {
     const own = [...this.#published].map((track) => ({ track, member: this.self }));
-    const others = [...this.#tracks.values()].map((track) => ({ track, member: track.member }));
+    const others = [...this.#roster.tracks.values()].map((track) => ({ track, member: track.member }));
     if (this.#speakers.observe(loudness([...own, ...others]), performance.now())) {
       this.emit("speakers", this.#speakers.active);
     }
@@ -484,10 +482,7 @@ export class Room extends Emitter<RoomEvents> {
       track.stop();
       this.#localHost.unpublished(track);
     }
-    for (const track of this.#tracks.values()) track.stop();
-    this.#tracks.clear();
-    this.#members.clear();
-    this.#timelines.clear();
+    this.#roster.clear();
   }
 
   #end(error: WeirError | undefined): void {

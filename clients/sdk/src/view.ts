@@ -21,6 +21,8 @@ export class View {
   #version: number;
   readonly members = new Map<string, WireMember>();
   readonly tracks = new Map<number, WireTrack>();
+  /** Who counts as gone before the room says so. */
+  readonly #retired = new Set<string>();
 
   constructor(snapshot: Snapshot) {
     this.#room = snapshot.room;
@@ -37,6 +39,20 @@ export class View {
     return this.#version;
   }
 
+  /** Takes a member for gone, whatever is still told of it. */
+  retire(id: string): Change[] {
+    const member = this.members.get(id);
+    if (!member) return [];
+    this.#retired.add(id);
+    this.members.delete(id);
+    const tracks = [...this.tracks.values()].filter((track) => track.member === id);
+    for (const track of tracks) this.tracks.delete(track.id);
+    return [
+      ...tracks.map((track) => ({ what: "track:unpublished" as const, track })),
+      { what: "member:left", member, reason: "disconnected" },
+    ];
+  }
+
   /** What `event` changes: nothing if it is known already. */
   apply<E extends RoomNotice>(event: E, argument: Notices[E]): Change[] {
     if (argument.version <= this.#version) return [];
@@ -45,6 +61,7 @@ export class View {
     switch (notice.event) {
       case "member:joined":
       case "member:updated": {
+        if (this.#retired.has(notice.member.id)) return [];
         const what = this.members.has(notice.member.id) ? "member:updated" : "member:joined";
         this.members.set(notice.member.id, notice.member);
         return [{ what, member: notice.member }];
@@ -57,6 +74,7 @@ export class View {
       }
       case "track:published":
       case "track:updated": {
+        if (this.#retired.has(notice.track.member)) return [];
         const what = this.tracks.has(notice.track.id) ? "track:updated" : "track:published";
         this.tracks.set(notice.track.id, notice.track);
         return [{ what, track: notice.track }];
