@@ -1,22 +1,26 @@
 const steps = new WeakMap();
 
 /**
- * Has `step` run when the test `t` ends, the newest first. Each runs, whatever became of the others:
- * what stays open would keep the whole run from ending.
+ * Has `step` run when the test `t` ends, the newest first; at once, if it has ended already. Each runs,
+ * whatever became of the others: what stays open would keep the whole run from ending.
  */
 export function atEnd(t, step) {
-  if (!steps.has(t)) {
-    steps.set(t, []);
-    t.after(() => end(steps.get(t)));
+  let known = steps.get(t);
+  if (!known) {
+    known = { remaining: [], ended: false };
+    steps.set(t, known);
+    t.after(() => end(known));
   }
-  steps.get(t).push(step);
+  if (known.ended) Promise.resolve(step()).catch((error) => console.error(error));
+  else known.remaining.push(step);
 }
 
-async function end(remaining) {
+async function end(known) {
+  known.ended = true;
   const errors = [];
-  while (remaining.length > 0) {
+  while (known.remaining.length > 0) {
     try {
-      await remaining.pop()();
+      await known.remaining.pop()();
     } catch (error) {
       errors.push(error);
     }
