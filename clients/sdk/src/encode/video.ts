@@ -25,6 +25,8 @@ export class VideoTrackEncoder implements TrackEncoder {
   #config: VideoEncoderConfig | undefined;
   #clock = new CaptureClock();
   #source: FrameSource | undefined;
+  /** Through which pictures go that the encoder does not take as they are. */
+  #redraw: OffscreenCanvasRenderingContext2D | undefined;
   #latest: VideoFrame | undefined;
   #latestAt = 0;
   #lastTimestamp = Number.NEGATIVE_INFINITY;
@@ -59,6 +61,7 @@ export class VideoTrackEncoder implements TrackEncoder {
   start(track: MediaStreamTrack): void {
     this.#source?.stop();
     this.#clock = new CaptureClock();
+    this.#redraw = undefined;
     this.#lastTimestamp = Number.NEGATIVE_INFINITY;
     this.#keys.restart();
     this.#source = readFrames(track, (frame) => this.#take(frame));
@@ -90,10 +93,28 @@ export class VideoTrackEncoder implements TrackEncoder {
     return new VideoEncoder({
       output: (chunk) => this.#deliver(chunk),
       error: (error) => {
-        if (!this.#stopped)
+        if (this.#stopped) return;
+        if (this.#redraw) {
           this.#host.failed(new WeirError("not_supported", `the encoder failed: ${error.message}`));
+          return;
+        }
+        // Some cameras' pixels are of a format that can be drawn, and not be encoded.
+        this.#redraw = new OffscreenCanvas(2, 2).getContext("2d", { alpha: false }) ?? undefined;
+        this.#config = undefined;
+        this.#keys.restart();
+        this.#encoder = this.#open();
       },
     });
+  }
+
+  /** What is encoded for `frame`; whoever asks closes it. */
+  #picture(frame: VideoFrame): VideoFrame {
+    if (!this.#redraw) return frame.clone();
+    const { canvas } = this.#redraw;
+    if (canvas.width !== frame.displayWidth) canvas.width = frame.displayWidth;
+    if (canvas.height !== frame.displayHeight) canvas.height = frame.displayHeight;
+    this.#redraw.drawImage(frame, 0, 0);
+    return new VideoFrame(canvas, { timestamp: frame.timestamp });
   }
 
   #take(frame: VideoFrame): void {
@@ -138,7 +159,9 @@ export class VideoTrackEncoder implements TrackEncoder {
     try {
       this.#configure(frame, now);
       this.#lastTimestamp = frame.timestamp;
-      this.#encoder.encode(frame, { keyFrame: this.#keys.take(now) });
+      const picture = this.#picture(frame);
+      this.#encoder.encode(picture, { keyFrame: this.#keys.take(now) });
+      picture.close();
     } catch (error) {
       this.stop();
       this.#host.failed(asWeirError(error));

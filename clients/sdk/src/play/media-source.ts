@@ -2,8 +2,9 @@ import type { MediaChunk, PicturePlayer, PlayerHost, SoundPlayer } from "./playe
 import type { Surface } from "./surface.js";
 import type { WebmWriter } from "./webm-writer.js";
 
-/** So far behind the newest chunk the player hurries; beyond the second it jumps. */
-const HURRY_S = 0.35;
+/** So far behind the newest chunk the player begins to hurry, and ends it again; beyond the last it jumps. */
+const HURRY_S = 0.5;
+const HURRIED_S = 0.3;
 const JUMP_S = 1;
 const BEHIND_S = 0.1;
 const HURRY_RATE = 1.1;
@@ -150,7 +151,8 @@ export class MediaSourcePlayer implements PicturePlayer, SoundPlayer {
     if (behind > JUMP_S || element.currentTime < newest) {
       element.currentTime = Math.max(newest, this.#end - BEHIND_S);
     }
-    element.playbackRate = behind > HURRY_S ? HURRY_RATE : 1;
+    if (behind > HURRY_S) element.playbackRate = HURRY_RATE;
+    else if (behind < HURRIED_S) element.playbackRate = 1;
   }
 
   get #end(): number {
