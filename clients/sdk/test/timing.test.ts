@@ -54,8 +54,24 @@ test("the bitrate falls while pictures must be left out, and comes back slowly",
   }
   const least = control.target;
   expect(least).toBeLessThan(200_000);
+  expect(control.scale).toBe(0.5);
   for (let second = 6; second <= 60; second++) control.step(second * 1_000);
   expect(control.target).toBe(1_000_000);
+  expect(control.scale).toBe(1);
+});
+
+test("a picture shrinks with the bitrate, and not to and fro", () => {
+  const control = new BitrateControl(1_000_000);
+  const changes = [];
+  let before = control.scale;
+  for (let second = 1; second <= 60; second++) {
+    // A network that takes a third.
+    if (control.target > 333_000) control.tooMuch(500_000);
+    control.step(second * 1_000);
+    if (control.scale !== before) changes.push(control.scale);
+    before = control.scale;
+  }
+  expect(changes).toEqual([0.5]);
 });
 
 test("nearly all pictures are there when they are due, and a stall is forgotten", () => {

@@ -170,11 +170,13 @@ export class VideoTrackEncoder implements TrackEncoder {
 
   #configure(frame: VideoFrame, now: number): void {
     const bitrate = this.#bitrate.step(now);
-    // The source's shape, no larger than asked for; encoders want even numbers.
-    const scale = Math.min(
-      1,
-      Math.sqrt((this.#most.width * this.#most.height) / (frame.displayWidth * frame.displayHeight)),
-    );
+    // The source's shape, no larger than asked for and than the network takes; encoders want even numbers.
+    const scale =
+      this.#bitrate.scale *
+      Math.min(
+        1,
+        Math.sqrt((this.#most.width * this.#most.height) / (frame.displayWidth * frame.displayHeight)),
+      );
     const width = Math.max(2, Math.round((frame.displayWidth * scale) / 2) * 2);
     const height = Math.max(2, Math.round((frame.displayHeight * scale) / 2) * 2);
     const same = this.#config?.width === width && this.#config.height === height;
