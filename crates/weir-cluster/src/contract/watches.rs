@@ -8,9 +8,11 @@ use super::{
     node::{Node, room},
 };
 
-/// A few changes of a room by one member of one node.
-async fn be_busy(node: Node, room: weir_protocol::RoomId, id: String) {
+/// A few changes of a room by members of one node, one after the other.
+async fn be_busy(node: Node, room: weir_protocol::RoomId, name: String) {
     for round in 0..5 {
+        // Nobody has an id that was somebody's before.
+        let id = format!("{name}-{round}");
         node.join(&room, &id).await;
         node.publish(&room, &id).await;
         node.rename(&room, &id, &format!("round {round}")).await;
