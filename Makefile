@@ -1,7 +1,7 @@
 # What people and CI type; `make` alone lists it.
 
 .DEFAULT_GOAL := help
-.PHONY: help clients run cluster test check bench bench-cluster outage
+.PHONY: help clients run cluster test check bench bench-cluster outage rolling
 
 help: ## List what there is to make
 	@sed -n 's/^\([a-z-]*\):[a-z ]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 15
@@ -39,3 +39,6 @@ bench-cluster: ## Measure three nodes and Redis beside Node with its Redis adapt
 
 outage: ## Prove that Redis may be away for 30 s, which the tests show for 5 s
 	WEIR_TEST_OUTAGE_S=30 cargo test -p weir --test outage -- --nocapture --test-threads 1
+
+rolling: ## Replace three nodes of 300 clients each under load, which the tests show with 30
+	WEIR_TEST_ROLLING_CLIENTS=300 cargo test --release -p weir --test rolling -- --nocapture

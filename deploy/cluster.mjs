@@ -118,7 +118,8 @@ async function stop(code = 0) {
     const child = running.get(name);
     if (!child) return undefined;
     const gone = new Promise((resolve) => child.once("exit", resolve));
-    child.kill("SIGTERM");
+    // Nobody is to be moved to another node: all of them end.
+    child.kill(name === "redis" ? "SIGTERM" : "SIGINT");
     const kill = setTimeout(() => child.kill("SIGKILL"), PATIENCE_MS);
     return gone.finally(() => clearTimeout(kill));
   };

@@ -6,6 +6,9 @@ import { fileURLToPath } from "node:url";
 import { atEnd } from "./at-end.mjs";
 import { within } from "./eventually.mjs";
 
+/** Nobody is to be moved anywhere, unless a test wants it. */
+const AT_ONCE = { WEIR_DRAIN__PAUSE_MS: "0", WEIR_DRAIN__WINDOW_MS: "0", WEIR_DRAIN__DEADLINE_MS: "0" };
+
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 
 /** The binary under test; `WEIR_BIN` names another. */
@@ -24,7 +27,7 @@ class Node {
     this.#process = spawn(
       BINARY,
       ["serve", "--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0"],
-      { env: { ...Object.fromEntries(inherited), ...env }, stdio: ["ignore", "ignore", "pipe"] },
+      { env: { ...Object.fromEntries(inherited), ...AT_ONCE, ...env }, stdio: ["ignore", "ignore", "pipe"] },
     );
     this.#exit = new Promise((resolve, reject) => {
       this.#process.once("error", reject);

@@ -129,9 +129,7 @@ test("every event that a node sends is known, in the shape in which it is sent",
     expect(NOTICES).toContain(event);
     expectShape(argument, NOTICE_SHAPES[event as keyof Notices], `${name}`);
   }
-  // The one that the contract has, and no node sends yet.
-  const known = NOTICES.filter((event) => event !== "node:draining");
-  expect(new Set(sent.map(({ event }) => event))).toEqual(new Set(known));
+  expect(new Set(sent.map(({ event }) => event))).toEqual(new Set(NOTICES));
 });
 
 test("every reason to leave is known", () => {

@@ -152,6 +152,13 @@ pub trait Directory: Send + Sync + Debug {
     /// # Errors
     /// Only `Unavailable`.
     fn watch<'a>(&'a self, room: &'a RoomId) -> BoxFuture<'a, Result<Watch, DirectoryError>>;
+
+    /// The node ends, and its members have left: nothing is to be cleared up behind it. What it could
+    /// not take out is left to other nodes, as if it had died. Nothing may be asked for afterwards.
+    ///
+    /// # Errors
+    /// Only `Unavailable`; then other nodes find it dead.
+    fn resign(&self) -> BoxFuture<'_, Result<(), DirectoryError>>;
 }
 
 /// Where a node is told what changes in the rooms that it watches.

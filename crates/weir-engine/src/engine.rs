@@ -1,9 +1,17 @@
 //! A node's engine, and what all of it shares.
 
-use std::{convert::Infallible, fmt, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use futures_util::{StreamExt, stream};
-use tokio::time::Instant;
+use tokio::{sync::watch, time::Instant};
 use tracing::warn;
 use weir_cluster::{Bus, BusInbox, Directory, DirectoryError, Inbox, MemoryHub};
 use weir_protocol::{LeaveReason, Limits, MemberId, RoomId};
@@ -44,6 +52,10 @@ struct Shared {
     directory: Arc<dyn Directory>,
     bus: Arc<dyn Bus>,
     registry: Arc<Registry>,
+    /// How many sessions there are.
+    sessions: watch::Sender<usize>,
+    /// Whether the node takes members no more.
+    draining: AtomicBool,
     /// What times are counted from.
     start: Instant,
 }
@@ -70,6 +82,8 @@ impl Engine {
             directory,
             bus,
             registry,
+            sessions: watch::Sender::new(0),
+            draining: AtomicBool::new(false),
             start: Instant::now(),
         })))
     }
@@ -97,7 +111,25 @@ impl Engine {
         Session::new(self.clone(), outlet)
     }
 
-    /// Has every member of this node leave its room, since the node ends.
+    /// Takes no more members from now on: who asks to join is told that the node is `draining`.
+    pub fn drain(&self) {
+        self.0.draining.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        self.0.draining.load(Ordering::Acquire)
+    }
+
+    /// How many sessions there are, whenever that changes.
+    pub fn sessions(&self) -> watch::Receiver<usize> {
+        self.0.sessions.subscribe()
+    }
+
+    pub(crate) fn count_sessions(&self, change: impl FnOnce(&mut usize)) {
+        self.0.sessions.send_modify(change);
+    }
+
+    /// Has every member of this node leave its room, and the node the cluster, since the node ends.
     pub async fn vacate(&self) {
         let rooms = self.0.registry.rooms();
         let members = rooms.iter().flat_map(|room| {
@@ -114,6 +146,9 @@ impl Engine {
         stream::iter(members)
             .for_each_concurrent(LEAVING, leave)
             .await;
+        if let Err(error) = self.directory().resign().await {
+            warn!(%error, "the node could not give its lease back; other nodes will find it dead");
+        }
     }
 
     pub(crate) fn options(&self) -> &Options {

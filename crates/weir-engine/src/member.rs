@@ -71,6 +71,11 @@ impl Member {
 }
 
 impl Publishing {
+    /// Whether it publishes something.
+    pub(crate) fn publishes(&self) -> bool {
+        !self.tracks.is_empty()
+    }
+
     /// The member's own track of that id.
     pub(crate) fn track(&self, id: TrackId) -> Option<&Arc<Track>> {
         self.tracks.iter().find(|own| own.id == id)

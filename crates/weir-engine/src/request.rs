@@ -118,6 +118,10 @@ impl Client {
             let message = format!("this connection is in room {room:?}; leave it first");
             return Err(Fault::new(Code::AlreadyJoined, message));
         }
+        if self.engine.is_draining() {
+            let message = "this node takes no new members; connect again to reach another";
+            return Err(Fault::new(Code::Draining, message));
+        }
         let options = self.engine.options();
         let create_missing = options
             .create_on_join

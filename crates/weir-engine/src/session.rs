@@ -4,17 +4,18 @@ use std::{
     pin::pin,
     sync::{Arc, Mutex},
     task::{Context, Poll, Waker},
+    time::Duration,
 };
 
 use bytes::Bytes;
-use weir_protocol::{Ack, Code, Fault, LeaveReason, Published, Request, event};
+use weir_protocol::{Ack, Code, Fault, LeaveReason, Notice, Published, Request, event};
 
 use crate::{
     Engine, Outlet, lock,
     member::Member,
     queue::{Job, Queue},
     registry::RoomUse,
-    reply::Reply,
+    reply::{Reply, notify},
     room::relay,
 };
 
@@ -43,6 +44,7 @@ pub(crate) struct Membership {
 impl Session {
     pub(crate) fn new(engine: Engine, outlet: Arc<dyn Outlet>) -> Self {
         let queue = Mutex::new(Queue::new(&engine.options().limits));
+        engine.count_sessions(|count| *count += 1);
         Self(Arc::new(Client {
             engine,
             outlet,
@@ -93,6 +95,20 @@ impl Session {
         self.0.reply(name, ack).failed(fault);
     }
 
+    /// Whether its member publishes something.
+    #[must_use]
+    pub fn publishes(&self) -> bool {
+        let membership = self.0.membership();
+        membership.is_ok_and(|membership| lock(&membership.member.publishing).publishes())
+    }
+
+    /// Tells the client that the node ends, and when it is to connect to another one.
+    pub fn tell_draining(&self, reconnect_in: Duration) {
+        let reconnect_in_ms = u64::try_from(reconnect_in.as_millis()).unwrap_or(u64::MAX);
+        let frame = Notice::Draining { reconnect_in_ms }.frame();
+        notify(&*self.0.outlet, self.0.engine.counters(), &frame);
+    }
+
     /// The connection is gone: what it asked for before is still done, then its member leaves.
     pub fn close(&self) {
         self.push(Job::Leave);
@@ -112,6 +128,7 @@ impl Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
+        self.0.engine.count_sessions(|count| *count -= 1);
         if tokio::runtime::Handle::try_current().is_ok() {
             self.close();
         }

@@ -4,7 +4,10 @@ use std::{
     io,
     net::{IpAddr, SocketAddr},
     pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     task::{Context, Poll},
     time::Duration,
 };
@@ -37,6 +40,8 @@ pub(crate) struct Gate {
     connections: Arc<Mutex<Connections>>,
     told: Arc<Semaphore>,
     engine: Engine,
+    /// Whether sessions are begun no more.
+    closed: Arc<AtomicBool>,
 }
 
 /// A connection's place among those that are allowed, until this is dropped.
@@ -52,7 +57,19 @@ impl Gate {
             connections: Arc::new(Mutex::new(Connections::new(limits))),
             told: Arc::new(Semaphore::new(TOLD)),
             engine,
+            closed: Arc::default(),
         }
+    }
+
+    /// Has no session begun any more. Connections are still taken, since sessions that poll open new
+    /// ones.
+    pub(crate) fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+    }
+
+    /// Whether sessions are begun no more.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
     }
 
     /// Counts a connection in.

@@ -43,6 +43,13 @@ impl Client {
         socket.req_parts().extensions.get()
     }
 
+    /// A socket's way to its client, and its session while that lasts.
+    pub(crate) fn parts(socket: &Socket<DirectAdapter>) -> Option<(Arc<Link>, Arc<Session>)> {
+        let client = Self::of(socket)?;
+        let session = client.session().clone()?;
+        Some((Arc::clone(&client.link), session))
+    }
+
     fn session(&self) -> MutexGuard<'_, Option<Arc<Session>>> {
         self.session.lock().unwrap_or_else(PoisonError::into_inner)
     }

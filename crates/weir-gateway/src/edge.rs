@@ -6,7 +6,9 @@ use axum::{Router, body::Body, response::IntoResponse};
 use bytes::Bytes;
 use http::{
     HeaderMap, HeaderValue, Method, Request, Response, StatusCode,
-    header::{CONNECTION, CONTENT_LENGTH, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, UPGRADE},
+    header::{
+        CONNECTION, CONTENT_LENGTH, RETRY_AFTER, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, UPGRADE,
+    },
 };
 use http_body_util::BodyExt;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn, upgrade::OnUpgrade};
@@ -79,6 +81,12 @@ impl Edge {
             return self.pass(request).await;
         }
         let query = Query::of(&request);
+        if query.sid.is_none() && self.gate.is_closed() {
+            // Whoever asks again on this connection would ask the same node.
+            let headers = [(CONNECTION, "close"), (RETRY_AFTER, "1")];
+            let why = "this node is draining; connect again to reach another\n";
+            return (StatusCode::SERVICE_UNAVAILABLE, headers, why).into_response();
+        }
         match (query.transport.as_deref(), query.sid) {
             (Some("websocket"), sid) => self.websocket(request, sid.as_deref()).await,
             (_, None) => self.open(request, peer).await,

@@ -5,6 +5,7 @@ mod client;
 mod cluster;
 pub mod config;
 mod direct;
+mod drain;
 mod edge;
 mod follow;
 mod inbound;

@@ -191,6 +191,16 @@ impl Link {
         }
     }
 
+    /// Ends the connection for good. A client on a WebSocket sees that it broke, so that it connects
+    /// again by itself; one that polls is told by the library.
+    pub(crate) fn end(&self) {
+        if self.lane.get().is_some() {
+            self.shut();
+        } else {
+            self.close();
+        }
+    }
+
     /// Sends nothing more, and has the library end the connection.
     fn close(&self) {
         self.shut();

@@ -19,6 +19,7 @@ use crate::{
     cluster::Cluster,
     config::Config,
     direct::{Direct, DirectAdapter},
+    drain::{self, Drain},
     edge::{Edge, PATH},
     inbound::Intake,
     ops::{self, Readiness},
@@ -42,6 +43,15 @@ const ATTACHMENTS: usize = 1_024;
 
 /// How long a packet's attachments may follow it.
 const ATTACHMENTS_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How a node ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shutdown {
+    /// Its clients are moved to other nodes first, as the configuration's `[drain]` says.
+    Drain,
+    /// At once; clients and other members are told.
+    Now,
+}
 
 /// Why a node could not be built.
 #[derive(Debug, thiserror::Error)]
@@ -138,12 +148,12 @@ impl Node {
         self.ops.address
     }
 
-    /// Serves until `shutdown` completes, then ends every connection. Liveness and readiness are
-    /// answered to the last.
+    /// Serves until `shutdown` says how to end, then ends every connection. Liveness and readiness
+    /// are answered to the last.
     ///
     /// # Errors
     /// If the operations listener fails for good.
-    pub async fn run(self, shutdown: impl Future<Output = ()>) -> io::Result<()> {
+    pub async fn run(self, shutdown: impl Future<Output = Shutdown>) -> io::Result<()> {
         let Self {
             config,
             public,
@@ -164,14 +174,26 @@ impl Node {
 
         readiness.set_ready(true, "starting");
         info!(listen = %public.address, ops_listen = %ops.address, "listening");
+        let end = async {
+            if shutdown.await == Shutdown::Drain {
+                let drain = Drain {
+                    config: config.drain.clone(),
+                    readiness: readiness.clone(),
+                    gate: gate.clone(),
+                    engine: engine.clone(),
+                    socketio: socketio.clone(),
+                };
+                drain.run().await;
+            }
+        };
         tokio::select! {
             // An order to stop is obeyed even where clients keep the listener busy.
             biased;
-            () = shutdown => {}
+            () = end => {}
             ended = &mut operations => return ended?,
             () = accept(&public.listener, &gate, config.egress.unsent_bytes, serve) => {}
         }
-        readiness.set_ready(false, "stopping");
+        readiness.set_ready(false, drain::REASON);
         info!("stopping");
         drop(public.listener);
         if timeout(FAREWELL, socketio.close()).await.is_err() {

@@ -484,4 +484,10 @@ impl Directory for RedisDirectory {
     fn watch<'a>(&'a self, room: &'a RoomId) -> BoxFuture<'a, Result<Watch, DirectoryError>> {
         Box::pin(self.shared.watch(room))
     }
+
+    fn resign(&self) -> BoxFuture<'_, Result<(), DirectoryError>> {
+        // Whoever renewed the lease after this would take itself for dead.
+        self.tasks.iter().for_each(AbortHandle::abort);
+        Box::pin(async move { self.shared.store.resign(&self.shared.node()).await })
+    }
 }

@@ -389,6 +389,16 @@ impl Store {
         Ok(dead.filter_map(|node| node.into_string()).collect())
     }
 
+    /// A node gives its lease back, unless it still holds members: these are for whoever reaps it.
+    pub(crate) async fn resign(&self, node: &str) -> Result<(), DirectoryError> {
+        let client = self.client.with_options(&self.options);
+        let held: u64 = answered(client.scard(self.keys.held(node))).await?;
+        if held == 0 {
+            answered(client.zrem::<(), _, _>(self.keys.alive(), node)).await?;
+        }
+        Ok(())
+    }
+
     /// A dead node has been reaped.
     pub(crate) async fn reaped(&self, node: &str) -> Result<(), DirectoryError> {
         let client = self.client.with_options(&self.options);

@@ -7,7 +7,7 @@ use tokio::sync::oneshot;
 use tracing::info;
 use weir_gateway::config::Config;
 use weir_gateway::logs;
-use weir_gateway::node::Node;
+use weir_gateway::node::{Node, Shutdown};
 
 use crate::files;
 
@@ -29,13 +29,19 @@ async fn until_signalled(config: Config) -> anyhow::Result<()> {
     let (stop, stopped) = oneshot::channel();
     let run = node.run(async {
         // A sender that is gone has stopped, too.
-        let _ = stopped.await;
+        stopped.await.unwrap_or(Shutdown::Now)
     });
     let impatience = async {
         // Awaited apart: what a log line names is evaluated only where the line is logged.
         let signal = signals.next().await;
         info!(signal, "told to stop");
-        let _ = stop.send(());
+        // Whoever types Ctrl-C waits for it.
+        let how = if signal == "SIGTERM" {
+            Shutdown::Drain
+        } else {
+            Shutdown::Now
+        };
+        let _ = stop.send(how);
         signals.next().await
     };
     tokio::select! {

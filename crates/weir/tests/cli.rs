@@ -48,6 +48,8 @@ impl Running {
             "127.0.0.1:0",
         ];
         let mut child = weir(&arguments)
+            // Nobody is to be moved anywhere.
+            .env("WEIR_DRAIN__PAUSE_MS", "0")
             .envs(variables.iter().copied())
             .stderr(Stdio::piped())
             .spawn()

@@ -357,6 +357,10 @@ impl Directory for Waiting {
     fn watch<'a>(&'a self, room: &'a RoomId) -> BoxFuture<'a, Result<Watch, DirectoryError>> {
         self.wait(self.directory.watch(room))
     }
+
+    fn resign(&self) -> BoxFuture<'_, Result<(), DirectoryError>> {
+        self.wait(self.directory.resign())
+    }
 }
 
 /// An inbox to which events come late, as they do over a network, but in order.

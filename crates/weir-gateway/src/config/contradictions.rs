@@ -32,6 +32,19 @@ pub(super) fn contradictions(config: &Config, values: &Values) -> Vec<Problem> {
         );
     }
 
+    let drain = &config.drain;
+    if drain.deadline < drain.pause + drain.window {
+        refuse(
+            "drain.deadline_ms",
+            &format!(
+                "comes before the end of drain.pause_ms = {} and",
+                drain.pause.as_millis()
+            ),
+            "drain.window_ms",
+            "raise the first or lower the others",
+        );
+    }
+
     let redis = &config.redis;
     for (key, own, other) in [
         ("redis.directory_url", &redis.directory_url, &redis.bus_url),

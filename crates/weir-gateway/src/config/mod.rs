@@ -19,4 +19,4 @@ mod sections;
 pub use error::{ConfigError, Problem};
 pub use layers::Flag;
 pub use load::{Effective, Sources};
-pub use sections::{Config, Egress, Log, LogFormat, Redis, Rooms, Server, SocketIo};
+pub use sections::{Config, Drain, Egress, Log, LogFormat, Redis, Rooms, Server, SocketIo};

@@ -45,6 +45,13 @@ const fn count(unit: &'static str, max: u64) -> Rule {
 /// A day at most: nothing that waits for a client may wait longer.
 const WAIT: Rule = count("milliseconds", 24 * 60 * 60 * 1000);
 
+/// An hour at most: a node that is told to end shall end.
+const PATIENCE: Rule = Rule::Number {
+    unit: "milliseconds",
+    min: 0,
+    max: 60 * 60 * 1000,
+};
+
 /// Every key, in the order in which they are written down, with what it takes.
 pub(super) const KEYS: &[(&str, Rule)] = &[
     ("server.listen", Rule::Address),
@@ -118,6 +125,9 @@ pub(super) const KEYS: &[(&str, Rule)] = &[
             max: 100,
         },
     ),
+    ("drain.pause_ms", PATIENCE),
+    ("drain.window_ms", PATIENCE),
+    ("drain.deadline_ms", PATIENCE),
     ("log.format", Rule::Choice(&["auto", "human", "json"])),
     ("log.filter", Rule::LogFilter),
 ];
@@ -179,6 +189,11 @@ fn check_filter(text: &str) -> Result<(), String> {
 impl fmt::Display for Rule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Number {
+                unit: unit @ "milliseconds",
+                min,
+                max,
+            } => write!(f, "a whole number of {unit} from {min} to {max}"),
             Self::Number { unit, min: 0, max } => {
                 write!(
                     f,

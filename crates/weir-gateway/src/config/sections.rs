@@ -24,6 +24,8 @@ pub struct Config {
     pub rooms: Rooms,
     /// What joins the nodes of a cluster.
     pub redis: Redis,
+    /// How a node ends.
+    pub drain: Drain,
     /// Logging.
     pub log: Log,
 }
@@ -133,6 +135,33 @@ impl Default for Rooms {
             empty_ttl: Duration::from_secs(300),
             create_on_join: false,
             max_rooms: 100_000,
+        }
+    }
+}
+
+/// `[drain]`: how a node ends that is told to by SIGTERM. Times are from one to the next.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Drain {
+    /// How long it goes on as before while `/readyz` says that it is not ready, so that balancers
+    /// notice (`pause_ms`). Default 5 s.
+    #[serde(rename = "pause_ms", with = "millis")]
+    pub pause: Duration,
+    /// Over how long its clients' reconnects are spread after that (`window_ms`). Default 15 s.
+    #[serde(rename = "window_ms", with = "millis")]
+    pub window: Duration,
+    /// After so long, counted from the signal, whoever is still connected is cut off
+    /// (`deadline_ms`). Default 25 s.
+    #[serde(rename = "deadline_ms", with = "millis")]
+    pub deadline: Duration,
+}
+
+impl Default for Drain {
+    fn default() -> Self {
+        Self {
+            pause: Duration::from_secs(5),
+            window: Duration::from_secs(15),
+            deadline: Duration::from_secs(25),
         }
     }
 }

@@ -38,6 +38,11 @@ pub enum Notice<'a> {
     },
     /// Somebody asks this track's publisher for a key chunk.
     KeyframeRequested(TrackId),
+    /// The node ends; this client shall connect again after so many milliseconds.
+    Draining {
+        /// How long it may stay.
+        reconnect_in_ms: u64,
+    },
     /// A request without acknowledgement failed.
     Error {
         /// The request's name, if it had one; of a longer one, its first 64 characters are told.
@@ -70,6 +75,11 @@ impl Notice<'_> {
             track: TrackId,
         }
         #[derive(Serialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Draining {
+            reconnect_in_ms: u64,
+        }
+        #[derive(Serialize)]
         struct Failure<'a> {
             #[serde(skip_serializing_if = "Option::is_none")]
             event: Option<&'a str>,
@@ -100,6 +110,9 @@ impl Notice<'_> {
             ),
             Self::KeyframeRequested(track) => {
                 event(event::TRACK_KEYFRAME_REQUESTED, &Keyframe { track }, &[])
+            }
+            Self::Draining { reconnect_in_ms } => {
+                event(event::NODE_DRAINING, &Draining { reconnect_in_ms }, &[])
             }
             Self::Error { event: name, error } => {
                 let name = name.map(event::shown);
