@@ -14,7 +14,7 @@ use std::{
     time::Duration,
 };
 
-use common::{ask, cluster, cluster_node, connect, room, signal};
+use common::{UNHURRIED, ask, cluster, cluster_node, connect, room, signal};
 use serde_json::{Value, json};
 use tokio::{
     task::JoinSet,
@@ -28,6 +28,8 @@ const DRAIN: &[(&str, &str)] = &[
     ("WEIR_DRAIN__PAUSE_MS", "1000"),
     ("WEIR_DRAIN__WINDOW_MS", "10000"),
     ("WEIR_DRAIN__DEADLINE_MS", "20000"),
+    UNHURRIED[0],
+    UNHURRIED[1],
 ];
 const WINDOW: Duration = Duration::from_secs(10);
 const DEADLINE: Duration = Duration::from_secs(20);
