@@ -35,6 +35,21 @@ if ((${#missing[@]} > 0)); then
   fi
 fi
 
+# Prometheus is only unpacked: as an installed package it would start a server on the port that a node's
+# operations listener has.
+if [[ ! -x .tools/usr/bin/promtool ]]; then
+  command -v apt-get >/dev/null || fail "unpack Prometheus into tests/.tools, so that tests/.tools/usr/bin/promtool is there"
+  echo "setup: unpacking Prometheus"
+  folder=$(mktemp -d)
+  (cd "$folder" && apt-get download --quiet prometheus >/dev/null) || {
+    if ((EUID == 0)); then apt-get update --quiet >/dev/null; else sudo -n apt-get update --quiet >/dev/null; fi
+    (cd "$folder" && apt-get download --quiet prometheus >/dev/null)
+  } || fail "Prometheus could not be downloaded"
+  mkdir -p .tools
+  dpkg -x "$folder"/prometheus_*.deb .tools
+  rm -r "$folder"
+fi
+
 major=$(node -p 'process.versions.node.split(".")[0]' 2>/dev/null || echo 0)
 ((major >= 20)) || fail "the tests need Node.js 20 or newer with npm; see https://nodejs.org"
 command -v npm >/dev/null || fail "the tests need npm, which comes with Node.js; see https://nodejs.org"

@@ -11,11 +11,15 @@ pub mod contract;
 mod directory;
 mod error;
 mod guard;
+mod hop;
 mod memory;
+mod sample;
 
 pub use bus::{Bus, BusError, BusInbox, Interest, Relayed, Signal, TrackKey};
 pub use directory::{Directory, Inbox, Joined, NewMember, NewRoom};
 pub use error::DirectoryError;
 pub use futures_util::future::BoxFuture;
 pub use guard::{Subscription, Watch};
+pub use hop::{DURATION_BOUNDS, Hop};
 pub use memory::{MemoryBus, MemoryDirectory, MemoryHub, MemoryOptions};
+pub use sample::Sample;

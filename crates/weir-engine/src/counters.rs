@@ -2,7 +2,10 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// A number that only grows, from 0 at the start of the node.
+use weir_cluster::Sample;
+use weir_protocol::{Code, TrackKind};
+
+/// A number that only grows.
 #[derive(Debug, Default)]
 pub struct Counter(AtomicU64);
 
@@ -23,8 +26,85 @@ impl Counter {
     }
 }
 
+/// A counter for each kind of track.
+#[derive(Debug, Default)]
+pub struct ByKind([Counter; 3]);
+
+impl ByKind {
+    const KINDS: [(TrackKind, &str); 3] = [
+        (TrackKind::Audio, "audio"),
+        (TrackKind::Video, "video"),
+        (TrackKind::Data, "data"),
+    ];
+
+    /// That of a kind.
+    pub fn of(&self, kind: TrackKind) -> &Counter {
+        &self.0[kind as usize]
+    }
+
+    /// The number of all kinds now.
+    pub fn value(&self) -> u64 {
+        self.0.iter().map(Counter::value).sum()
+    }
+}
+
+/// A counter for each code of a refusal.
+#[derive(Debug)]
+pub struct ByCode([Counter; Code::ALL.len()]);
+
+impl Default for ByCode {
+    fn default() -> Self {
+        Self(std::array::from_fn(|_| Counter::default()))
+    }
+}
+
+impl ByCode {
+    /// That of a code.
+    pub fn of(&self, code: Code) -> &Counter {
+        let at = Code::ALL.iter().position(|one| *one == code);
+        // Every code is among all codes.
+        &self.0[at.unwrap_or_default()]
+    }
+
+    /// The number of all codes now.
+    pub fn value(&self) -> u64 {
+        self.0.iter().map(Counter::value).sum()
+    }
+}
+
+type Attribute = (&'static str, &'static str);
+
+/// A counter as one or more samples.
+pub(crate) trait Samples {
+    fn sample(&self, metric: &'static str, attributes: &[Attribute], samples: &mut Vec<Sample>);
+}
+
+impl Samples for Counter {
+    fn sample(&self, metric: &'static str, attributes: &[Attribute], samples: &mut Vec<Sample>) {
+        samples.push(Sample::new(metric, attributes, self.value()));
+    }
+}
+
+impl Samples for ByKind {
+    fn sample(&self, metric: &'static str, attributes: &[Attribute], samples: &mut Vec<Sample>) {
+        for (kind, name) in Self::KINDS {
+            let attributes = [attributes, &[("kind", name)]].concat();
+            self.of(kind).sample(metric, &attributes, samples);
+        }
+    }
+}
+
+impl Samples for ByCode {
+    fn sample(&self, metric: &'static str, attributes: &[Attribute], samples: &mut Vec<Sample>) {
+        for code in Code::ALL {
+            let attributes = [attributes, &[("error.type", code.as_str())]].concat();
+            self.of(*code).sample(metric, &attributes, samples);
+        }
+    }
+}
+
 macro_rules! counters {
-    ($($(#[doc = $doc:literal])+ $name:ident,)+) => {
+    ($($(#[doc = $doc:literal])+ $name:ident: $type:ident = $metric:literal $(, $key:literal = $value:literal)*;)+) => {
         /// What a node counts.
         ///
         /// Each chunk that a client sends is `received` or `refused`; a received one that other
@@ -32,13 +112,15 @@ macro_rules! counters {
         /// subscriber is `sent`, `queued`, `dropped` or `closed`.
         #[derive(Debug, Default)]
         pub struct Counters {
-            $($(#[doc = $doc])+ pub $name: Counter,)+
+            $($(#[doc = $doc])+ pub $name: $type,)+
         }
 
         impl Counters {
-            /// Each counter's name and its value now.
-            pub fn values(&self) -> Vec<(&'static str, u64)> {
-                vec![$((stringify!($name), self.$name.value())),+]
+            /// All of it, as metrics.
+            pub fn samples(&self) -> Vec<Sample> {
+                let mut samples = Vec::new();
+                $(self.$name.sample($metric, &[$(($key, $value)),*], &mut samples);)+
+                samples
             }
         }
     };
@@ -46,52 +128,58 @@ macro_rules! counters {
 
 counters! {
     /// Connections that were accepted.
-    connections_accepted,
+    connections_accepted: Counter = "weir.connection.accepted";
     /// Connections that were refused because there were as many as the limits allow.
-    connections_refused,
+    connections_refused: Counter = "weir.connection.refused", "reason" = "limit";
+    /// Sessions that were refused because the node was about to end.
+    connections_draining: Counter = "weir.connection.refused", "reason" = "draining";
     /// Connections that were closed because they did not take even their events.
-    connections_closed_slow,
+    connections_closed_slow: Counter = "weir.connection.closed", "reason" = "slow";
     /// Connections that were closed because what they sent was over a limit of the transport.
-    connections_closed_oversize,
+    connections_closed_oversize: Counter = "weir.connection.closed", "reason" = "oversize";
     /// Connections that were closed because a long message took too long.
-    connections_closed_late,
+    connections_closed_late: Counter = "weir.connection.closed", "reason" = "late";
+    /// Connections that were closed because they had not gone when the node had told them to.
+    connections_closed_draining: Counter = "weir.connection.closed", "reason" = "draining";
     /// Requests that were answered with success.
-    requests_done,
+    requests_done: Counter = "weir.request.done";
     /// Requests that were answered with an error.
-    requests_failed,
+    requests_failed: ByCode = "weir.request.failed";
     /// Chunks that were taken from publishers.
-    chunks_received,
+    chunks_received: ByKind = "weir.ingest.chunks";
     /// Bytes of payload in the chunks that were taken from publishers.
-    chunk_bytes_received,
+    chunk_bytes_received: ByKind = "weir.ingest.payload";
     /// Chunks that publishers sent and that were answered with an error.
-    chunks_refused,
+    chunks_refused: ByCode = "weir.ingest.refused";
     /// Copies of chunks that a subscriber's socket took at once.
-    chunks_sent,
+    chunks_sent: ByKind = "weir.egress.chunks", "way" = "direct";
     /// Copies of chunks that waited for a subscriber's socket.
-    chunks_queued,
+    chunks_queued: ByKind = "weir.egress.chunks", "way" = "queued";
+    /// Bytes of payload in the copies that were sent or queued.
+    chunk_bytes_sent: ByKind = "weir.egress.payload";
     /// Copies of chunks that were dropped because a subscriber did not keep up, or because it
     /// waits for a key chunk after chunks that it did not get.
-    chunks_dropped,
+    chunks_dropped: ByKind = "weir.egress.dropped", "reason" = "slow";
     /// Copies of chunks for subscribers whose connection had just ended.
-    chunks_closed,
-    /// Chunks that were put on the bus for other nodes.
-    chunks_relayed,
-    /// Chunks that other nodes wanted and that the bus did not take.
-    chunks_unrelayed,
-    /// Chunks that came from other nodes.
-    chunks_arrived,
-    /// Chunks that came from other nodes and had come before.
-    chunks_repeated,
-    /// Chunks that were lost between nodes, by their missing numbers.
-    chunks_lost,
-    /// Chunks of other nodes that were dropped, since the handling of those before took too long.
-    chunks_overrun,
-    /// Signals of other nodes that were dropped for the same reason.
-    signals_overrun,
+    chunks_closed: ByKind = "weir.egress.dropped", "reason" = "closed";
     /// Gaps that were announced to subscribers.
-    gaps_announced,
+    gaps_announced: ByKind = "weir.egress.gaps";
+    /// Chunks that were put on the bus for other nodes.
+    chunks_relayed: ByKind = "weir.relay.chunks", "direction" = "out";
+    /// Chunks that came from other nodes.
+    chunks_arrived: ByKind = "weir.relay.chunks", "direction" = "in";
+    /// Chunks that other nodes wanted and that the bus did not take.
+    chunks_unrelayed: ByKind = "weir.relay.dropped", "reason" = "refused";
+    /// Chunks that were lost between nodes, by their missing numbers.
+    chunks_lost: ByKind = "weir.relay.dropped", "reason" = "lost";
+    /// Chunks that came from other nodes and had come before.
+    chunks_repeated: ByKind = "weir.relay.dropped", "reason" = "repeated";
+    /// Chunks of other nodes that were dropped, since the handling of those before took too long.
+    chunks_overrun: Counter = "weir.relay.overrun", "what" = "chunk";
+    /// Signals of other nodes that were dropped for the same reason.
+    signals_overrun: Counter = "weir.relay.overrun", "what" = "signal";
     /// Events and acknowledgements that were sent or queued.
-    events_sent,
+    events_sent: Counter = "weir.event.sent";
     /// Events and acknowledgements for connections that had just ended.
-    events_closed,
+    events_closed: Counter = "weir.event.dropped", "reason" = "closed";
 }

@@ -13,11 +13,12 @@ use std::{
 use futures_util::{StreamExt, stream};
 use tokio::{sync::watch, time::Instant};
 use tracing::warn;
-use weir_cluster::{Bus, BusInbox, Directory, DirectoryError, Inbox, MemoryHub};
+use weir_cluster::{Bus, BusInbox, Directory, DirectoryError, Inbox, MemoryHub, Sample};
 use weir_protocol::{LeaveReason, Limits, MemberId, RoomId};
 
 use crate::{
-    Counters, Outlet, Session,
+    ByKind, Counters, Outlet, Session,
+    counters::Samples,
     registry::{Registry, RoomUse},
     room::Room,
 };
@@ -104,6 +105,22 @@ impl Engine {
     /// What this node counts.
     pub fn counters(&self) -> &Counters {
         &self.0.registry.counters
+    }
+
+    /// What this node has and has counted, as metrics.
+    pub fn samples(&self) -> Vec<Sample> {
+        let mut samples = self.counters().samples();
+        let sessions = *self.0.sessions.borrow() as u64;
+        samples.push(Sample::new("weir.sessions", &[], sessions));
+        let rooms = self.0.registry.rooms();
+        samples.push(Sample::new("weir.rooms", &[], rooms.len() as u64));
+        let (mut members, tracks) = (0, ByKind::default());
+        for room in rooms {
+            members += room.census(&tracks);
+        }
+        samples.push(Sample::new("weir.members", &[], members));
+        tracks.sample("weir.tracks", &[], &mut samples);
+        samples
     }
 
     /// A session for a connection that is told things through `outlet`.

@@ -25,7 +25,7 @@ mod session;
 mod state;
 mod track;
 
-pub use counters::{Counter, Counters};
+pub use counters::{ByCode, ByKind, Counter, Counters};
 pub use engine::{Backend, Engine, Options};
 pub use outlet::{Delivery, Outlet};
 pub use session::Session;

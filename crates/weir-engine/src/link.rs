@@ -1,6 +1,6 @@
 //! The way from a room to the same room on other nodes.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Instant};
 
 use weir_cluster::{Bus, Relayed, Signal, TrackKey};
 use weir_protocol::{RoomId, TrackId};
@@ -10,8 +10,8 @@ use crate::{Counters, inflow::Inflows};
 /// What comes from the bus of a track.
 #[derive(Debug)]
 pub(crate) enum FromBus {
-    /// A chunk.
-    Chunk(Arc<Relayed>),
+    /// A chunk, and when it came if its way is measured.
+    Chunk(Arc<Relayed>, Option<Instant>),
     /// The publisher's node puts all chunks after `last` on the bus; `beginning` says whether all
     /// before came once more.
     Position { last: u64, beginning: bool },

@@ -4,9 +4,10 @@ use std::{
     collections::HashMap,
     ops::Deref,
     sync::{Arc, Mutex},
+    time::Instant,
 };
 
-use weir_cluster::{Bus, BusInbox, Inbox, Relayed, Signal, TrackKey};
+use weir_cluster::{Bus, BusInbox, Hop, Inbox, Relayed, Signal, TrackKey};
 use weir_protocol::{RoomEvent, RoomId};
 
 use crate::{
@@ -112,7 +113,9 @@ impl BusInbox for Registry {
         // Without a queue it is late: nobody wants the track any more.
         if let Some(inflow) = self.chunks.get(track) {
             let bytes = relayed.chunk.payload.len();
-            if !inflow.push(bytes, FromBus::Chunk(Arc::clone(relayed))) {
+            let measured = Hop::is_measured(relayed.chunk.seq);
+            let come = measured.then(Instant::now);
+            if !inflow.push(bytes, FromBus::Chunk(Arc::clone(relayed), come)) {
                 // Its number will be missing.
                 self.counters.chunks_overrun.add_one();
             }

@@ -20,6 +20,7 @@ use weir_cluster::{
 use weir_protocol::{Ack, Code, Fault, MemberId, Notice, RoomEvent, RoomId, SendMessage, TrackId};
 
 use crate::{
+    ByKind,
     follow::Claim,
     inflow::Open,
     link::Link,
@@ -174,6 +175,11 @@ impl Room {
         self.state().vacate()
     }
 
+    /// How many members of this node are in it; adds the tracks that they publish to `tracks`.
+    pub(crate) fn census(&self, tracks: &ByKind) -> u64 {
+        self.state().census(tracks)
+    }
+
     /// A track of the room.
     ///
     /// # Errors
@@ -284,9 +290,9 @@ impl Room {
 pub(crate) fn relay(track: &Track, relayed: &Relayed) {
     let counters = &track.link.counters;
     match track.link.bus.publish(&track.link.key, relayed) {
-        Ok(()) => counters.chunks_relayed.add_one(),
+        Ok(()) => counters.chunks_relayed.of(track.kind()).add_one(),
         // Other nodes see that its number is missing.
-        Err(_) => counters.chunks_unrelayed.add_one(),
+        Err(_) => counters.chunks_unrelayed.of(track.kind()).add_one(),
     }
 }
 

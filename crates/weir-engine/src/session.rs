@@ -8,6 +8,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use weir_cluster::Hop;
 use weir_protocol::{Ack, Code, Fault, LeaveReason, Notice, Published, Request, event};
 
 use crate::{
@@ -66,7 +67,8 @@ impl Session {
             match self.0.publish(text, &attachments) {
                 Ok(seq) => reply.done(Ack::Seq(seq)),
                 Err(fault) => {
-                    self.0.engine.counters().chunks_refused.add_one();
+                    let refused = &self.0.engine.counters().chunks_refused;
+                    refused.of(fault.code).add_one();
                     reply.failed(&fault);
                 }
             }
@@ -83,7 +85,7 @@ impl Session {
                 ack,
             }),
             Err(fault) => {
-                self.0.engine.counters().requests_failed.add_one();
+                self.0.count_failed(&fault);
                 reply.failed(&fault);
             }
         }
@@ -91,7 +93,7 @@ impl Session {
 
     /// Refuses an event that is none of the contract's form, with an answer like any other.
     pub fn refuse(&self, name: &str, fault: &Fault, ack: Option<i64>) {
-        self.0.engine.counters().requests_failed.add_one();
+        self.0.count_failed(fault);
         self.0.reply(name, ack).failed(fault);
     }
 
@@ -145,6 +147,11 @@ impl Client {
         }
     }
 
+    fn count_failed(&self, fault: &Fault) {
+        let failed = &self.engine.counters().requests_failed;
+        failed.of(fault.code).add_one();
+    }
+
     /// Handles what waits, until nothing does.
     async fn run(self: Arc<Self>) {
         loop {
@@ -162,7 +169,7 @@ impl Client {
                     match self.answer(request, &reply).await {
                         Ok(()) => counters.requests_done.add_one(),
                         Err(fault) => {
-                            counters.requests_failed.add_one();
+                            self.count_failed(&fault);
                             reply.failed(&fault);
                         }
                     }
@@ -187,12 +194,14 @@ impl Client {
             drop(publishing);
             return Err(room.not_own(published.track));
         };
-        publishing.quota.take(engine.now(), bytes)?;
+        let now = engine.now();
+        publishing.quota.take(now, bytes)?;
         drop(publishing);
         let counters = engine.counters();
-        counters.chunks_received.add_one();
-        counters.chunk_bytes_received.add(bytes as u64);
-        let (seq, relayed) = track.publish(published, engine.now(), room.is_elsewhere(), counters);
+        let (seq, relayed) = track.publish(published, now, room.is_elsewhere(), counters);
+        if Hop::is_measured(seq) {
+            Hop::Own.took(engine.now().saturating_sub(now));
+        }
         if let Some(relayed) = relayed {
             relay(&track, &relayed);
         }

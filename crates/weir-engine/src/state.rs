@@ -15,6 +15,7 @@ use weir_protocol::{
 };
 
 use crate::{
+    ByKind,
     backlog::{Backlog, Kept},
     early::Early,
     link::Link,
@@ -113,6 +114,16 @@ impl State {
             Seated::Taken { member, .. } => Some(member),
             Seated::Reserved(_) => None,
         })
+    }
+
+    /// How many members of this node there are; adds the tracks that they publish to `tracks`.
+    pub(crate) fn census(&self, tracks: &ByKind) -> u64 {
+        for track in self.tracks.values() {
+            if self.seated(&track.owner).is_some() {
+                tracks.of(track.kind()).add_one();
+            }
+        }
+        self.members().count() as u64
     }
 
     pub(crate) fn reserve(&mut self, id: MemberId) {

@@ -5,9 +5,11 @@ use std::{
     time::Duration,
 };
 
-use weir_cluster::{Interest, Relayed};
+use weir_cluster::{Hop, Interest, Relayed};
 use weir_core::{Arrived, Beginning, Demand, Flow, Ingest, Offer, Start};
-use weir_protocol::{Chunk, Frame, MemberId, Notice, Published, Track as TrackRecord, TrackId};
+use weir_protocol::{
+    Chunk, Frame, MemberId, Notice, Published, Track as TrackRecord, TrackId, TrackKind,
+};
 
 use crate::{
     Counters, Delivery, Outlet,
@@ -23,6 +25,7 @@ pub(crate) struct Track {
     pub(crate) id: TrackId,
     /// Who publishes it.
     pub(crate) owner: MemberId,
+    kind: TrackKind,
     pub(crate) link: TrackLink,
     /// Held while a chunk is numbered and fanned out, so that all subscribers see one order. Nobody
     /// calls the bus with it.
@@ -114,6 +117,7 @@ impl Track {
         Self {
             id: record.id,
             owner: record.member.clone(),
+            kind: record.spec.kind,
             link,
             media: Mutex::new(Media {
                 source,
@@ -196,6 +200,9 @@ impl Track {
             return (0, None);
         };
         let (seq, counts_as_key) = own.ingest.admit(published.key);
+        let bytes = published.payload.len() as u64;
+        counters.chunks_received.of(self.kind).add_one();
+        counters.chunk_bytes_received.of(self.kind).add(bytes);
         let chunk = published.numbered(seq);
         self.fan_out(subscribers, &chunk, counts_as_key, counters);
         if !elsewhere {
@@ -215,6 +222,11 @@ impl Track {
             own.beginning.keep(bytes, Arc::clone(&relayed));
         }
         (seq, wanted.then_some(relayed))
+    }
+
+    /// What it carries.
+    pub(crate) fn kind(&self) -> TrackKind {
+        self.kind
     }
 
     fn interest(&self) -> Option<usize> {
@@ -245,9 +257,12 @@ impl Track {
     pub(crate) fn handle(&self, come: FromBus) {
         let mut media = lock(&self.media);
         match come {
-            FromBus::Chunk(relayed) => {
+            FromBus::Chunk(relayed, come) => {
                 if self.deliver(&mut media, &relayed) {
                     self.go_on(&mut media, None);
+                }
+                if let Some(come) = come {
+                    Hop::Remote.took(come.elapsed());
                 }
             }
             FromBus::Position { last, beginning } => {
@@ -287,10 +302,10 @@ impl Track {
         match following.arrive(relayed) {
             None => {}
             Some(Arrived::Kept { full }) => return full,
-            Some(Arrived::Repeated) => counters.chunks_repeated.add_one(),
+            Some(Arrived::Repeated) => counters.chunks_repeated.of(self.kind).add_one(),
             Some(Arrived::Next { chunk, lost }) => {
-                counters.chunks_arrived.add_one();
-                counters.chunks_lost.add(lost);
+                counters.chunks_arrived.of(self.kind).add_one();
+                counters.chunks_lost.of(self.kind).add(lost);
                 self.fan_out(subscribers, &chunk.chunk, chunk.counts_as_key, counters);
             }
         }
@@ -314,13 +329,15 @@ impl Track {
             match self.offer(subscriber, chunk.seq, counts_as_key, &frame, counters) {
                 Some(Delivery::Sent) => sent += 1,
                 Some(Delivery::Queued) => queued += 1,
-                Some(Delivery::Full) => counters.chunks_dropped.add_one(),
-                Some(Delivery::Closed) => counters.chunks_closed.add_one(),
+                Some(Delivery::Full) => counters.chunks_dropped.of(self.kind).add_one(),
+                Some(Delivery::Closed) => counters.chunks_closed.of(self.kind).add_one(),
                 None => {}
             }
         }
-        counters.chunks_sent.add(sent);
-        counters.chunks_queued.add(queued);
+        counters.chunks_sent.of(self.kind).add(sent);
+        counters.chunks_queued.of(self.kind).add(queued);
+        let bytes = (sent + queued) * chunk.payload.len() as u64;
+        counters.chunk_bytes_sent.of(self.kind).add(bytes);
     }
 
     /// Hands a chunk to one subscriber, unless it is not for it.
@@ -347,7 +364,7 @@ impl Track {
                 };
                 let delivery = outlet.chunk(Some(&gap.frame()), chunk);
                 if matches!(delivery, Delivery::Sent | Delivery::Queued) {
-                    counters.gaps_announced.add_one();
+                    counters.gaps_announced.of(self.kind).add_one();
                 }
                 delivery
             }

@@ -72,6 +72,16 @@ impl Gate {
         self.closed.load(Ordering::Acquire)
     }
 
+    /// A session was refused since none are begun any more.
+    pub(crate) fn count_draining(&self) {
+        self.engine.counters().connections_draining.add_one();
+    }
+
+    /// How many connections there are.
+    pub(crate) fn connections(&self) -> usize {
+        lock(&self.connections).total()
+    }
+
     /// Counts a connection in.
     pub(crate) fn admit(&self, address: IpAddr) -> Result<Permit, Refused> {
         let counters = self.engine.counters();

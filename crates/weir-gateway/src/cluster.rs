@@ -1,13 +1,13 @@
 //! What joins a node with others: Redis, or nothing.
 
-use std::{fmt, sync::Arc};
+use std::{convert::Infallible, fmt, sync::Arc};
 
 use tokio::sync::watch;
-use weir_cluster::{DirectoryError, MemoryHub, MemoryOptions};
+use weir_cluster::{DirectoryError, MemoryHub, MemoryOptions, Sample};
 use weir_engine::{Backend, Engine, Options};
 use weir_redis::{BusOptions, DirectoryOptions, RedisBus, RedisDirectory, Target};
 
-use crate::{config::Config, ops::Readiness};
+use crate::{config::Config, ops::Readiness, telemetry::observed::Observed};
 
 /// A node's engine, and what is known of the Redis that it stands on. Clones are of the same node.
 #[derive(Clone)]
@@ -16,10 +16,14 @@ pub(crate) struct Cluster {
     redis: Option<Redis>,
 }
 
+/// The ways to Redis, as the metrics name them, in the order of [`Redis::planes`].
+const PLANES: [&str; 3] = ["directory", "subscriptions", "publishing"];
+
 /// The connections to Redis.
 #[derive(Clone)]
 struct Redis {
     bus: Arc<RedisBus>,
+    directory: Arc<RedisDirectory>,
     /// What does not work, while the receiver says `false`.
     planes: [(&'static str, watch::Receiver<bool>); 3],
 }
@@ -56,7 +60,14 @@ impl Cluster {
             max_rooms: config.rooms.max_rooms,
             ..MemoryOptions::default()
         });
-        let engine = Engine::in_memory(options, &hub);
+        let made = Engine::new(options, |inbox, bus_inbox| {
+            let directory = Arc::new(hub.directory(inbox));
+            Ok::<_, Infallible>(Backend {
+                directory: Arc::new(Observed::new(directory)),
+                bus: Arc::new(hub.bus(bus_inbox)),
+            })
+        });
+        let Ok(engine) = made;
         Self {
             engine,
             redis: None,
@@ -79,10 +90,12 @@ impl Cluster {
         let mut redis = None;
         let engine = Engine::new(options, |inbox, bus_inbox| {
             let directory = RedisDirectory::new(directory_target, &directory_options, inbox)?;
+            let directory = Arc::new(directory);
             let bus = Arc::new(RedisBus::new(bus_target, &bus_options, bus_inbox));
             let [subscriptions, publishing] = bus.healthy();
             redis = Some(Redis {
                 bus: Arc::clone(&bus),
+                directory: Arc::clone(&directory),
                 planes: [
                     ("redis: the directory is unavailable", directory.healthy()),
                     ("redis: the bus cannot be subscribed to", subscriptions),
@@ -90,7 +103,7 @@ impl Cluster {
                 ],
             });
             Ok::<_, DirectoryError>(Backend {
-                directory: Arc::new(directory),
+                directory: Arc::new(Observed::new(directory)),
                 bus,
             })
         })?;
@@ -115,10 +128,18 @@ impl Cluster {
         }
     }
 
-    /// All that the node counts: each counter's name and its value now.
-    pub(crate) fn counts(&self) -> Vec<(&'static str, u64)> {
-        let mut counts = self.engine.counters().values();
-        counts.extend(self.redis.iter().flat_map(|redis| redis.bus.counts()));
-        counts
+    /// What the node's engine and its ways to Redis count, as metrics.
+    pub(crate) fn samples(&self) -> Vec<Sample> {
+        let mut samples = self.engine.samples();
+        let Some(redis) = &self.redis else {
+            return samples;
+        };
+        samples.extend(redis.bus.samples());
+        samples.extend(redis.directory.samples());
+        for (plane, (_, healthy)) in PLANES.into_iter().zip(&redis.planes) {
+            let up = u64::from(*healthy.borrow());
+            samples.push(Sample::new("weir.redis.up", &[("plane", plane)], up));
+        }
+        samples
     }
 }

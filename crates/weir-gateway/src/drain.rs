@@ -1,6 +1,12 @@
 //! A node's end in peace: its clients move to other nodes, a few at a time.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use socketioxide::SocketIo;
 use tokio::{
@@ -8,6 +14,7 @@ use tokio::{
     time::{Instant, sleep_until, timeout_at},
 };
 use tracing::info;
+use weir_cluster::Sample;
 use weir_engine::{Engine, Session};
 
 use crate::{
@@ -16,6 +23,10 @@ use crate::{
 
 /// How long a client may stay after the time that it was told, before its connection is ended.
 const GRACE: Duration = Duration::from_secs(5);
+
+/// The phases of a drain, as the metric `weir.drain.phase` has them; before it is 0.
+const PAUSE: u64 = 1;
+const MOVE: u64 = 2;
 
 /// What stands against the readiness of a node that ends.
 pub(crate) const REASON: &str = "draining";
@@ -27,7 +38,44 @@ pub(crate) struct Drain {
     pub(crate) readiness: Readiness,
     pub(crate) gate: Gate,
     pub(crate) engine: Engine,
-    pub(crate) socketio: SocketIo<DirectAdapter>,
+    pub(crate) clients: Clients,
+    pub(crate) phase: Arc<AtomicU64>,
+}
+
+/// A node's clients. Clones are of the same ones.
+#[derive(Debug, Clone)]
+pub(crate) struct Clients(pub(crate) SocketIo<DirectAdapter>);
+
+impl Clients {
+    fn all(&self) -> impl Iterator<Item = (Arc<Link>, Arc<Session>)> {
+        let sockets = self.0.sockets();
+        sockets
+            .into_iter()
+            .filter_map(|socket| Client::parts(&socket))
+    }
+
+    /// What waits for them, as metrics.
+    pub(crate) fn samples(&self) -> Vec<Sample> {
+        let (mut bytes, mut lagging, mut oldest) = (0, 0, None);
+        for (link, _) in self.all() {
+            let (queued, since) = link.queued();
+            bytes += queued as u64;
+            lagging += u64::from(since.is_some());
+            oldest = since.into_iter().chain(oldest).min();
+        }
+        let age = oldest.map_or(Duration::ZERO, |oldest: std::time::Instant| {
+            oldest.elapsed()
+        });
+        vec![
+            Sample::new("weir.egress.queue.size", &[], bytes),
+            Sample::new("weir.egress.queue.sessions", &[], lagging),
+            Sample {
+                metric: "weir.egress.queue.age",
+                attributes: Vec::new(),
+                value: age.as_secs_f64(),
+            },
+        ]
+    }
 }
 
 /// A client that is to go.
@@ -45,25 +93,27 @@ impl Drain {
         let config = &self.config;
         let deadline = begun + config.deadline;
         self.readiness.set_ready(false, REASON);
+        self.phase.store(PAUSE, Ordering::Relaxed);
         let mut sessions = self.engine.sessions();
         info!(clients = *sessions.borrow_and_update(), "draining");
         sleep_until(begun + config.pause).await;
+        self.phase.store(MOVE, Ordering::Relaxed);
         self.gate.close();
         self.engine.drain();
         let guests = self.tell(Instant::now());
         info!(clients = guests.len(), "clients were told to move");
-        let ended = timeout_at(deadline, part(guests, &mut sessions)).await;
+        let ended = timeout_at(deadline, self.part(guests, &mut sessions)).await;
         let left = *sessions.borrow();
         if ended.is_err() && left > 0 {
             info!(clients = left, "the deadline has come; the rest is cut off");
         }
-        self.clients().for_each(|(link, _)| link.end());
+        self.clients.all().for_each(|(link, _)| self.cut_off(&link));
     }
 
     /// Tells every client when to go, spread evenly over the window: first those who publish
     /// nothing, whom nobody misses meanwhile.
     fn tell(&self, from: Instant) -> Vec<Guest> {
-        let mut clients: Vec<_> = self.clients().collect();
+        let mut clients: Vec<_> = self.clients.all().collect();
         clients.sort_by_cached_key(|(_, session)| session.publishes());
         let count = u32::try_from(clients.len()).unwrap_or(u32::MAX);
         let told = (0..count).zip(clients).map(|(turn, (link, session))| {
@@ -80,28 +130,30 @@ impl Drain {
         told.collect()
     }
 
-    fn clients(&self) -> impl Iterator<Item = (Arc<Link>, Arc<Session>)> {
-        let sockets = self.socketio.sockets();
-        sockets
-            .into_iter()
-            .filter_map(|socket| Client::parts(&socket))
-    }
-}
-
-/// Waits until all have gone. Ends the connections of those that overstay, at the pace at which they
-/// were to go.
-async fn part(guests: Vec<Guest>, sessions: &mut watch::Receiver<usize>) {
-    let push = async {
-        for guest in guests {
-            sleep_until(guest.at + GRACE).await;
-            guest.link.end();
+    /// Ends the connection of a client that has not gone.
+    fn cut_off(&self, link: &Link) {
+        if !link.is_closed() {
+            let counters = self.engine.counters();
+            counters.connections_closed_draining.add_one();
+            link.end();
         }
-        // They are gone when their sessions are.
-        std::future::pending::<()>().await;
-    };
-    tokio::select! {
-        () = push => {}
-        // Cannot fail: the engine has the sender.
-        _ = sessions.wait_for(|count| *count == 0) => {}
+    }
+
+    /// Waits until all have gone. Ends the connections of those that overstay, at the pace at which they
+    /// were to go.
+    async fn part(&self, guests: Vec<Guest>, sessions: &mut watch::Receiver<usize>) {
+        let push = async {
+            for guest in guests {
+                sleep_until(guest.at + GRACE).await;
+                self.cut_off(&guest.link);
+            }
+            // They are gone when their sessions are.
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            () = push => {}
+            // Cannot fail: the engine has the sender.
+            _ = sessions.wait_for(|count| *count == 0) => {}
+        }
     }
 }

@@ -82,6 +82,7 @@ impl Edge {
         }
         let query = Query::of(&request);
         if query.sid.is_none() && self.gate.is_closed() {
+            self.gate.count_draining();
             // Whoever asks again on this connection would ask the same node.
             let headers = [(CONNECTION, "close"), (RETRY_AFTER, "1")];
             let why = "this node is draining; connect again to reach another\n";

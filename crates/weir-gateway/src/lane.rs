@@ -11,6 +11,7 @@ use std::{
     net::Shutdown,
     sync::{Arc, Mutex, PoisonError},
     task::{Context, Poll, Waker, ready},
+    time::Instant,
 };
 
 use bytes::{Buf, Bytes};
@@ -37,6 +38,8 @@ struct Out {
     queue: VecDeque<Bytes>,
     /// The bytes in `queue`.
     queued: usize,
+    /// Since when something waits.
+    since: Option<Instant>,
     /// Whether the rest of a frame is at the front, which must go before anything else.
     partial: bool,
     /// Where the library's own frames have come to.
@@ -66,6 +69,9 @@ impl Out {
         self.partial = !front.is_empty();
         if !self.partial {
             self.queue.pop_front();
+        }
+        if self.queue.is_empty() {
+            self.since = None;
         }
     }
 }
@@ -144,6 +150,7 @@ impl Lane {
             return Delivery::Full;
         }
         out.partial |= written > 0;
+        out.since.get_or_insert_with(Instant::now);
         out.queued += frame.len() - written;
         out.queue.push_back(frame.slice(written..));
         self.keep_flushing(out);
@@ -244,6 +251,12 @@ impl Lane {
         Ok(true)
     }
 
+    /// How many bytes wait for the socket, and since when some do.
+    pub(crate) fn waiting(&self) -> (usize, Option<Instant>) {
+        let out = self.out();
+        (out.queued, out.since)
+    }
+
     /// Whether nothing is written any more.
     pub(crate) fn is_closed(&self) -> bool {
         self.out().connection.is_none()
@@ -257,6 +270,7 @@ impl Lane {
     fn close_with(&self, out: &mut Out) {
         out.queue = VecDeque::new();
         out.queued = 0;
+        out.since = None;
         out.partial = false;
         if let Some(connection) = out.connection.take() {
             // Fails if the peer has already ended it, which is as good.

@@ -17,4 +17,5 @@ pub mod ops;
 mod pipe;
 mod polled;
 mod polling;
+pub mod telemetry;
 pub mod web;

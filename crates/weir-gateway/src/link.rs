@@ -1,6 +1,9 @@
 //! Where one connection's frames go, whatever its transport is now.
 
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::{
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+    time::Instant,
+};
 
 use socketioxide::{SocketIo, TransportType};
 use socketioxide_core::Sid;
@@ -189,6 +192,11 @@ impl Link {
         if let Some(lane) = self.lane.get().or(upgrading.as_ref()) {
             lane.close();
         }
+    }
+
+    /// How many bytes wait for a WebSocket's socket, and since when some do.
+    pub(crate) fn queued(&self) -> (usize, Option<Instant>) {
+        self.lane.get().map_or((0, None), |lane| lane.waiting())
     }
 
     /// Ends the connection for good. A client on a WebSocket sees that it broke, so that it connects

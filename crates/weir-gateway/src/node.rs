@@ -1,15 +1,25 @@
 //! A node: binds its listeners, serves until it is told to stop.
 
-use std::{future::Future, io, net::SocketAddr, time::Duration};
+use std::{
+    future::Future,
+    io,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use axum::Router;
+use opentelemetry_sdk::error::OTelSdkError;
 use socketioxide::{ParserConfig, SocketIo, service::SocketIoService};
 use tokio::{
     net::{TcpListener, TcpSocket},
     time::timeout,
 };
 use tracing::{info, warn};
-use weir_cluster::DirectoryError;
+use weir_cluster::{DirectoryError, Sample};
 use weir_core::ConnectionLimits;
 use weir_engine::Engine;
 
@@ -19,12 +29,13 @@ use crate::{
     cluster::Cluster,
     config::Config,
     direct::{Direct, DirectAdapter},
-    drain::{self, Drain},
+    drain::{self, Clients, Drain},
     edge::{Edge, PATH},
     inbound::Intake,
     ops::{self, Readiness},
     polled::Polled,
     polling::CHANNEL_ENTRIES,
+    telemetry::{metrics::Metrics, process::Process, resource},
     web,
 };
 
@@ -66,6 +77,9 @@ pub enum BuildError {
         /// What the operating system says.
         source: io::Error,
     },
+    /// Nothing can be measured.
+    #[error("telemetry: {0}")]
+    Telemetry(OTelSdkError),
     /// The Redis that is configured cannot be used.
     #[error("redis: {0}")]
     Redis(DirectoryError),
@@ -80,6 +94,7 @@ pub struct Node {
     /// Where operators ask.
     ops: Bound,
     readiness: Readiness,
+    metrics: Metrics,
     cluster: Cluster,
 }
 
@@ -132,6 +147,8 @@ impl Node {
         Ok(Self {
             public: Bound::bind("server.listen", config.server.listen)?,
             ops: Bound::bind("server.ops_listen", config.server.ops_listen)?,
+            // Before anything that is measured.
+            metrics: Metrics::new(resource(), |builder| builder).map_err(BuildError::Telemetry)?,
             cluster: Cluster::new(&config).map_err(BuildError::Redis)?,
             readiness,
             config,
@@ -160,14 +177,21 @@ impl Node {
             ops,
             readiness,
             cluster,
+            metrics,
         } = self;
         let engine = cluster.engine.clone();
         cluster.report_to(&readiness);
-        let operations = ops::router(readiness.clone(), move || cluster.counts());
-        let operations = axum::serve(ops.listener, operations);
-        let mut operations = tokio::spawn(operations.into_future());
         let (edge, socketio) = edge(&config, &engine);
         let gate = edge.gate.clone();
+        let clients = Clients(socketio.clone());
+        let phase = Arc::new(AtomicU64::new(0));
+        measure(&metrics, cluster, &readiness, &gate, &clients, &phase);
+        let metrics = Arc::new(metrics);
+        let scraped = Arc::clone(&metrics);
+        let scrape = move || scraped.text().map_err(|error| error.to_string());
+        let operations = ops::router(readiness.clone(), scrape);
+        let operations = axum::serve(ops.listener, operations);
+        let mut operations = tokio::spawn(operations.into_future());
         let serve = |connection| {
             tokio::spawn(edge.clone().serve(connection));
         };
@@ -181,7 +205,8 @@ impl Node {
                     readiness: readiness.clone(),
                     gate: gate.clone(),
                     engine: engine.clone(),
-                    socketio: socketio.clone(),
+                    clients,
+                    phase,
                 };
                 drain.run().await;
             }
@@ -204,9 +229,35 @@ impl Node {
             warn!("members were still leaving; other nodes will see that they are gone");
         }
         operations.abort();
+        metrics.shutdown();
         info!("stopped");
         Ok(())
     }
+}
+
+/// Has all parts of a node read for its metrics.
+fn measure(
+    metrics: &Metrics,
+    cluster: Cluster,
+    readiness: &Readiness,
+    gate: &Gate,
+    clients: &Clients,
+    phase: &Arc<AtomicU64>,
+) {
+    let (readiness, gate, phase) = (readiness.clone(), gate.clone(), Arc::clone(phase));
+    let clients = clients.clone();
+    let process = Process::new();
+    metrics.read(move || cluster.samples());
+    metrics.read(move || clients.samples());
+    metrics.read(move || process.samples());
+    metrics.read(move || {
+        let phase = phase.load(Ordering::Relaxed);
+        vec![
+            Sample::new("weir.connections", &[], gate.connections() as u64),
+            Sample::new("weir.ready", &[], readiness.is_ready().into()),
+            Sample::new("weir.drain.phase", &[], phase),
+        ]
+    });
 }
 
 /// What serves clients with `engine`.

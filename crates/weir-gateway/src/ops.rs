@@ -1,12 +1,12 @@
 //! The operations listener: what orchestrators and people ask a node, apart from clients.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::http::header::{CACHE_CONTROL, HeaderName, HeaderValue};
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue};
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::get;
 use serde::Serialize;
@@ -17,8 +17,11 @@ A Weir node's operations listener.
 
 /livez     200 while the process answers; restart it when it does not
 /readyz    200 when it takes clients, 503 when not, with the reasons as JSON
-/counters  what the node has counted since its start, as JSON
+/metrics   what the node counts and measures, for Prometheus
 ";
+
+/// The content type of Prometheus' text format.
+const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// Whether a node takes clients, shared between whoever knows and whoever asks.
 ///
@@ -68,14 +71,11 @@ struct Report {
     reasons: Vec<&'static str>,
 }
 
-/// Each counter's name and its value.
-pub type Counts = Vec<(&'static str, u64)>;
-
-/// What the operations listener answers: `/livez`, `/readyz`, `/counters`, and at `/` a list of
-/// these.
-pub fn router<C>(readiness: Readiness, counts: C) -> Router
+/// What the operations listener answers: `/livez`, `/readyz`, `/metrics`, and at `/` a list of
+/// these. `metrics` writes the metrics in Prometheus' text format, or says why it cannot.
+pub fn router<M>(readiness: Readiness, metrics: M) -> Router
 where
-    C: Fn() -> Counts + Clone + Send + Sync + 'static,
+    M: Fn() -> Result<String, String> + Clone + Send + Sync + 'static,
 {
     Router::new()
         .route("/", get(INDEX))
@@ -86,12 +86,14 @@ where
             "nothing here; / lists what there is\n",
         ))
         .with_state(readiness)
-        .route("/counters", get(|| async move { counters(counts()) }))
+        .route("/metrics", get(|| async move { text(metrics()) }))
 }
 
-fn counters(counts: Counts) -> Response {
-    let values: BTreeMap<_, _> = counts.into_iter().collect();
-    (fresh(), Json(values)).into_response()
+fn text(metrics: Result<String, String>) -> Response {
+    match metrics {
+        Ok(text) => ([(CONTENT_TYPE, TEXT_FORMAT)], fresh(), text).into_response(),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error).into_response(),
+    }
 }
 
 /// What is said is true now and not later.
@@ -120,9 +122,9 @@ mod tests {
     use super::*;
 
     async fn ask(readiness: &Readiness, path: &str) -> (StatusCode, String) {
-        let counts = || vec![("chunks_sent", 7)];
+        let metrics = || Ok("weir_ready 1\n".to_owned());
         let request = Request::get(path).body(Body::empty()).expect("a request");
-        let Ok(answer) = router(readiness.clone(), counts).call(request).await;
+        let Ok(answer) = router(readiness.clone(), metrics).call(request).await;
         let (head, body) = answer.into_parts();
         let body = body.collect().await.expect("a body").to_bytes();
         (head.status, String::from_utf8(body.to_vec()).expect("text"))
@@ -142,8 +144,8 @@ mod tests {
             r#"{"ready":false,"reasons":["starting","stopping"]}"#
         );
         assert_eq!(ask(&readiness, "/livez").await.0, StatusCode::OK);
-        let counters = (StatusCode::OK, r#"{"chunks_sent":7}"#.to_owned());
-        assert_eq!(ask(&readiness, "/counters").await, counters);
+        let metrics = (StatusCode::OK, "weir_ready 1\n".to_owned());
+        assert_eq!(ask(&readiness, "/metrics").await, metrics);
         assert_eq!(ask(&readiness, "/other").await.0, StatusCode::NOT_FOUND);
     }
 

@@ -15,7 +15,8 @@ use rand::Rng;
 use tokio::{sync::watch, task::AbortHandle};
 use tracing::warn;
 use weir_cluster::{
-    BoxFuture, Bus, BusError, BusInbox, Interest, Relayed, Signal, Subscription, TrackKey,
+    BoxFuture, Bus, BusError, BusInbox, Hop, Interest, Relayed, Sample, Signal, Subscription,
+    TrackKey,
 };
 use weir_protocol::RoomId;
 
@@ -23,7 +24,7 @@ use crate::{
     Target,
     envelope::{self, EnvelopeError, Origin},
     keys::{Channel, Keys},
-    outbox::{self, Dropped, Outbox},
+    outbox::{self, Dropped, Message, Outbox},
     subscriber::Subscriber,
 };
 
@@ -102,23 +103,27 @@ impl RedisBus {
         [self.shared.subscriber.connected(), self.outbox.connected()]
     }
 
-    /// What was received, in messages and in bytes; what of it was not understood; and what was
-    /// dropped before it was on the bus, by why: the outbox was full, there was no connection, it had
-    /// waited for over a second, or the connection was lost meanwhile.
-    pub fn counts(&self) -> [(&'static str, u64); 7] {
+    /// As metrics: what was received, in messages and in bytes; what of it was not understood; what
+    /// was dropped before it was on the bus, by why; and what waits in the outbox.
+    pub fn samples(&self) -> Vec<Sample> {
         let value = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        [
-            ("bus_received", value(&self.shared.received)),
-            ("bus_bytes_received", value(&self.shared.received_bytes)),
-            ("bus_refused", value(&self.shared.refused)),
-            ("bus_dropped_full", self.outbox.dropped(Dropped::Full)),
-            (
-                "bus_dropped_unavailable",
-                self.outbox.dropped(Dropped::Unavailable),
+        let shared = &self.shared;
+        let mut samples = vec![
+            Sample::new("weir.bus.messages", &[], value(&shared.received)),
+            Sample::new("weir.bus.payload", &[], value(&shared.received_bytes)),
+            Sample::new(
+                "weir.bus.dropped",
+                &[("reason", "refused")],
+                value(&shared.refused),
             ),
-            ("bus_dropped_old", self.outbox.dropped(Dropped::Old)),
-            ("bus_dropped_lost", self.outbox.dropped(Dropped::Lost)),
-        ]
+        ];
+        for why in Dropped::ALL {
+            let reason = [("reason", why.name())];
+            let dropped = self.outbox.dropped(why);
+            samples.push(Sample::new("weir.bus.dropped", &reason, dropped));
+        }
+        samples.extend(self.outbox.samples());
+        samples
     }
 
     async fn begin(&self, channel: String) -> Result<Subscription, BusError> {
@@ -222,8 +227,9 @@ impl Bus for RedisBus {
 
     fn publish(&self, track: &TrackKey, chunk: &Relayed) -> Result<(), BusError> {
         let message = envelope::of_chunk(self.shared.origin, chunk);
-        self.outbox
-            .put(self.shared.keys.chunks(track), message, false)
+        let channel = self.shared.keys.chunks(track);
+        let measured = Hop::is_measured(chunk.chunk.seq);
+        self.outbox.put(Message::chunk(channel, message, measured))
     }
 
     fn interest(&self, track: &TrackKey) -> Interest {
@@ -245,7 +251,7 @@ impl Bus for RedisBus {
 
     fn send(&self, room: &RoomId, signal: &Arc<Signal>) -> Result<(), BusError> {
         let message = envelope::of_signal(self.shared.origin, signal);
-        self.outbox
-            .put(self.shared.keys.signals(room), message, true)
+        let channel = self.shared.keys.signals(room);
+        self.outbox.put(Message::signal(channel, message))
     }
 }

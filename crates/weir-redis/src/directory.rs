@@ -1,7 +1,10 @@
 //! The directory on Redis.
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, SystemTime},
 };
 
@@ -10,7 +13,7 @@ use rand::Rng;
 use tokio::{sync::watch, task::AbortHandle};
 use tracing::{info, warn};
 use weir_cluster::{
-    BoxFuture, Directory, DirectoryError, Inbox, Joined, NewMember, NewRoom, Watch,
+    BoxFuture, Directory, DirectoryError, Inbox, Joined, NewMember, NewRoom, Sample, Watch,
 };
 use weir_protocol::{
     Json, LeaveReason, Member, MemberId, Room, RoomId, Snapshot, Track, TrackId, TrackSpec,
@@ -63,6 +66,24 @@ pub(crate) struct Shared {
     /// Members that left while Redis was away.
     pub(crate) left: Mutex<Vec<Left>>,
     healthy: watch::Sender<bool>,
+    pub(crate) counts: Counts,
+}
+
+/// What a directory counts.
+#[derive(Debug, Default)]
+pub(crate) struct Counts {
+    pub(crate) renewed: AtomicU64,
+    pub(crate) renewals_failed: AtomicU64,
+    pub(crate) leases_lost: AtomicU64,
+    pub(crate) nodes_reaped: AtomicU64,
+    pub(crate) members_reaped: AtomicU64,
+    pub(crate) repairs: AtomicU64,
+    pub(crate) repairs_failed: AtomicU64,
+}
+
+/// Adds to what a directory counts.
+pub(crate) fn count(counter: &AtomicU64, amount: usize) {
+    counter.fetch_add(amount as u64, Ordering::Relaxed);
 }
 
 /// A member that shall be gone from a room.
@@ -120,6 +141,7 @@ impl RedisDirectory {
                 node: Mutex::new(node_id()),
                 left: Mutex::default(),
                 healthy,
+                counts: Counts::default(),
             }
         });
         let lease = tokio::spawn(lease::keep(Arc::clone(&shared)));
@@ -133,6 +155,40 @@ impl RedisDirectory {
     /// Whether Redis can be reached, as far as it is known.
     pub fn healthy(&self) -> watch::Receiver<bool> {
         self.shared.healthy.subscribe()
+    }
+
+    /// As metrics: how often the lease was renewed, and was not; whom this node has reaped; and how
+    /// often rooms were compared with Redis.
+    pub fn samples(&self) -> Vec<Sample> {
+        let Counts {
+            renewed,
+            renewals_failed,
+            leases_lost,
+            nodes_reaped,
+            members_reaped,
+            repairs,
+            repairs_failed,
+        } = &self.shared.counts;
+        let sample = |metric, attributes: &[_], counter: &AtomicU64| {
+            Sample::new(metric, attributes, counter.load(Ordering::Relaxed))
+        };
+        vec![
+            sample("weir.lease.renewals", &[("outcome", "done")], renewed),
+            sample(
+                "weir.lease.renewals",
+                &[("outcome", "failed")],
+                renewals_failed,
+            ),
+            sample("weir.lease.renewals", &[("outcome", "lost")], leases_lost),
+            sample("weir.reaper.nodes", &[], nodes_reaped),
+            sample("weir.reaper.members", &[], members_reaped),
+            sample("weir.directory.repairs", &[("outcome", "done")], repairs),
+            sample(
+                "weir.directory.repairs",
+                &[("outcome", "failed")],
+                repairs_failed,
+            ),
+        ]
     }
 }
 

@@ -8,7 +8,11 @@ use tracing::{info, warn};
 use weir_cluster::DirectoryError;
 use weir_protocol::{LeaveReason, MemberId, RoomId};
 
-use crate::{directory::Shared, keys::Keys, store::LIVE_TTL};
+use crate::{
+    directory::{Shared, count},
+    keys::Keys,
+    store::LIVE_TTL,
+};
 
 /// How often a node says that it is alive.
 const HEARTBEAT: Duration = Duration::from_secs(2);
@@ -48,6 +52,15 @@ pub(crate) async fn keep(shared: Arc<Shared>) {
         }
         match beat(&shared, new).await {
             Ok(kept) => {
+                let counts = &shared.counts;
+                count(
+                    if kept {
+                        &counts.renewed
+                    } else {
+                        &counts.leases_lost
+                    },
+                    1,
+                );
                 failures = 0;
                 let back = since.is_none() && !new;
                 let stable: Instant = *since.get_or_insert_with(Instant::now);
@@ -70,6 +83,7 @@ pub(crate) async fn keep(shared: Arc<Shared>) {
             }
             Err(error) => {
                 since = None;
+                count(&shared.counts.renewals_failed, 1);
                 failures += 1;
                 if failures == LASTING {
                     warn!(%error, "the directory cannot be reached");
@@ -119,7 +133,11 @@ async fn reap(shared: &Arc<Shared>) {
     };
     for node in dead {
         match reap_node(shared, &node).await {
-            Ok(members) => info!(node, members, "a dead node was reaped"),
+            Ok(members) => {
+                count(&shared.counts.nodes_reaped, 1);
+                count(&shared.counts.members_reaped, members);
+                info!(node, members, "a dead node was reaped");
+            }
             Err(error) => warn!(%error, node, "a dead node could not be reaped yet"),
         }
     }

@@ -17,7 +17,7 @@ use tokio::{
     time::{Instant, sleep_until, timeout},
 };
 use tracing::warn;
-use weir_cluster::BusError;
+use weir_cluster::{BusError, Hop, Sample};
 
 use crate::{
     Target,
@@ -69,6 +69,19 @@ pub(crate) enum Dropped {
     Lost,
 }
 
+impl Dropped {
+    pub(crate) const ALL: [Self; 4] = [Self::Full, Self::Unavailable, Self::Old, Self::Lost];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Full => "full",
+            Self::Unavailable => "unavailable",
+            Self::Old => "old",
+            Self::Lost => "lost",
+        }
+    }
+}
+
 #[derive(Debug, Default)]
 struct State {
     /// How many messages were ever put into the queue.
@@ -89,11 +102,40 @@ impl State {
     }
 }
 
+/// What is to be published.
 #[derive(Debug)]
-struct Message {
+pub(crate) struct Message {
     channel: String,
     payload: Bytes,
+    /// It waits for no others.
+    urgent: bool,
+    /// How long it takes is measured.
+    measured: bool,
     at: Instant,
+}
+
+impl Message {
+    /// A chunk, whose way is measured or not.
+    pub(crate) fn chunk(channel: String, payload: Bytes, measured: bool) -> Self {
+        Self {
+            channel,
+            payload,
+            urgent: false,
+            measured,
+            at: Instant::now(),
+        }
+    }
+
+    /// A signal.
+    pub(crate) fn signal(channel: String, payload: Bytes) -> Self {
+        Self {
+            channel,
+            payload,
+            urgent: true,
+            measured: false,
+            at: Instant::now(),
+        }
+    }
 }
 
 impl Outbox {
@@ -112,13 +154,8 @@ impl Outbox {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Puts a message in, which waits for no others if it is `urgent`. Never blocks.
-    pub(crate) fn put(
-        &self,
-        channel: String,
-        payload: Bytes,
-        urgent: bool,
-    ) -> Result<(), BusError> {
+    /// Puts a message in. Never blocks.
+    pub(crate) fn put(&self, message: Message) -> Result<(), BusError> {
         if !*self.connected.borrow() {
             self.drop_many(Dropped::Unavailable, 1);
             return Err(BusError::Unavailable(
@@ -126,19 +163,15 @@ impl Outbox {
             ));
         }
         let mut state = self.state();
-        if state.bytes + payload.len() > LIMIT {
+        if state.bytes + message.payload.len() > LIMIT {
             self.drop_many(Dropped::Full, 1);
             return Err(BusError::Full { limit: LIMIT });
         }
         let (first, was_due) = (state.queue.is_empty(), state.is_due());
         state.put += 1;
-        state.bytes += payload.len();
-        state.urgent |= urgent;
-        state.queue.push_back(Message {
-            channel,
-            payload,
-            at: Instant::now(),
-        });
+        state.bytes += message.payload.len();
+        state.urgent |= message.urgent;
+        state.queue.push_back(message);
         // Whoever sends looks when something waits, and again when it need not wait for more.
         let look = first || !was_due && state.is_due();
         drop(state);
@@ -206,6 +239,9 @@ impl Outbox {
             state.interest.clear();
         }
         for (message, nodes) in messages.into_iter().zip(nodes) {
+            if message.measured {
+                Hop::Bus.took(message.at.elapsed());
+            }
             match nodes {
                 Some(nodes) => state.interest.insert(message.channel, nodes),
                 None => state.interest.remove(&message.channel),
@@ -216,6 +252,21 @@ impl Outbox {
     /// Whether there is a connection to publish on.
     pub(crate) fn connected(&self) -> watch::Receiver<bool> {
         self.connected.subscribe()
+    }
+
+    /// What waits, as metrics.
+    pub(crate) fn samples(&self) -> [Sample; 3] {
+        let state = self.state();
+        let age = state.queue.front().map(|oldest| oldest.at.elapsed());
+        [
+            Sample::new("weir.bus.outbox.messages", &[], state.queue.len() as u64),
+            Sample::new("weir.bus.outbox.size", &[], state.bytes as u64),
+            Sample {
+                metric: "weir.bus.outbox.age",
+                attributes: Vec::new(),
+                value: age.unwrap_or_default().as_secs_f64(),
+            },
+        ]
     }
 
     /// Messages that were dropped since the start, by why.

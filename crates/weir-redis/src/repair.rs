@@ -7,7 +7,7 @@ use tracing::{debug, warn};
 use weir_cluster::DirectoryError;
 
 use crate::{
-    directory::{ATTEMPTS, Left, Shared, lock},
+    directory::{ATTEMPTS, Left, Shared, count, lock},
     keys::Keys,
     watched::{Repaired, Watched},
 };
@@ -56,7 +56,17 @@ impl Shared {
 
     /// Gives Redis what it has lost of a room, and tells the inbox what it has missed.
     pub(crate) async fn repair(self: Arc<Self>, watched: Arc<Watched>) {
-        if let Err(error) = self.try_repair(&watched).await {
+        let repaired = self.try_repair(&watched).await;
+        let counts = &self.counts;
+        count(
+            if repaired.is_ok() {
+                &counts.repairs
+            } else {
+                &counts.repairs_failed
+            },
+            1,
+        );
+        if let Err(error) = repaired {
             warn!(%error, room = %watched.room, "a room could not be compared with Redis");
             watched.give_up();
         }

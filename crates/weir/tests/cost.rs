@@ -100,7 +100,7 @@ async fn nodes_receive_what_their_members_want_and_no_more() {
     let (sent_before, put_before) = (output(&redis), publishes(&redis));
     let mut received_before = Vec::new();
     for node in &nodes {
-        received_before.push(counter(node, "bus_bytes_received").await);
+        received_before.push(counter(node, "weir_bus_payload_bytes_total").await);
     }
     let mut tasks = JoinSet::new();
     for (track, mut publisher) in publishers {
@@ -135,7 +135,7 @@ async fn nodes_receive_what_their_members_want_and_no_more() {
     assert_eq!(put, chunks);
     let wanted = wanted / NODES as u64;
     for (node, before) in nodes.iter().zip(received_before) {
-        let received = counter(node, "bus_bytes_received").await - before;
+        let received = counter(node, "weir_bus_payload_bytes_total").await - before;
         let overhead = received as f64 / wanted as f64 - 1.0;
         assert!(
             (0.0..0.1).contains(&overhead),
@@ -165,10 +165,10 @@ async fn a_room_on_one_node_publishes_nothing_and_no_chunk_comes_back() {
 
     let mut other = join(&nodes[1], "hall").await;
     let before = publishes(&redis);
-    let back = counter(&nodes[0], "bus_received").await;
+    let back = counter(&nodes[0], "weir_bus_messages_total").await;
     send(&publisher, track).await;
     receive(&mut viewer, CHUNKS).await;
     receive(&mut other, CHUNKS).await;
     assert_eq!(publishes(&redis) - before, CHUNKS);
-    assert_eq!(counter(&nodes[0], "bus_received").await, back);
+    assert_eq!(counter(&nodes[0], "weir_bus_messages_total").await, back);
 }

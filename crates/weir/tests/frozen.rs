@@ -84,7 +84,7 @@ async fn a_frozen_reader_costs_bounded_memory_and_flows_again_when_it_thaws() {
 
     let (peaks, lost) = (
         nodes.iter().map(peak),
-        counter(freezing, "chunks_lost").await,
+        counter(freezing, r#"weir_relay_dropped_total{reason="lost"}"#).await,
     );
     let peaks: Vec<_> = peaks.collect();
     signal(freezing.pid(), "STOP");
@@ -100,7 +100,7 @@ async fn a_frozen_reader_costs_bounded_memory_and_flows_again_when_it_thaws() {
     flow.read_past(&mut viewer, sent).await;
     let took = thawed.elapsed();
     let announced = flow.missing;
-    let lost = counter(freezing, "chunks_lost").await - lost;
+    let lost = counter(freezing, r#"weir_relay_dropped_total{reason="lost"}"#).await - lost;
     let growth: Vec<_> = nodes
         .iter()
         .zip(&peaks)

@@ -21,12 +21,15 @@ async fn no_chunk_is_lost_doubled_or_out_of_order() {
     let nodes = [node(UNHURRIED).await];
     run(&nodes).await;
     let copies = CHUNKS * (PUBLISHERS * SUBSCRIBERS) as u64;
-    let sent = counter(&nodes[0], "chunks_sent").await;
-    let queued = counter(&nodes[0], "chunks_queued").await;
+    let sent = counter(&nodes[0], r#"weir_egress_chunks_total{way="direct"}"#).await;
+    let queued = counter(&nodes[0], r#"weir_egress_chunks_total{way="queued"}"#).await;
     // The publishers receive each other's tracks too.
     let to_publishers = CHUNKS * (PUBLISHERS * (PUBLISHERS - 1)) as u64;
     assert_eq!(sent + queued, copies + to_publishers);
-    assert_eq!(counter(&nodes[0], "chunks_dropped").await, 0);
+    assert_eq!(
+        counter(&nodes[0], r#"weir_egress_dropped_total{reason="slow"}"#).await,
+        0
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -37,15 +40,15 @@ async fn nor_between_three_nodes() {
     let mut arrived = 0;
     for node in &nodes {
         for name in [
-            "chunks_lost",
-            "chunks_dropped",
-            "chunks_unrelayed",
-            "chunks_overrun",
-            "bus_dropped_old",
+            r#"weir_relay_dropped_total{reason="lost"}"#,
+            r#"weir_egress_dropped_total{reason="slow"}"#,
+            r#"weir_relay_dropped_total{reason="refused"}"#,
+            r#"weir_relay_overrun_total{what="chunk"}"#,
+            r#"weir_bus_dropped_total{reason="old"}"#,
         ] {
             assert_eq!(counter(node, name).await, 0, "{name}");
         }
-        arrived += counter(node, "chunks_arrived").await;
+        arrived += counter(node, r#"weir_relay_chunks_total{direction="in"}"#).await;
     }
     // Each chunk crosses to each of the two other nodes, once.
     assert_eq!(arrived, 2 * CHUNKS * PUBLISHERS as u64);

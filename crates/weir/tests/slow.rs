@@ -103,7 +103,7 @@ async fn who_stops_reading_misses_media_that_is_announced_and_no_event() {
     }
     assert_eq!(quick.gaps, 0);
     assert!(
-        counter(&node, "chunks_dropped").await > 0,
+        counter(&node, r#"weir_egress_dropped_total{reason="slow"}"#).await > 0,
         "nobody was slow"
     );
 
@@ -132,7 +132,7 @@ async fn who_stops_reading_misses_media_that_is_announced_and_no_event() {
         .collect();
     let wanted: Vec<_> = (0..GROUPS).map(|group| json!(group.to_string())).collect();
     assert_eq!(names, wanted);
-    assert!(counter(&node, "gaps_announced").await >= slow.gaps as u64);
+    assert!(counter(&node, "weir_egress_gaps_total").await >= slow.gaps as u64);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -164,7 +164,10 @@ async fn who_does_not_take_even_its_events_is_closed_and_nobody_else() {
     };
     let ((), left) = tokio::join!(speaking, witnessing);
     assert_eq!(left, Some(json!("disconnected")));
-    assert_eq!(counter(&node, "connections_closed_slow").await, 1);
+    assert_eq!(
+        counter(&node, r#"weir_connection_closed_total{reason="slow"}"#).await,
+        1
+    );
     slow.resume_reading();
     slow.disconnected().await;
 }

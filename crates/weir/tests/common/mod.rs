@@ -117,15 +117,24 @@ pub(crate) async fn publish(client: &Client, kind: &str) -> u64 {
     published["track"]["id"].as_u64().expect("an id")
 }
 
-/// What a node has counted under a name.
-pub(crate) async fn counter(node: &Process, name: &str) -> u64 {
+/// The sum of a metric over all samples that have the labels that are given, such as
+/// `weir_egress_chunks_total{way="direct"}`.
+pub(crate) async fn counter(node: &Process, wanted: &str) -> u64 {
     let address = node.ops_listen().expect("the node said it");
-    let answer = get(address, "/counters").await;
-    let (_, body) = answer.split_once("\r\n\r\n").expect("an HTTP answer");
-    let counters: Value = serde_json::from_str(body).expect("JSON");
-    counters[name]
-        .as_u64()
-        .unwrap_or_else(|| panic!("no counter {name}"))
+    let answer = get(address, "/metrics").await;
+    let (name, labels) = wanted
+        .trim_end_matches('}')
+        .split_once('{')
+        .unwrap_or((wanted, ""));
+    let samples = answer.lines().filter_map(|line| {
+        let (sample, value) = line.rsplit_once(' ')?;
+        let (found, rest) = sample.split_once('{').unwrap_or((sample, ""));
+        let wanted = found == name && labels.split(',').all(|label| rest.contains(label));
+        wanted.then(|| value.parse::<u64>().expect("a whole number"))
+    });
+    let samples: Vec<_> = samples.collect();
+    assert!(!samples.is_empty(), "no {wanted} in {answer}");
+    samples.iter().sum()
 }
 
 pub(crate) async fn get(address: std::net::SocketAddr, path: &str) -> String {

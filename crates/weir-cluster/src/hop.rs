@@ -1,0 +1,56 @@
+//! How long chunks take on their way through a node, measured on some of them.
+
+use std::{sync::LazyLock, time::Duration};
+
+use opentelemetry::{KeyValue, global, metrics::Histogram};
+
+/// One in so many chunks of a track is measured.
+const EVERY: u64 = 64;
+
+/// The bounds by which durations are counted, in seconds.
+pub const DURATION_BOUNDS: [f64; 15] = [
+    0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5,
+    1.0, 2.5,
+];
+
+/// A part of a chunk's way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hop {
+    /// From its arrival at its publisher's node to all subscribers there.
+    Own,
+    /// From the outbox to Redis' answer.
+    Bus,
+    /// From the bus to all subscribers on another node.
+    Remote,
+}
+
+impl Hop {
+    /// Whether the chunk of this number is one of those that are measured.
+    #[must_use]
+    pub fn is_measured(seq: u64) -> bool {
+        seq % EVERY == 1
+    }
+
+    /// Its name in metrics and spans.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Own => "own",
+            Self::Bus => "bus",
+            Self::Remote => "remote",
+        }
+    }
+
+    /// Notes how long it took.
+    pub fn took(self, duration: Duration) {
+        static HISTOGRAM: LazyLock<Histogram<f64>> = LazyLock::new(|| {
+            global::meter("weir")
+                .f64_histogram("weir.chunk.hop.duration")
+                .with_unit("s")
+                .with_description("How long chunks take on each part of their way, of one in 64")
+                .with_boundaries(DURATION_BOUNDS.to_vec())
+                .build()
+        });
+        HISTOGRAM.record(duration.as_secs_f64(), &[KeyValue::new("hop", self.name())]);
+    }
+}

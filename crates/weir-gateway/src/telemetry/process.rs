@@ -1,0 +1,87 @@
+//! The process and its runtime, as metrics.
+
+use std::time::Instant;
+
+use tokio::runtime::Handle;
+use weir_cluster::Sample;
+
+/// The numbers of this process, whose runtime this is called in.
+#[derive(Debug)]
+pub(crate) struct Process {
+    start: Instant,
+    runtime: Handle,
+}
+
+impl Process {
+    /// # Panics
+    /// Outside of a tokio runtime.
+    pub(crate) fn new() -> Self {
+        Self {
+            start: Instant::now(),
+            runtime: Handle::current(),
+        }
+    }
+
+    pub(crate) fn samples(&self) -> Vec<Sample> {
+        let metrics = self.runtime.metrics();
+        let workers = metrics.num_workers();
+        let busy = (0..workers).map(|worker| metrics.worker_total_busy_duration(worker));
+        let busy: std::time::Duration = busy.sum();
+        let mut samples = vec![
+            seconds("process.uptime", &[], self.start.elapsed().as_secs_f64()),
+            Sample::new("tokio.workers", &[], workers as u64),
+            Sample::new("tokio.tasks", &[], metrics.num_alive_tasks() as u64),
+            Sample::new(
+                "tokio.queue.depth",
+                &[],
+                metrics.global_queue_depth() as u64,
+            ),
+            seconds("tokio.busy.time", &[], busy.as_secs_f64()),
+        ];
+        samples.extend(of_the_system());
+        samples
+    }
+}
+
+fn seconds(
+    metric: &'static str,
+    attributes: &[(&'static str, &'static str)],
+    value: f64,
+) -> Sample {
+    Sample {
+        metric,
+        attributes: attributes.to_vec(),
+        value,
+    }
+}
+
+/// What the operating system knows; nothing where it does not say.
+#[cfg(target_os = "linux")]
+fn of_the_system() -> Vec<Sample> {
+    let read = || -> procfs::ProcResult<Vec<Sample>> {
+        let process = procfs::process::Process::myself()?;
+        let stat = process.stat()?;
+        #[allow(clippy::cast_precision_loss, reason = "exact for thousands of years")]
+        let time = |ticks: u64| ticks as f64 / procfs::ticks_per_second() as f64;
+        Ok(vec![
+            seconds(
+                "process.cpu.time",
+                &[("cpu.mode", "user")],
+                time(stat.utime),
+            ),
+            seconds(
+                "process.cpu.time",
+                &[("cpu.mode", "system")],
+                time(stat.stime),
+            ),
+            Sample::new("process.memory.usage", &[], stat.rss * procfs::page_size()),
+            Sample::new("process.open_fds", &[], process.fd_count()? as u64),
+        ])
+    };
+    read().unwrap_or_default()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn of_the_system() -> Vec<Sample> {
+    Vec::new()
+}
