@@ -4,6 +4,7 @@ use std::{fmt::Debug, sync::Arc};
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
+use opentelemetry::trace::SpanContext;
 use weir_protocol::{Chunk, Json, MemberId, RoomId, TrackId};
 
 use crate::Subscription;
@@ -78,6 +79,8 @@ pub struct Relayed {
     pub chunk: Chunk,
     /// Whether it counts as a key chunk, which depends on all that its publisher has marked so far.
     pub counts_as_key: bool,
+    /// The span that its way is traced under, if it is.
+    pub trace: Option<SpanContext>,
 }
 
 /// How many other nodes want a track.

@@ -2,7 +2,9 @@
 
 use std::{sync::LazyLock, time::Duration};
 
-use opentelemetry::{KeyValue, global, metrics::Histogram};
+use opentelemetry::{KeyValue, global, metrics::Histogram, trace::SpanContext};
+
+use crate::trace;
 
 /// One in so many chunks of a track is measured.
 const EVERY: u64 = 64;
@@ -39,6 +41,12 @@ impl Hop {
             Self::Bus => "bus",
             Self::Remote => "remote",
         }
+    }
+
+    /// Notes a span for it, which took so long until now.
+    pub fn traced(self, chunk: &SpanContext, took: Duration) {
+        let attributes = vec![KeyValue::new("weir.hop", self.name())];
+        trace::note("chunk hop", chunk, took, attributes);
     }
 
     /// Notes how long it took.

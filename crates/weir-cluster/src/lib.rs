@@ -14,6 +14,7 @@ mod guard;
 mod hop;
 mod memory;
 mod sample;
+pub mod trace;
 
 pub use bus::{Bus, BusError, BusInbox, Interest, Relayed, Signal, TrackKey};
 pub use directory::{Directory, Inbox, Joined, NewMember, NewRoom};

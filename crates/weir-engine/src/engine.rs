@@ -11,6 +11,7 @@ use std::{
 };
 
 use futures_util::{StreamExt, stream};
+use opentelemetry::Context;
 use tokio::{sync::watch, time::Instant};
 use tracing::warn;
 use weir_cluster::{Bus, BusInbox, Directory, DirectoryError, Inbox, MemoryHub, Sample};
@@ -33,6 +34,8 @@ pub struct Options {
     pub limits: Limits,
     /// Whether joining a room that does not exist creates it.
     pub create_on_join: bool,
+    /// The way of one in so many chunks of a track is traced; 0 for none.
+    pub chunk_sampling: u64,
 }
 
 /// What joins a node with the others.
@@ -123,9 +126,10 @@ impl Engine {
         samples
     }
 
-    /// A session for a connection that is told things through `outlet`.
-    pub fn session(&self, outlet: Arc<dyn Outlet>) -> Session {
-        Session::new(self.clone(), outlet)
+    /// A session for a connection that is told things through `outlet`. What its client asks for is
+    /// traced below the span of `context`.
+    pub fn session(&self, outlet: Arc<dyn Outlet>, context: Context) -> Session {
+        Session::new(self.clone(), outlet, context)
     }
 
     /// Takes no more members from now on: who asks to join is told that the node is `draining`.

@@ -113,7 +113,7 @@ impl BusInbox for Registry {
         // Without a queue it is late: nobody wants the track any more.
         if let Some(inflow) = self.chunks.get(track) {
             let bytes = relayed.chunk.payload.len();
-            let measured = Hop::is_measured(relayed.chunk.seq);
+            let measured = Hop::is_measured(relayed.chunk.seq) || relayed.trace.is_some();
             let come = measured.then(Instant::now);
             if !inflow.push(bytes, FromBus::Chunk(Arc::clone(relayed), come)) {
                 // Its number will be missing.

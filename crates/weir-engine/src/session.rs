@@ -8,7 +8,8 @@ use std::{
 };
 
 use bytes::Bytes;
-use weir_cluster::Hop;
+use opentelemetry::{Context as TraceContext, context::FutureExt, trace::SpanKind};
+use weir_cluster::{Hop, trace};
 use weir_protocol::{Ack, Code, Fault, LeaveReason, Notice, Published, Request, event};
 
 use crate::{
@@ -29,6 +30,8 @@ pub struct Session(Arc<Client>);
 pub(crate) struct Client {
     pub(crate) engine: Engine,
     pub(crate) outlet: Arc<dyn Outlet>,
+    /// What its requests are traced below.
+    context: TraceContext,
     /// The requests that wait. Locked to put one in or to take one out.
     queue: Mutex<Queue>,
     /// The room that it is in. Locked to look or to change, never while it is told something.
@@ -43,12 +46,13 @@ pub(crate) struct Membership {
 }
 
 impl Session {
-    pub(crate) fn new(engine: Engine, outlet: Arc<dyn Outlet>) -> Self {
+    pub(crate) fn new(engine: Engine, outlet: Arc<dyn Outlet>, context: TraceContext) -> Self {
         let queue = Mutex::new(Queue::new(&engine.options().limits));
         engine.count_sessions(|count| *count += 1);
         Self(Arc::new(Client {
             engine,
             outlet,
+            context,
             queue,
             membership: Mutex::default(),
         }))
@@ -166,7 +170,13 @@ impl Client {
                 } => {
                     let reply = self.reply(&event, ack);
                     let counters = self.engine.counters();
-                    match self.answer(request, &reply).await {
+                    let name = event.clone().into_string();
+                    let span = trace::begin(name, SpanKind::Server, &self.context, Vec::new());
+                    let answered = self.answer(request, &reply).with_context(span.clone());
+                    let answered = answered.await;
+                    let error = answered.as_ref().err();
+                    trace::end(&span, error.map(|fault| fault.code.as_str().to_owned()));
+                    match answered {
                         Ok(()) => counters.requests_done.add_one(),
                         Err(fault) => {
                             self.count_failed(&fault);
@@ -176,7 +186,11 @@ impl Client {
                 }
                 Job::Leave => {
                     // Nobody is left to be told of a failure, which the engine has logged.
-                    let _ = self.leave(LeaveReason::Disconnected).await;
+                    let span =
+                        trace::begin("disconnect", SpanKind::Server, &self.context, Vec::new());
+                    let left = self.leave(LeaveReason::Disconnected);
+                    let _ = left.with_context(span.clone()).await;
+                    trace::end(&span, None);
                 }
             }
         }
@@ -198,7 +212,8 @@ impl Client {
         publishing.quota.take(now, bytes)?;
         drop(publishing);
         let counters = engine.counters();
-        let (seq, relayed) = track.publish(published, now, room.is_elsewhere(), counters);
+        let sampling = engine.options().chunk_sampling;
+        let (seq, relayed) = track.publish(published, now, sampling, room.is_elsewhere(), counters);
         if Hop::is_measured(seq) {
             Hop::Own.took(engine.now().saturating_sub(now));
         }

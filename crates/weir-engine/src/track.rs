@@ -2,10 +2,11 @@
 
 use std::{
     sync::{Arc, Mutex, MutexGuard},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-use weir_cluster::{Hop, Interest, Relayed};
+use opentelemetry::{KeyValue, trace::SpanContext};
+use weir_cluster::{Hop, Interest, Relayed, trace};
 use weir_core::{Arrived, Beginning, Demand, Flow, Ingest, Offer, Start};
 use weir_protocol::{
     Chunk, Frame, MemberId, Notice, Published, Track as TrackRecord, TrackId, TrackKind,
@@ -182,11 +183,12 @@ impl Track {
 
     /// Numbers a chunk of its own publisher and hands it to every subscriber here; answers with its
     /// number, and with what is to be put on the bus. `elsewhere` says whether other nodes have
-    /// members in the room.
+    /// members in the room; the way of one in `sampling` chunks is traced.
     pub(crate) fn publish(
         &self,
         published: Published,
         now: Duration,
+        sampling: u64,
         elsewhere: bool,
         counters: &Counters,
     ) -> (u64, Option<Arc<Relayed>>) {
@@ -204,7 +206,9 @@ impl Track {
         counters.chunks_received.of(self.kind).add_one();
         counters.chunk_bytes_received.of(self.kind).add(bytes);
         let chunk = published.numbered(seq);
+        let sampled = (sampling > 0 && seq % sampling == 0).then(Instant::now);
         self.fan_out(subscribers, &chunk, counts_as_key, counters);
+        let trace = sampled.map(|begun| self.traced(seq, begun.elapsed()));
         if !elsewhere {
             own.beginning.close();
         }
@@ -217,11 +221,25 @@ impl Track {
         let relayed = Arc::new(Relayed {
             chunk,
             counts_as_key,
+            trace,
         });
         if kept {
             own.beginning.keep(bytes, Arc::clone(&relayed));
         }
         (seq, wanted.then_some(relayed))
+    }
+
+    /// Notes that a chunk has come, and how long it took to its subscribers here.
+    fn traced(&self, seq: u64, took: Duration) -> SpanContext {
+        let key = &self.link.key;
+        let attributes = vec![
+            KeyValue::new("weir.room", key.room.as_str().to_owned()),
+            KeyValue::new("weir.track", i64::from(key.track.0)),
+            KeyValue::new("weir.seq", i64::try_from(seq).unwrap_or(i64::MAX)),
+        ];
+        let chunk = trace::note("chunk", &SpanContext::NONE, took, attributes);
+        Hop::Own.traced(&chunk, took);
+        chunk
     }
 
     /// What it carries.
@@ -262,7 +280,13 @@ impl Track {
                     self.go_on(&mut media, None);
                 }
                 if let Some(come) = come {
-                    Hop::Remote.took(come.elapsed());
+                    let took = come.elapsed();
+                    if Hop::is_measured(relayed.chunk.seq) {
+                        Hop::Remote.took(took);
+                    }
+                    if let Some(trace) = &relayed.trace {
+                        Hop::Remote.traced(trace, took);
+                    }
                 }
             }
             FromBus::Position { last, beginning } => {

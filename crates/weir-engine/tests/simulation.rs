@@ -38,6 +38,7 @@ async fn simulate(mut rng: StdRng) {
     let options = || Options {
         limits,
         create_on_join: true,
+        chunk_sampling: 3,
     };
     let turns = Arc::new(Semaphore::new(0));
     let hub = MemoryHub::new(MemoryOptions::default());

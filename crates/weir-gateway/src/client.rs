@@ -5,17 +5,21 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+use http::HeaderMap;
+use opentelemetry::{KeyValue, trace::SpanKind};
 use socketioxide::{
-    SocketIo,
+    SocketIo, TransportType,
     extract::SocketRef,
     handler::{ConnectHandler, DisconnectHandler, FromConnectParts, MessageHandler, Value},
     socket::{DisconnectReason, Socket},
 };
+use weir_cluster::trace;
 use weir_engine::{Engine, Session};
 use weir_protocol::{Code, Connect, Fault, Limits, event_name};
 
 use crate::{
     direct::{Direct, DirectAdapter},
+    edge::TRACEPARENT,
     link::Link,
 };
 
@@ -26,14 +30,19 @@ const NAMESPACE: &str = "/";
 #[derive(Debug)]
 pub(crate) struct Client {
     link: Arc<Link>,
+    /// The trace that its first request is part of.
+    traceparent: Option<String>,
     /// Its session, from when it connects to the namespace. Locked to set it and to clone it.
     session: Mutex<Option<Arc<Session>>>,
 }
 
 impl Client {
-    pub(crate) fn new(link: Arc<Link>) -> Self {
+    /// `headers` are those of its first request.
+    pub(crate) fn new(link: Arc<Link>, headers: &HeaderMap) -> Self {
+        let traceparent = headers.get(TRACEPARENT);
         Self {
             link,
+            traceparent: traceparent.and_then(|text| text.to_str().ok().map(str::to_owned)),
             session: Mutex::default(),
         }
     }
@@ -76,7 +85,7 @@ fn connect(
     limits: &Limits,
 ) -> Result<(), Fault> {
     // Who may come in is decided by a later version; until then a token changes nothing.
-    let _ = Connect::parse(auth.0.as_deref(), limits)?;
+    let said = Connect::parse(auth.0.as_deref(), limits)?;
     let Some(client) = Client::of(socket) else {
         return Err(Fault::new(Code::Internal, "the connection has no client"));
     };
@@ -85,7 +94,16 @@ fn connect(
         return Err(Fault::new(Code::Unavailable, message));
     }
     client.link.bind(socket.id, io, direct.clone());
-    let session = Arc::new(engine.session(Arc::clone(&client.link) as _));
+    let traceparent = said.traceparent.or_else(|| client.traceparent.clone());
+    let parent = trace::heard(traceparent.as_deref());
+    let transport = match socket.transport_type() {
+        TransportType::Websocket => "websocket",
+        TransportType::Polling => "polling",
+    };
+    let transport = KeyValue::new("weir.transport", transport);
+    let span = trace::begin("connect", SpanKind::Server, &parent, vec![transport]);
+    trace::end(&span, None);
+    let session = Arc::new(engine.session(Arc::clone(&client.link) as _, span));
     *client.session() = Some(Arc::clone(&session));
     socket.on_fallback(Dispatch);
     socket.on_disconnect(Farewell {

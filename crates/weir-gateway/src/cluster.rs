@@ -47,6 +47,7 @@ impl Cluster {
         let options = Options {
             limits: config.limits,
             create_on_join: config.rooms.create_on_join,
+            chunk_sampling: config.telemetry.chunk_sampling,
         };
         match config.redis.targets() {
             Some(targets) => Self::on_redis(options, config, &targets),

@@ -35,6 +35,9 @@ use crate::{
 /// The path of Socket.IO.
 pub(crate) const PATH: &str = "/socket.io";
 
+/// The header of the W3C's Trace Context (section 3.2).
+pub(crate) const TRACEPARENT: &str = "traceparent";
+
 /// What a request's head may be long; hyper takes no less.
 const HEAD_BYTES: usize = 16 * 1024;
 
@@ -113,6 +116,11 @@ impl Edge {
         // Whatever is kept of the request itself would keep its buffer.
         let mut fresh = Request::new(());
         *fresh.uri_mut() = request.uri().to_string().parse().unwrap_or_default();
+        if let Some(traceparent) = request.headers().get(TRACEPARENT)
+            && let Ok(copy) = HeaderValue::from_bytes(traceparent.as_bytes())
+        {
+            fresh.headers_mut().insert(TRACEPARENT, copy);
+        }
         tokio::spawn(self.upgraded(upgrade, fresh, polled));
         let mut response = Response::new(Body::empty());
         *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
@@ -146,9 +154,8 @@ impl Edge {
             link
         } else {
             let link = Arc::new(Link::websocket(Arc::clone(&lane)));
-            request
-                .extensions_mut()
-                .insert(Arc::new(Client::new(Arc::clone(&link))));
+            let client = Client::new(Arc::clone(&link), request.headers());
+            request.extensions_mut().insert(Arc::new(client));
             link
         };
         let pipe = Pipe::new(connection, lane, link, Inbound::new(self.intake), ahead);
@@ -166,9 +173,8 @@ impl Edge {
             Err(error) => return refused(StatusCode::SERVICE_UNAVAILABLE, &error.to_string()),
         };
         let link = Arc::new(Link::polling(self.egress.queue_bytes, permit));
-        request
-            .extensions_mut()
-            .insert(Arc::new(Client::new(Arc::clone(&link))));
+        let client = Client::new(Arc::clone(&link), request.headers());
+        request.extensions_mut().insert(Arc::new(client));
         let polled = self.polled.clone();
         let (head, body) = self.pass(request).await.into_parts();
         let Ok(body) = body.collect().await else {

@@ -35,7 +35,7 @@ use crate::{
     ops::{self, Readiness},
     polled::Polled,
     polling::CHANNEL_ENTRIES,
-    telemetry::{metrics::Metrics, process::Process, resource},
+    telemetry::{metrics::Metrics, otlp::Collector, process::Process, resource},
     web,
 };
 
@@ -95,6 +95,7 @@ pub struct Node {
     ops: Bound,
     readiness: Readiness,
     metrics: Metrics,
+    collector: Collector,
     cluster: Cluster,
 }
 
@@ -133,7 +134,7 @@ impl Bound {
 }
 
 impl Node {
-    /// Binds both listeners.
+    /// Binds both listeners; what the node says of itself goes to `collector`, too.
     ///
     /// # Errors
     /// If an address cannot be listened on, or the Redis that is configured cannot be used; it need
@@ -141,16 +142,18 @@ impl Node {
     ///
     /// # Panics
     /// Outside of a tokio runtime.
-    pub fn build(config: Config) -> Result<Self, BuildError> {
+    pub fn build(config: Config, mut collector: Collector) -> Result<Self, BuildError> {
         let readiness = Readiness::new();
         readiness.set_ready(false, "starting");
         Ok(Self {
             public: Bound::bind("server.listen", config.server.listen)?,
             ops: Bound::bind("server.ops_listen", config.server.ops_listen)?,
             // Before anything that is measured.
-            metrics: Metrics::new(resource(), |builder| builder).map_err(BuildError::Telemetry)?,
+            metrics: Metrics::new(resource(), |builder| collector.read(builder))
+                .map_err(BuildError::Telemetry)?,
             cluster: Cluster::new(&config).map_err(BuildError::Redis)?,
             readiness,
+            collector,
             config,
         })
     }
@@ -178,6 +181,7 @@ impl Node {
             readiness,
             cluster,
             metrics,
+            collector,
         } = self;
         let engine = cluster.engine.clone();
         cluster.report_to(&readiness);
@@ -186,6 +190,9 @@ impl Node {
         let clients = Clients(socketio.clone());
         let phase = Arc::new(AtomicU64::new(0));
         measure(&metrics, cluster, &readiness, &gate, &clients, &phase);
+        let collector = Arc::new(collector);
+        let delivered = Arc::clone(&collector);
+        metrics.read(move || delivered.samples());
         let metrics = Arc::new(metrics);
         let scraped = Arc::clone(&metrics);
         let scrape = move || scraped.text().map_err(|error| error.to_string());
@@ -229,8 +236,14 @@ impl Node {
             warn!("members were still leaving; other nodes will see that they are gone");
         }
         operations.abort();
-        metrics.shutdown();
         info!("stopped");
+        // What still waits for the collector is sent by threads of their own, which block.
+        let told = tokio::task::spawn_blocking(move || {
+            collector.shutdown();
+            metrics.shutdown();
+        });
+        // A collector that does not answer must not keep the process.
+        let _ = timeout(FAREWELL, told).await;
         Ok(())
     }
 }

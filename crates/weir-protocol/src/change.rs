@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Member, MemberId, Room, Track, TrackId};
+use crate::{Member, MemberId, Room, Track, TrackId, event};
 
 /// Why a member is gone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -93,6 +93,23 @@ pub enum Change {
         /// Why.
         reason: CloseReason,
     },
+}
+
+impl Change {
+    /// The name of the event that tells it.
+    #[must_use]
+    pub fn event(&self) -> &'static str {
+        match self {
+            Self::MemberJoined(_) => event::MEMBER_JOINED,
+            Self::MemberUpdated(_) => event::MEMBER_UPDATED,
+            Self::MemberLeft { .. } => event::MEMBER_LEFT,
+            Self::TrackPublished(_) => event::TRACK_PUBLISHED,
+            Self::TrackUpdated(_) => event::TRACK_UPDATED,
+            Self::TrackUnpublished { .. } => event::TRACK_UNPUBLISHED,
+            Self::RoomUpdated(_) => event::ROOM_UPDATED,
+            Self::RoomClosed { .. } => event::ROOM_CLOSED,
+        }
+    }
 }
 
 /// A change and the room's version after it.

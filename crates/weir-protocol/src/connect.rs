@@ -11,6 +11,8 @@ use crate::{Fault, Limits, fields::Fields};
 pub struct Connect {
     /// What it shows to be let in.
     pub token: Option<String>,
+    /// The trace that the connection is part of (W3C Trace Context, section 3.2).
+    pub traceparent: Option<String>,
 }
 
 impl Connect {
@@ -28,6 +30,7 @@ impl Connect {
         let fields = Fields::parse("auth", raw, limits)?;
         Ok(Self {
             token: fields.one_of::<String>("token", "a string")?,
+            traceparent: fields.one_of::<String>("traceparent", "a string")?,
         })
     }
 }
@@ -73,6 +76,7 @@ mod tests {
         let limits = Limits::default();
         let token = |token: &str| Connect {
             token: Some(token.to_owned()),
+            traceparent: None,
         };
         for nothing in [None, Some(""), Some("null"), Some("{}"), Some(r#"{"a":1}"#)] {
             assert_eq!(Connect::parse(nothing, &limits), Ok(Connect::default()));

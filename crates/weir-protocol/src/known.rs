@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 use crate::REQUESTS;
 
 /// The fields of what a client says when it connects.
-const CONNECT: &[&str] = &["token"];
+const CONNECT: &[&str] = &["token", "traceparent"];
 
 /// The known fields of an object, unread; of one that comes twice, the later.
 ///

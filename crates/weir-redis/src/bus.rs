@@ -15,8 +15,7 @@ use rand::Rng;
 use tokio::{sync::watch, task::AbortHandle};
 use tracing::warn;
 use weir_cluster::{
-    BoxFuture, Bus, BusError, BusInbox, Hop, Interest, Relayed, Sample, Signal, Subscription,
-    TrackKey,
+    BoxFuture, Bus, BusError, BusInbox, Interest, Relayed, Sample, Signal, Subscription, TrackKey,
 };
 use weir_protocol::RoomId;
 
@@ -228,8 +227,7 @@ impl Bus for RedisBus {
     fn publish(&self, track: &TrackKey, chunk: &Relayed) -> Result<(), BusError> {
         let message = envelope::of_chunk(self.shared.origin, chunk);
         let channel = self.shared.keys.chunks(track);
-        let measured = Hop::is_measured(chunk.chunk.seq);
-        self.outbox.put(Message::chunk(channel, message, measured))
+        self.outbox.put(Message::chunk(channel, message, chunk))
     }
 
     fn interest(&self, track: &TrackKey) -> Interest {

@@ -5,7 +5,7 @@
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use serde::{Deserialize, Serialize};
-use weir_cluster::{Relayed, Signal};
+use weir_cluster::{Relayed, Signal, trace};
 use weir_protocol::{Chunk, Json, MemberId, TrackId};
 
 /// The version of the form. A node that meets another one drops the message and counts it.
@@ -23,6 +23,9 @@ const KEY: u8 = 1;
 const DUR: u8 = 2;
 /// It counts as a key chunk.
 const START: u8 = 4;
+/// Its way is traced: 16 bytes of a trace's id and 8 of a span's follow `dur`.
+const TRACED: u8 = 8;
+const TRACE: usize = 16 + 8;
 
 /// A message that is none of ours, or of a version that this node does not know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -53,13 +56,18 @@ pub(crate) fn open(bytes: &mut Bytes) -> Result<Origin, EnvelopeError> {
 /// A chunk; its track is the channel's.
 pub(crate) fn of_chunk(origin: Origin, relayed: &Relayed) -> Bytes {
     let chunk = &relayed.chunk;
-    let mut bytes = head(CHUNK + 8 + chunk.payload.len(), origin);
+    let mut bytes = head(CHUNK + 8 + TRACE + chunk.payload.len(), origin);
     let flag = |set: bool, flag: u8| if set { flag } else { 0 };
     let key = flag(chunk.key, KEY) | flag(relayed.counts_as_key, START);
-    bytes.put_u8(key | flag(chunk.dur.is_some(), DUR));
+    let traced = flag(relayed.trace.is_some(), TRACED);
+    bytes.put_u8(key | traced | flag(chunk.dur.is_some(), DUR));
     bytes.put_u64(chunk.seq);
     bytes.put_i64(chunk.ts);
     chunk.dur.into_iter().for_each(|dur| bytes.put_u64(dur));
+    if let Some(trace) = &relayed.trace {
+        bytes.put_slice(&trace.trace_id().to_bytes());
+        bytes.put_slice(&trace.span_id().to_bytes());
+    }
     bytes.put_slice(&chunk.payload);
     bytes.freeze()
 }
@@ -77,6 +85,14 @@ pub(crate) fn chunk(track: TrackId, mut bytes: Bytes) -> Result<Relayed, Envelop
     } else {
         None
     };
+    let trace = if flags & TRACED != 0 {
+        let (mut trace, mut span) = ([0; 16], [0; 8]);
+        bytes.try_copy_to_slice(&mut trace).map_err(|_| short)?;
+        bytes.try_copy_to_slice(&mut span).map_err(|_| short)?;
+        Some(trace::remote(trace, span))
+    } else {
+        None
+    };
     let chunk = Chunk {
         track,
         seq,
@@ -88,6 +104,7 @@ pub(crate) fn chunk(track: TrackId, mut bytes: Bytes) -> Result<Relayed, Envelop
     Ok(Relayed {
         chunk,
         counts_as_key: flags & START != 0,
+        trace,
     })
 }
 
@@ -232,6 +249,7 @@ mod tests {
             let sent = Relayed {
                 chunk: chunk_sent,
                 counts_as_key: !key,
+                trace: key.then(|| trace::remote([3; 16], [4; 8])),
             };
             let mut bytes = of_chunk(99, &sent);
             let whole = bytes.clone();
@@ -258,15 +276,28 @@ mod tests {
                 payload: Bytes::from_static(b"x"),
             },
             counts_as_key: true,
+            trace: Some(trace::remote([5; 16], [6; 8])),
         };
         let origin = [0, 0, 0, 0, 0, 0, 0, 9];
         let seq = [0, 0, 0, 0, 0, 0, 0, 2];
         let ts = [0, 0, 0, 0, 0, 0, 0, 3];
         let dur = [0, 0, 0, 0, 0, 0, 0, 4];
-        let wanted = [&[1][..], &origin, &[7], &seq, &ts, &dur, b"x"];
+        let (trace, span) = ([5; 16], [6; 8]);
+        let wanted = [
+            &[1][..],
+            &origin,
+            &[15],
+            &seq,
+            &ts,
+            &dur,
+            &trace,
+            &span,
+            b"x",
+        ];
         assert_eq!(of_chunk(9, &sent)[..], wanted.concat());
         sent.chunk.dur = None;
         sent.counts_as_key = false;
+        sent.trace = None;
         let wanted = [&[1][..], &origin, &[1], &seq, &ts, b"x"];
         assert_eq!(of_chunk(9, &sent)[..], wanted.concat());
         let mut cut = Bytes::from([&[1][..], &origin, &[2], &seq, &ts, &dur[1..]].concat());

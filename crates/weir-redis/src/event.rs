@@ -10,6 +10,8 @@ use crate::record::{self, RecordError};
 pub(crate) struct Event {
     pub(crate) version: u64,
     pub(crate) kind: Kind,
+    /// The trace that it is part of, as a `traceparent`.
+    pub(crate) trace: Option<String>,
 }
 
 /// What is published on a room's channel.
@@ -34,7 +36,12 @@ impl Event {
         let end = end.ok_or(RecordError("an event without its line"))?;
         let line = std::str::from_utf8(&payload[..end]);
         let mut words = line.map_err(|_| RecordError("an event's line"))?.split(' ');
-        let version = words.next().and_then(|word| word.parse().ok());
+        let first = words.next().unwrap_or_default();
+        let (version, trace) = match first.split_once('@') {
+            Some((version, trace)) => (version, Some(trace.to_owned())),
+            None => (first, None),
+        };
+        let version = version.parse().ok();
         let version = version.ok_or(RecordError("an event's version"))?;
         let kind = words.next().unwrap_or_default();
         let mut at = end + 1;
@@ -49,7 +56,11 @@ impl Event {
             parts.push(payload.slice(part));
         }
         let kind = Kind::read(kind, &parts)?;
-        Ok(Self { version, kind })
+        Ok(Self {
+            version,
+            kind,
+            trace,
+        })
     }
 }
 
@@ -106,11 +117,15 @@ mod tests {
     #[test]
     fn an_event_reads_back_and_a_damaged_one_is_refused() {
         let event = Event::read(&Bytes::from_static(b"7 l 2 9\nabnode-lost")).expect("an event");
-        assert_eq!(event.version, 7);
+        assert_eq!((event.version, event.trace), (7, None));
         let Kind::Change(Change::MemberLeft { id, reason }) = event.kind else {
-            panic!("{event:?}");
+            panic!("{:?}", event.kind);
         };
         assert_eq!((id.as_str(), reason), ("ab", LeaveReason::NodeLost));
+        let traced = Event::read(&Bytes::from_static(b"7@00-ab-cd-01 x 1 1\n1a"));
+        let traced = traced.expect("an event");
+        assert_eq!(traced.version, 7);
+        assert_eq!(traced.trace.as_deref(), Some("00-ab-cd-01"));
         for damaged in [
             "",
             "7",

@@ -11,13 +11,14 @@ use std::{
 
 use bytes::Bytes;
 use futures_util::future::join_all;
+use opentelemetry::trace::SpanContext;
 use redis::{Pipeline, PushInfo, PushKind, RedisError, Value, aio::ConnectionLike};
 use tokio::{
     sync::{Notify, watch},
     time::{Instant, sleep_until, timeout},
 };
 use tracing::warn;
-use weir_cluster::{BusError, Hop, Sample};
+use weir_cluster::{BusError, Hop, Relayed, Sample};
 
 use crate::{
     Target,
@@ -111,17 +112,20 @@ pub(crate) struct Message {
     urgent: bool,
     /// How long it takes is measured.
     measured: bool,
+    /// The span that its way is traced under.
+    trace: Option<SpanContext>,
     at: Instant,
 }
 
 impl Message {
-    /// A chunk, whose way is measured or not.
-    pub(crate) fn chunk(channel: String, payload: Bytes, measured: bool) -> Self {
+    /// A chunk, as the message `payload`.
+    pub(crate) fn chunk(channel: String, payload: Bytes, relayed: &Relayed) -> Self {
         Self {
             channel,
             payload,
             urgent: false,
-            measured,
+            measured: Hop::is_measured(relayed.chunk.seq),
+            trace: relayed.trace.clone(),
             at: Instant::now(),
         }
     }
@@ -133,6 +137,7 @@ impl Message {
             payload,
             urgent: true,
             measured: false,
+            trace: None,
             at: Instant::now(),
         }
     }
@@ -241,6 +246,9 @@ impl Outbox {
         for (message, nodes) in messages.into_iter().zip(nodes) {
             if message.measured {
                 Hop::Bus.took(message.at.elapsed());
+            }
+            if let Some(trace) = &message.trace {
+                Hop::Bus.traced(trace, message.at.elapsed());
             }
             match nodes {
                 Some(nodes) => state.interest.insert(message.channel, nodes),

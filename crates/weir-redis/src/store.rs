@@ -14,7 +14,7 @@ use fred::{
         },
     },
 };
-use weir_cluster::DirectoryError;
+use weir_cluster::{DirectoryError, trace};
 use weir_protocol::{LeaveReason, Member, MemberId, Room, RoomId, Track, TrackId};
 
 use crate::{
@@ -113,8 +113,12 @@ impl Store {
         arguments: impl IntoIterator<Item = Value>,
     ) -> Result<Answer, DirectoryError> {
         let millis = |ttl: Duration| Value::from(ttl.as_millis().to_string());
+        let publish = match trace::said() {
+            Some(trace) => format!("{} {trace}", self.publish).into(),
+            None => self.publish.into(),
+        };
         let mut all = vec![
-            self.publish.into(),
+            publish,
             self.keys.events(room).into(),
             millis(LIVE_TTL),
             millis(self.empty_ttl),

@@ -5,7 +5,8 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use weir_cluster::Inbox;
+use opentelemetry::{KeyValue, trace::SpanKind};
+use weir_cluster::{Inbox, trace};
 use weir_protocol::{Change, LeaveReason, Member, MemberId, RoomEvent, RoomId, Track, TrackId};
 
 use crate::{
@@ -70,9 +71,21 @@ impl Watched {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn tell(&self, version: u64, change: Change) {
+    /// Tells a change, as part of the trace that it came with.
+    fn tell(&self, version: u64, change: Change, trace: Option<&str>) {
         let event = Arc::new(RoomEvent { version, change });
+        if trace.is_none() {
+            return self.inbox.room_event(&self.room, &event);
+        }
+        let attributes = vec![
+            KeyValue::new("weir.room", self.room.as_str().to_owned()),
+            KeyValue::new("weir.event", event.change.event()),
+        ];
+        let parent = trace::heard(trace);
+        let span = trace::begin("room event", SpanKind::Consumer, &parent, attributes);
+        let _current = span.clone().attach();
         self.inbox.room_event(&self.room, &event);
+        trace::end(&span, None);
     }
 
     /// Takes an event from Redis. True if the caller is to have the room repaired.
@@ -90,7 +103,7 @@ impl Watched {
             if event.version > state.told || event.version == 1 {
                 state.told = event.version;
                 if let Some(change) = change_of(&event) {
-                    self.tell(event.version, change);
+                    self.tell(event.version, change, event.trace.as_deref());
                 }
                 if state.kept.len() == KEPT {
                     state.kept.remove(0);
@@ -103,7 +116,7 @@ impl Watched {
             if event.version > state.told {
                 state.told = event.version;
                 if let Some(change) = change_of(&event) {
-                    self.tell(event.version, change);
+                    self.tell(event.version, change, event.trace.as_deref());
                 }
             }
             return false;
@@ -125,7 +138,7 @@ impl Watched {
             if let Change::TrackUnpublished { id, .. } = &change {
                 state.ending.remove(id);
             }
-            self.tell(event.version, change);
+            self.tell(event.version, change, event.trace.as_deref());
         }
         state.told = event.version;
     }
@@ -243,7 +256,7 @@ impl Watched {
         }
         let first = found.version + 1 - changes.len() as u64;
         for (version, change) in (first..).zip(changes) {
-            self.tell(version, change);
+            self.tell(version, change, None);
         }
         state.told = found.version;
         state.mirror = Some(found);
@@ -360,6 +373,7 @@ mod tests {
         Event {
             version,
             kind: Kind::Joined { seat, member },
+            trace: None,
         }
     }
 
@@ -368,6 +382,7 @@ mod tests {
         Event {
             version,
             kind: Kind::Change(Change::MemberLeft { id, reason }),
+            trace: None,
         }
     }
 

@@ -162,6 +162,7 @@ impl Pair {
             let relayed = Relayed {
                 chunk,
                 counts_as_key,
+                trace: None,
             };
             let _ = a.bus.publish(track, &relayed);
             let chunks = b.told.chunks.lock().expect("nobody panicked");

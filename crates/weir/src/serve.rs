@@ -8,24 +8,29 @@ use tracing::info;
 use weir_gateway::config::Config;
 use weir_gateway::logs;
 use weir_gateway::node::{Node, Shutdown};
+use weir_gateway::telemetry::otlp::Collector;
 
 use crate::files;
 
 /// Runs a node until a signal ends it.
 pub(crate) fn serve(config: Config) -> anyhow::Result<()> {
-    logs::init(&config.log)?;
-    files::raise_limit(&config);
     let runtime = Runtime::new().context("cannot start the runtime")?;
-    let ended = runtime.block_on(until_signalled(config));
+    let collector = {
+        let _in_it = runtime.enter();
+        Collector::connect(&config.telemetry).context("telemetry")?
+    };
+    logs::init(&config.log, &collector)?;
+    files::raise_limit(&config);
+    let ended = runtime.block_on(until_signalled(config, collector));
     // After a second signal nothing may be waited for.
     runtime.shutdown_background();
     ended
 }
 
-async fn until_signalled(config: Config) -> anyhow::Result<()> {
+async fn until_signalled(config: Config, collector: Collector) -> anyhow::Result<()> {
     // Before anything is bound: a signal from here on is never lost.
     let mut signals = Signals::listen().context("cannot listen for signals")?;
-    let node = Node::build(config)?;
+    let node = Node::build(config, collector)?;
     let (stop, stopped) = oneshot::channel();
     let run = node.run(async {
         // A sender that is gone has stopped, too.

@@ -115,10 +115,7 @@ fn a_node_says_where_it_listens_and_ends_with_0_when_told_to() {
             ready.starts_with("HTTP/1.1 200") && ready.contains(r#""ready":true"#),
             "{ready}"
         );
-        assert!(
-            node.get("ops_listen", "/other")
-                .starts_with("HTTP/1.1 404")
-        );
+        assert!(node.get("ops_listen", "/other").starts_with("HTTP/1.1 404"));
         assert!(
             node.get("ops_listen", "/metrics")
                 .contains("\nweir_ready 1\n")

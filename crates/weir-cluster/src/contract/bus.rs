@@ -30,6 +30,7 @@ fn chunk(track: &TrackKey, seq: u64) -> Arc<Relayed> {
     Arc::new(Relayed {
         chunk,
         counts_as_key: seq % 5 == 1,
+        trace: None,
     })
 }
 

@@ -103,7 +103,7 @@ impl Client {
     pub(crate) fn new(engine: &Engine) -> Self {
         let outlet = Arc::new(Recorder::default());
         Self {
-            session: engine.session(outlet.clone()),
+            session: engine.session(outlet.clone(), opentelemetry::Context::new()),
             outlet,
             acks: AtomicI64::new(0),
         }

@@ -19,4 +19,6 @@ mod sections;
 pub use error::{ConfigError, Problem};
 pub use layers::Flag;
 pub use load::{Effective, Sources};
-pub use sections::{Config, Drain, Egress, Log, LogFormat, Redis, Rooms, Server, SocketIo};
+pub use sections::{
+    Config, Drain, Egress, Log, LogFormat, OtlpProtocol, Redis, Rooms, Server, SocketIo, Telemetry,
+};

@@ -28,6 +28,8 @@ pub(super) enum Rule {
     Redis,
     /// What names in Redis begin with.
     Prefix,
+    /// Where HTTP is taken, or nothing.
+    Endpoint,
 }
 
 const fn bytes(min: u32) -> Rule {
@@ -130,6 +132,16 @@ pub(super) const KEYS: &[(&str, Rule)] = &[
     ("drain.deadline_ms", PATIENCE),
     ("log.format", Rule::Choice(&["auto", "human", "json"])),
     ("log.filter", Rule::LogFilter),
+    ("telemetry.otlp_endpoint", Rule::Endpoint),
+    ("telemetry.otlp_protocol", Rule::Choice(&["grpc", "http"])),
+    (
+        "telemetry.chunk_sampling",
+        Rule::Number {
+            unit: "chunks, of which one is traced,",
+            min: 0,
+            max: 1_000_000_000,
+        },
+    ),
 ];
 
 impl Rule {
@@ -151,6 +163,12 @@ impl Rule {
                     .map_err(|why| format!("must be {self} ({why})"));
             }
             (Self::Switch, Value::Boolean(_)) | (Self::Redis, Value::String(_)) => true,
+            (Self::Endpoint, Value::String(text)) => {
+                let url = text.parse::<http::Uri>().ok();
+                let scheme = url.as_ref().and_then(http::Uri::scheme_str);
+                let host = url.as_ref().and_then(http::Uri::host);
+                text.is_empty() || host.is_some() && scheme == Some("http")
+            }
             (Self::Prefix, Value::String(text)) => {
                 let allowed = |c: char| c.is_ascii_alphanumeric() || "_-.:".contains(c);
                 (1..=64).contains(&text.len()) && text.chars().all(allowed)
@@ -170,7 +188,12 @@ impl Rule {
         let typed = match self {
             Self::Number { .. } => text.parse().ok().map(Value::Integer),
             Self::Switch => text.parse().ok().map(Value::Boolean),
-            Self::Address | Self::Choice(_) | Self::LogFilter | Self::Redis | Self::Prefix => None,
+            Self::Address
+            | Self::Choice(_)
+            | Self::LogFilter
+            | Self::Redis
+            | Self::Prefix
+            | Self::Endpoint => None,
         };
         typed.unwrap_or_else(|| Value::String(text.to_owned()))
     }
@@ -190,11 +213,10 @@ impl fmt::Display for Rule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Number {
-                unit: unit @ "milliseconds",
-                min,
+                unit: unit @ "connections",
+                min: 0,
                 max,
-            } => write!(f, "a whole number of {unit} from {min} to {max}"),
-            Self::Number { unit, min: 0, max } => {
+            } => {
                 write!(
                     f,
                     "a whole number of {unit} from 1 to {max}, or 0 for no limit"
@@ -212,6 +234,7 @@ impl fmt::Display for Rule {
                 "a URL such as \"redis://localhost:6379\", \"redis-sentinel://…?master=NAME\" or \
                  \"redis-cluster://…\", or nothing",
             ),
+            Self::Endpoint => f.write_str("a URL such as \"http://localhost:4317\", or nothing"),
             Self::Prefix => f.write_str("1 to 64 characters of A-Z a-z 0-9 _ - . :"),
             Self::LogFilter => f.write_str(
                 "a level (error, warn, info, debug, trace, off) or directives such as \

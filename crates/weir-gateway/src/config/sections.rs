@@ -28,6 +28,8 @@ pub struct Config {
     pub drain: Drain,
     /// Logging.
     pub log: Log,
+    /// What is sent to a collector.
+    pub telemetry: Telemetry,
 }
 
 /// `[server]`: addresses and connections.
@@ -240,6 +242,31 @@ pub enum LogFormat {
     Human,
     /// One flat JSON object a line.
     Json,
+}
+
+/// `[telemetry]`: spans, metrics and logs for an OpenTelemetry collector. The standard `OTEL_…`
+/// variables are stronger.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Telemetry {
+    /// Where the collector takes OTLP, such as `http://localhost:4317`; nothing is sent without.
+    /// Default none.
+    pub otlp_endpoint: String,
+    /// How it does. Default gRPC.
+    pub otlp_protocol: OtlpProtocol,
+    /// The way of one in so many chunks of a track is traced; 0 for none. Default 0.
+    pub chunk_sampling: u64,
+}
+
+/// How OTLP is spoken.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OtlpProtocol {
+    /// Over gRPC.
+    #[default]
+    Grpc,
+    /// Over HTTP, as binary Protocol Buffers; the paths of the signals are added to the endpoint.
+    Http,
 }
 
 /// A duration, written as a whole number of milliseconds.

@@ -78,6 +78,7 @@ metrics! {
     Counter "weir.reaper.members" "{member}" "Members of dead nodes that this node took out";
     Gauge "weir.ready" "" "Whether the node takes clients (1) or not (0)";
     Gauge "weir.drain.phase" "" "0: the node serves; 1: it drains, and waits until balancers have noticed; 2: it moves its clients";
+    Counter "weir.telemetry.records" "{record}" "Spans, log records and collections of metrics for the collector, by signal and outcome; made and neither sent nor failed: too much waited";
     Gauge "process.uptime" "s" "Since the start of the process";
     Counter "process.cpu.time" "s" "CPU that the process has used, by mode";
     Gauge "process.memory.usage" "By" "Physical memory that the process holds";

@@ -1,25 +1,39 @@
 //! What a node says of itself to those who run it.
 
 pub mod catalogue;
+mod delivery;
 pub(crate) mod metrics;
 pub(crate) mod observed;
+pub mod otlp;
 pub(crate) mod process;
 
-use opentelemetry::KeyValue;
-use opentelemetry_sdk::Resource;
+use std::sync::LazyLock;
+
+use opentelemetry::{Key, KeyValue};
+use opentelemetry_sdk::{
+    Resource,
+    trace::{IdGenerator, RandomIdGenerator},
+};
 
 /// What all telemetry of this process is of. `OTEL_SERVICE_NAME` and `OTEL_RESOURCE_ATTRIBUTES` say
 /// more, or otherwise.
 pub(crate) fn resource() -> Resource {
+    static INSTANCE: LazyLock<String> =
+        LazyLock::new(|| RandomIdGenerator::default().new_trace_id().to_string());
     let said = Resource::builder().build();
-    let name = opentelemetry::Key::from_static_str("service.name");
-    let named = said
-        .get(&name)
-        .is_some_and(|name| !name.as_str().starts_with("unknown_service"));
-    let mut resource = Resource::builder()
-        .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")));
-    if !named {
-        resource = resource.with_service_name("weir");
+    let unknown = |key: &'static str| {
+        said.get(&Key::from_static_str(key))
+            .is_none_or(|value| value.as_str().starts_with("unknown_service"))
+    };
+    let mut resource = Resource::builder();
+    for (key, value) in [
+        ("service.name", "weir"),
+        ("service.version", env!("CARGO_PKG_VERSION")),
+        ("service.instance.id", INSTANCE.as_str()),
+    ] {
+        if unknown(key) {
+            resource = resource.with_attribute(KeyValue::new(key, value));
+        }
     }
     resource.build()
 }

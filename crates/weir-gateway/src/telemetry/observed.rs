@@ -2,9 +2,11 @@
 
 use std::{sync::Arc, time::Instant};
 
-use opentelemetry::{KeyValue, global, metrics::Histogram};
+use opentelemetry::{
+    Context, KeyValue, context::FutureExt, global, metrics::Histogram, trace::SpanKind,
+};
 use weir_cluster::{
-    BoxFuture, DURATION_BOUNDS, Directory, DirectoryError, Joined, NewMember, NewRoom, Watch,
+    BoxFuture, DURATION_BOUNDS, Directory, DirectoryError, Joined, NewMember, NewRoom, Watch, trace,
 };
 use weir_protocol::{
     Code, Fault, Json, LeaveReason, Member, MemberId, Room, RoomId, Snapshot, Track, TrackId,
@@ -41,7 +43,11 @@ impl Observed {
     ) -> BoxFuture<'a, Result<T, DirectoryError>> {
         Box::pin(async move {
             let begun = Instant::now();
-            let outcome = done.await;
+            let name = format!("directory.{operation}");
+            let span = trace::begin(name, SpanKind::Client, &Context::current(), Vec::new());
+            let outcome = done.with_context(span.clone()).await;
+            let error = outcome.as_ref().err();
+            trace::end(&span, error.map(ToString::to_string));
             let mut attributes = vec![KeyValue::new("operation", operation)];
             if let Err(error) = &outcome {
                 let Fault { code, .. } = error.clone().into();

@@ -1,19 +1,22 @@
 -- What the scripts on a room share. Redis runs a script as one step (Redis documentation, "Scripting
 -- with Lua"), so a room's state, its version and its events cannot part.
 --
--- KEYS: the room's hashes. ARGV 1 and 2: how and where its events are published; 3 and 4: how long,
+-- KEYS: the room's hashes. ARGV 1 and 2: how (and, after a space, by which trace) and where its events
+-- are published; 3 and 4: how long,
 -- in milliseconds, it is kept with members and without. Each script's own arguments follow from 5.
 local room, members, seats, tracks, owners = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 
--- Raises the version and tells a change: a line of its version, its kind and the lengths of its
+-- Raises the version and tells a change: a line of its version (and the trace), its kind and the lengths of its
 -- parts, then the parts.
 local function tell(kind, ...)
   local version = redis.call('HINCRBY', room, 'version', 1)
+  local how, trace = string.match(ARGV[1], '^(%S+) ?(.*)$')
+  if trace ~= '' then version = version .. '@' .. trace end
   local head, parts = version .. ' ' .. kind, {...}
   for _, part in ipairs(parts) do
     head = head .. ' ' .. #part
   end
-  redis.call(ARGV[1], ARGV[2], head .. '\n' .. table.concat(parts))
+  redis.call(how, ARGV[2], head .. '\n' .. table.concat(parts))
 end
 
 -- Lets the room live on from now. Redis forgets the time of a key that was empty in between.
