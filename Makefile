@@ -1,7 +1,7 @@
 # What people and CI type; `make` alone lists it.
 
 .DEFAULT_GOAL := help
-.PHONY: help clients run cluster test check bench bench-cluster outage rolling
+.PHONY: help clients run cluster test check bench bench-cluster outage rolling telemetry-cost
 
 help: ## List what there is to make
 	@sed -n 's/^\([a-z-]*\):[a-z ]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 15
@@ -42,3 +42,8 @@ outage: ## Prove that Redis may be away for 30 s, which the tests show for 5 s
 
 rolling: ## Replace three nodes of 300 clients each under load, which the tests show with 30
 	WEIR_TEST_ROLLING_CLIENTS=300 cargo test --release -p weir --test rolling -- --nocapture
+
+telemetry-cost: ## Count what telemetry costs per chunk of the release build, which the tests show of the other
+	tests/setup.sh
+	cargo build --release -p weir
+	WEIR_BIN=target/release/weir WEIR_TEST_COST_CHUNKS=40000 node --test tests/telemetry-cost.test.mjs

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 use weir_gateway::config::{ConfigError, Effective, Flag, Sources};
 
-use crate::serve;
+use crate::{serve, status};
 
 /// Exit code of a process that was asked for something it cannot understand, as clap's own.
 const REFUSED: u8 = 2;
@@ -37,6 +37,12 @@ enum Command {
     /// What is printed is itself a file that --config takes.
     #[command(after_help = AFTER_HELP)]
     Config(Settings),
+    /// Say how a running node is: readiness, clients, rooms, media, losses, process, Redis
+    Status {
+        /// Its operations listener
+        #[arg(value_name = "URL", default_value = "http://127.0.0.1:9090")]
+        url: String,
+    },
 }
 
 /// Flags that say how a node is configured.
@@ -85,6 +91,7 @@ pub(crate) fn run() -> ExitCode {
             .load()
             .map(|effective| serve::serve(effective.config)),
         Command::Config(settings) => settings.load().map(|effective| print(&effective)),
+        Command::Status { url } => Ok(status::status(&url).and_then(|state| print(&state))),
     };
     match done {
         Ok(Ok(())) => ExitCode::SUCCESS,
@@ -99,11 +106,8 @@ pub(crate) fn run() -> ExitCode {
     }
 }
 
-fn print(effective: &Effective) -> anyhow::Result<()> {
-    match io::stdout()
-        .lock()
-        .write_all(effective.to_string().as_bytes())
-    {
+fn print(what: &impl ToString) -> anyhow::Result<()> {
+    match io::stdout().lock().write_all(what.to_string().as_bytes()) {
         // Whoever reads has read enough.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         written => Ok(written?),

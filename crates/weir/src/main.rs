@@ -5,6 +5,7 @@ use std::process::ExitCode;
 mod cli;
 mod files;
 mod serve;
+mod status;
 
 fn main() -> ExitCode {
     cli::run()

@@ -249,3 +249,31 @@ fn a_connection_that_does_not_finish_its_head_is_closed() {
     );
     node.stop("TERM");
 }
+
+#[test]
+fn the_state_of_a_node_is_told_to_people() {
+    let node = Running::start(&[]);
+    let address = node.up["ops_listen"]
+        .as_str()
+        .expect("an address")
+        .to_owned();
+    let told = weir(&["status", &address]).output().expect("it runs");
+    assert_eq!(told.status.code(), Some(0), "{}", text(&told.stderr));
+    let told = text(&told.stdout);
+    for line in [
+        "ready      yes",
+        "clients    0 on 0 connections",
+        "redis      none: the node is alone",
+    ] {
+        assert!(told.lines().any(|found| found == line), "{line}: {told}");
+    }
+    let (code, _) = node.stop("TERM");
+    assert_eq!(code, Some(0));
+    let failed = weir(&["status", &address]).output().expect("it runs");
+    assert_eq!(failed.status.code(), Some(1));
+    let said = text(&failed.stderr);
+    assert!(
+        said.contains(&address) && said.contains("cannot be reached"),
+        "{said}"
+    );
+}
