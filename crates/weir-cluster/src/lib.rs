@@ -14,6 +14,7 @@ mod guard;
 mod hop;
 mod memory;
 mod sample;
+mod seldom;
 pub mod trace;
 
 pub use bus::{Bus, BusError, BusInbox, Interest, Relayed, Signal, TrackKey};
@@ -24,3 +25,4 @@ pub use guard::{Subscription, Watch};
 pub use hop::{DURATION_BOUNDS, Hop};
 pub use memory::{MemoryBus, MemoryDirectory, MemoryHub, MemoryOptions};
 pub use sample::Sample;
+pub use seldom::Seldom;

@@ -14,7 +14,7 @@ use futures_util::{StreamExt, stream};
 use opentelemetry::Context;
 use tokio::{sync::watch, time::Instant};
 use tracing::warn;
-use weir_cluster::{Bus, BusInbox, Directory, DirectoryError, Inbox, MemoryHub, Sample};
+use weir_cluster::{Bus, BusInbox, Directory, DirectoryError, Inbox, MemoryHub, Sample, Seldom};
 use weir_protocol::{LeaveReason, Limits, MemberId, RoomId};
 
 use crate::{
@@ -26,6 +26,9 @@ use crate::{
 
 /// How many members leave at a time when the node ends.
 const LEAVING: usize = 64;
+
+/// There may be many members, and one reason for all.
+pub(crate) static STAYED: Seldom = Seldom::new();
 
 /// How an engine behaves.
 #[derive(Debug, Clone, Default)]
@@ -160,8 +163,10 @@ impl Engine {
         let leave = async |(room, member): (&Arc<Room>, MemberId)| {
             let (room, reason) = (&room.link.room, LeaveReason::Disconnected);
             let left = self.directory().leave(room, &member, reason).await;
-            if let Err(error @ DirectoryError::Unavailable(_)) = left {
-                warn!(%error, %room, %member, "member could not leave");
+            if let Err(error @ DirectoryError::Unavailable(_)) = left
+                && let Some(held_back) = STAYED.pass()
+            {
+                warn!(%error, %room, %member, held_back, "a member could not leave");
             }
         };
         stream::iter(members)

@@ -9,6 +9,7 @@ use weir_protocol::{
 };
 
 use crate::{
+    engine::STAYED,
     id,
     member::Member,
     reply::Reply,
@@ -173,7 +174,10 @@ impl Client {
                 Ok(())
             }
             Err(error) => {
-                warn!(%error, room = %room.link.room, member = %member.id, "member could not leave");
+                if let Some(held_back) = STAYED.pass() {
+                    let (room, member) = (&room.link.room, &member.id);
+                    warn!(%error, %room, %member, held_back, "a member could not leave");
+                }
                 Err(error.into())
             }
         }

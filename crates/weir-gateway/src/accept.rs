@@ -20,6 +20,7 @@ use tokio::{
     time::timeout,
 };
 use tracing::warn;
+use weir_cluster::Seldom;
 use weir_core::{ConnectionLimits, Connections, Refused};
 use weir_engine::Engine;
 
@@ -32,6 +33,9 @@ const TELLING: Duration = Duration::from_secs(1);
 /// How long to wait when the operating system gives no more connections, usually because the
 /// process has all the files open that it may.
 const EXHAUSTED: Duration = Duration::from_millis(100);
+
+/// Whoever opens many connections must not fill the log.
+static EXHAUSTIONS: Seldom = Seldom::new();
 
 /// Counts connections. Clones are the same gate.
 #[derive(Debug, Clone)]
@@ -148,7 +152,9 @@ pub(crate) async fn accept(
             Ok(accepted) => accepted,
             Err(error) if is_of_one_connection(&error) => continue,
             Err(error) => {
-                warn!(%error, "no connection can be accepted now");
+                if let Some(held_back) = EXHAUSTIONS.pass() {
+                    warn!(%error, held_back, "no connection can be accepted now");
+                }
                 // Nothing tells when there is something to accept with again.
                 #[allow(clippy::disallowed_methods)]
                 tokio::time::sleep(EXHAUSTED).await;

@@ -13,7 +13,7 @@ use rand::Rng;
 use tokio::{sync::watch, task::AbortHandle};
 use tracing::{info, warn};
 use weir_cluster::{
-    BoxFuture, Directory, DirectoryError, Inbox, Joined, NewMember, NewRoom, Sample, Watch,
+    BoxFuture, Directory, DirectoryError, Inbox, Joined, NewMember, NewRoom, Sample, Seldom, Watch,
 };
 use weir_protocol::{
     Json, LeaveReason, Member, MemberId, Room, RoomId, Snapshot, Track, TrackId, TrackSpec,
@@ -32,6 +32,9 @@ use crate::{
 
 /// How often an operation is tried whose record somebody else changes at the same time.
 pub(crate) const ATTEMPTS: usize = 8;
+
+/// What else writes to Redis must not fill the log.
+static STRANGE: Seldom = Seldom::new();
 
 /// How a directory behaves.
 #[derive(Debug, Clone)]
@@ -262,7 +265,12 @@ impl Shared {
                     tokio::spawn(Arc::clone(self).repair(watched));
                 }
             }
-            Err(error) => warn!(%error, room = %watched.room, "an event was not understood"),
+            Err(error) => {
+                if let Some(held_back) = STRANGE.pass() {
+                    let room = &watched.room;
+                    warn!(%error, %room, held_back, "an event was not understood");
+                }
+            }
         }
     }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures_util::{StreamExt, stream};
 use tracing::{debug, warn};
-use weir_cluster::DirectoryError;
+use weir_cluster::{DirectoryError, Seldom};
 
 use crate::{
     directory::{ATTEMPTS, Left, Shared, count, lock},
@@ -14,6 +14,9 @@ use crate::{
 
 /// How many rooms are repaired at a time.
 const REPAIRS: usize = 32;
+
+/// There may be many rooms.
+static FAILURES: Seldom = Seldom::new();
 
 impl Shared {
     /// Repairs every room, then has those gone who left meanwhile.
@@ -67,7 +70,10 @@ impl Shared {
             1,
         );
         if let Err(error) = repaired {
-            warn!(%error, room = %watched.room, "a room could not be compared with Redis");
+            if let Some(held_back) = FAILURES.pass() {
+                let room = &watched.room;
+                warn!(%error, %room, held_back, "a room could not be compared with Redis");
+            }
             watched.give_up();
         }
     }
