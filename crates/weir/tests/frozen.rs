@@ -104,7 +104,8 @@ async fn a_frozen_reader_costs_bounded_memory_and_flows_again_when_it_thaws() {
     let growth: Vec<_> = nodes
         .iter()
         .zip(&peaks)
-        .map(|(node, before)| peak(node) - before)
+        // The kernel counts with a little slack.
+        .map(|(node, before)| peak(node).saturating_sub(*before))
         .collect();
     stop.store(true, Ordering::Relaxed);
     let (_publisher, bits) = sender.await.expect("it sends");
