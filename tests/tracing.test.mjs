@@ -103,6 +103,18 @@ test("of the chunks one in ten is traced, hop by hop, and the times add up", asy
   }
 });
 
+test("a chunk that is not sampled is not traced by other nodes either", async (t) => {
+  const collector = await startCollector(t);
+  const { nodes: [a, b] } = await startCluster(t, 2, { ...SOON, OTEL_TRACES_SAMPLER: "parentbased_always_off", WEIR_TELEMETRY__OTLP_ENDPOINT: collector.grpc, WEIR_TELEMETRY__CHUNK_SAMPLING: "1" });
+  const [ann, bob] = [await SocketPeer.connect(t, a.url, "websocket", "ann"), await SocketPeer.connect(t, b.url, "websocket", "bob")];
+  const { room } = await ann.request("room:create");
+  for (const peer of [ann, bob]) await peer.join(room.id);
+  const { track } = await ann.request("track:publish", { kind: "audio", codec: "opus" });
+  for (let index = 0; index < 20; index++) ann.emit("media", { track: track.id, ts: index }, Buffer.alloc(100));
+  await bob.until("has all", () => bob.chunks(track.id).length === 20);
+  for (const node of [a, b]) assert.equal((await outcomes(node, "traces")).made, 0);
+});
+
 for (const [signal, shown] of [["metrics", "weir.ingest.chunks"], ["logs", "listening"]]) {
   test(`${signal} arrive`, async (t) => {
     const collector = await startCollector(t, signal);

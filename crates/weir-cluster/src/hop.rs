@@ -52,7 +52,7 @@ impl Hop {
     /// Notes how long it took.
     pub fn took(self, duration: Duration) {
         static HISTOGRAM: LazyLock<Histogram<f64>> = LazyLock::new(|| {
-            global::meter("weir")
+            global::meter(trace::SCOPE)
                 .f64_histogram("weir.chunk.hop.duration")
                 .with_unit("s")
                 .with_description("How long chunks take on each part of their way, of one in 64")

@@ -1,5 +1,7 @@
 //! What a part of a node says of itself in numbers.
 
+use std::time::Duration;
+
 /// A metric's value now, for one set of attributes.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sample {
@@ -24,6 +26,20 @@ impl Sample {
             metric,
             attributes: attributes.to_vec(),
             value: value as f64,
+        }
+    }
+
+    /// A value in seconds.
+    #[must_use]
+    pub fn seconds(
+        metric: &'static str,
+        attributes: &[(&'static str, &'static str)],
+        value: Duration,
+    ) -> Self {
+        Self {
+            metric,
+            attributes: attributes.to_vec(),
+            value: value.as_secs_f64(),
         }
     }
 }

@@ -140,7 +140,8 @@ impl Engine {
         self.0.draining.store(true, Ordering::Release);
     }
 
-    pub(crate) fn is_draining(&self) -> bool {
+    /// Whether it takes members no more.
+    pub fn is_draining(&self) -> bool {
         self.0.draining.load(Ordering::Acquire)
     }
 

@@ -208,7 +208,10 @@ impl Track {
         let chunk = published.numbered(seq);
         let sampled = (sampling > 0 && seq % sampling == 0).then(Instant::now);
         self.fan_out(subscribers, &chunk, counts_as_key, counters);
-        let trace = sampled.map(|begun| self.traced(seq, begun.elapsed()));
+        // Nobody may collect traces, or not this one.
+        let trace = sampled
+            .map(|begun| self.traced(seq, begun.elapsed()))
+            .filter(SpanContext::is_sampled);
         if !elsewhere {
             own.beginning.close();
         }

@@ -4,10 +4,7 @@ use std::{
     io,
     net::{IpAddr, SocketAddr},
     pin::Pin,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll},
     time::Duration,
 };
@@ -44,8 +41,6 @@ pub(crate) struct Gate {
     connections: Arc<Mutex<Connections>>,
     told: Arc<Semaphore>,
     engine: Engine,
-    /// Whether sessions are begun no more.
-    closed: Arc<AtomicBool>,
 }
 
 /// A connection's place among those that are allowed, until this is dropped.
@@ -61,19 +56,13 @@ impl Gate {
             connections: Arc::new(Mutex::new(Connections::new(limits))),
             told: Arc::new(Semaphore::new(TOLD)),
             engine,
-            closed: Arc::default(),
         }
     }
 
-    /// Has no session begun any more. Connections are still taken, since sessions that poll open new
-    /// ones.
-    pub(crate) fn close(&self) {
-        self.closed.store(true, Ordering::Release);
-    }
-
-    /// Whether sessions are begun no more.
-    pub(crate) fn is_closed(&self) -> bool {
-        self.closed.load(Ordering::Acquire)
+    /// Whether sessions are begun no more. Connections are still taken, since sessions that poll open
+    /// new ones.
+    pub(crate) fn is_draining(&self) -> bool {
+        self.engine.is_draining()
     }
 
     /// A session was refused since none are begun any more.

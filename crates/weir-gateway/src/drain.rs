@@ -8,18 +8,14 @@ use std::{
     time::Duration,
 };
 
-use socketioxide::SocketIo;
 use tokio::{
     sync::watch,
     time::{Instant, sleep_until, timeout_at},
 };
 use tracing::info;
-use weir_cluster::Sample;
-use weir_engine::{Engine, Session};
+use weir_engine::Engine;
 
-use crate::{
-    accept::Gate, client::Client, config, direct::DirectAdapter, link::Link, ops::Readiness,
-};
+use crate::{clients::Clients, config, link::Link, ops::Readiness};
 
 /// How long a client may stay after the time that it was told, before its connection is ended.
 const GRACE: Duration = Duration::from_secs(5);
@@ -31,58 +27,21 @@ const MOVE: u64 = 2;
 /// What stands against the readiness of a node that ends.
 pub(crate) const REASON: &str = "draining";
 
-/// What a node that ends needs to do so.
-#[derive(Debug)]
-pub(crate) struct Drain {
-    pub(crate) config: config::Drain,
-    pub(crate) readiness: Readiness,
-    pub(crate) gate: Gate,
-    pub(crate) engine: Engine,
-    pub(crate) clients: Clients,
-    pub(crate) phase: Arc<AtomicU64>,
-}
-
-/// A node's clients. Clones are of the same ones.
-#[derive(Debug, Clone)]
-pub(crate) struct Clients(pub(crate) SocketIo<DirectAdapter>);
-
-impl Clients {
-    fn all(&self) -> impl Iterator<Item = (Arc<Link>, Arc<Session>)> {
-        let sockets = self.0.sockets();
-        sockets
-            .into_iter()
-            .filter_map(|socket| Client::parts(&socket))
-    }
-
-    /// What waits for them, as metrics.
-    pub(crate) fn samples(&self) -> Vec<Sample> {
-        let (mut bytes, mut lagging, mut oldest) = (0, 0, None);
-        for (link, _) in self.all() {
-            let (queued, since) = link.queued();
-            bytes += queued as u64;
-            lagging += u64::from(since.is_some());
-            oldest = since.into_iter().chain(oldest).min();
-        }
-        let age = oldest.map_or(Duration::ZERO, |oldest: std::time::Instant| {
-            oldest.elapsed()
-        });
-        vec![
-            Sample::new("weir.egress.queue.size", &[], bytes),
-            Sample::new("weir.egress.queue.sessions", &[], lagging),
-            Sample {
-                metric: "weir.egress.queue.age",
-                attributes: Vec::new(),
-                value: age.as_secs_f64(),
-            },
-        ]
-    }
-}
-
 /// A client that is to go.
 struct Guest {
     link: Arc<Link>,
     /// When it was told to.
     at: Instant,
+}
+
+/// What a node that ends needs to do so.
+#[derive(Debug)]
+pub(crate) struct Drain {
+    pub(crate) config: config::Drain,
+    pub(crate) readiness: Readiness,
+    pub(crate) engine: Engine,
+    pub(crate) clients: Clients,
+    pub(crate) phase: Arc<AtomicU64>,
 }
 
 impl Drain {
@@ -98,7 +57,6 @@ impl Drain {
         info!(clients = *sessions.borrow_and_update(), "draining");
         sleep_until(begun + config.pause).await;
         self.phase.store(MOVE, Ordering::Relaxed);
-        self.gate.close();
         self.engine.drain();
         let guests = self.tell(Instant::now());
         info!(clients = guests.len(), "clients were told to move");

@@ -84,7 +84,7 @@ impl Edge {
             return self.pass(request).await;
         }
         let query = Query::of(&request);
-        if query.sid.is_none() && self.gate.is_closed() {
+        if query.sid.is_none() && self.gate.is_draining() {
             self.gate.count_draining();
             // Whoever asks again on this connection would ask the same node.
             let headers = [(CONNECTION, "close"), (RETRY_AFTER, "1")];

@@ -2,6 +2,7 @@
 
 mod accept;
 mod client;
+mod clients;
 mod cluster;
 pub mod config;
 mod direct;

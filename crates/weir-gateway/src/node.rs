@@ -26,10 +26,11 @@ use weir_engine::Engine;
 use crate::{
     accept::{Gate, accept},
     client,
+    clients::Clients,
     cluster::Cluster,
     config::Config,
     direct::{Direct, DirectAdapter},
-    drain::{self, Clients, Drain},
+    drain::{self, Drain},
     edge::{Edge, PATH},
     inbound::Intake,
     ops::{self, Readiness},
@@ -210,7 +211,6 @@ impl Node {
                 let drain = Drain {
                     config: config.drain.clone(),
                     readiness: readiness.clone(),
-                    gate: gate.clone(),
                     engine: engine.clone(),
                     clients,
                     phase,

@@ -1,15 +1,11 @@
 //! The directory on Redis.
 
 use std::{
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, SystemTime},
 };
 
 use bytes::Bytes;
-use rand::Rng;
 use tokio::{sync::watch, task::AbortHandle};
 use tracing::{info, warn};
 use weir_cluster::{
@@ -22,9 +18,11 @@ use weir_protocol::{
 
 use crate::{
     Target,
+    counts::Counts,
     event::Event,
     keys::Keys,
-    lease,
+    lease::{self, node_id},
+    repair::Left,
     store::Store,
     subscriber::Subscriber,
     watched::{Entry, Rooms, Watched},
@@ -72,38 +70,8 @@ pub(crate) struct Shared {
     pub(crate) counts: Counts,
 }
 
-/// What a directory counts.
-#[derive(Debug, Default)]
-pub(crate) struct Counts {
-    pub(crate) renewed: AtomicU64,
-    pub(crate) renewals_failed: AtomicU64,
-    pub(crate) leases_lost: AtomicU64,
-    pub(crate) nodes_reaped: AtomicU64,
-    pub(crate) members_reaped: AtomicU64,
-    pub(crate) repairs: AtomicU64,
-    pub(crate) repairs_failed: AtomicU64,
-}
-
-/// Adds to what a directory counts.
-pub(crate) fn count(counter: &AtomicU64, amount: usize) {
-    counter.fetch_add(amount as u64, Ordering::Relaxed);
-}
-
-/// A member that shall be gone from a room.
-#[derive(Debug, Clone)]
-pub(crate) struct Left {
-    pub(crate) room: RoomId,
-    pub(crate) member: MemberId,
-    pub(crate) reason: LeaveReason,
-}
-
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// An id that no other node has.
-pub(crate) fn node_id() -> String {
-    format!("{:016x}", rand::rng().random::<u64>())
 }
 
 fn now() -> u64 {
@@ -163,35 +131,7 @@ impl RedisDirectory {
     /// As metrics: how often the lease was renewed, and was not; whom this node has reaped; and how
     /// often rooms were compared with Redis.
     pub fn samples(&self) -> Vec<Sample> {
-        let Counts {
-            renewed,
-            renewals_failed,
-            leases_lost,
-            nodes_reaped,
-            members_reaped,
-            repairs,
-            repairs_failed,
-        } = &self.shared.counts;
-        let sample = |metric, attributes: &[_], counter: &AtomicU64| {
-            Sample::new(metric, attributes, counter.load(Ordering::Relaxed))
-        };
-        vec![
-            sample("weir.lease.renewals", &[("outcome", "done")], renewed),
-            sample(
-                "weir.lease.renewals",
-                &[("outcome", "failed")],
-                renewals_failed,
-            ),
-            sample("weir.lease.renewals", &[("outcome", "lost")], leases_lost),
-            sample("weir.reaper.nodes", &[], nodes_reaped),
-            sample("weir.reaper.members", &[], members_reaped),
-            sample("weir.directory.repairs", &[("outcome", "done")], repairs),
-            sample(
-                "weir.directory.repairs",
-                &[("outcome", "failed")],
-                repairs_failed,
-            ),
-        ]
+        self.shared.counts.samples()
     }
 }
 

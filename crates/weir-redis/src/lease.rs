@@ -3,16 +3,13 @@
 use std::{sync::Arc, time::Duration};
 
 use futures_util::{StreamExt, stream};
+use rand::Rng;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tracing::{info, warn};
 use weir_cluster::DirectoryError;
 use weir_protocol::{LeaveReason, MemberId, RoomId};
 
-use crate::{
-    directory::{Shared, count},
-    keys::Keys,
-    store::LIVE_TTL,
-};
+use crate::{counts::count, directory::Shared, keys::Keys, store::LIVE_TTL};
 
 /// How often a node says that it is alive.
 const HEARTBEAT: Duration = Duration::from_secs(2);
@@ -34,6 +31,11 @@ const AT_ONCE: usize = 64;
 
 /// How often a node touches what it holds.
 const TOUCH: Duration = Duration::from_secs(LIVE_TTL.as_secs() / 4);
+
+/// An id that no other node has.
+pub(crate) fn node_id() -> String {
+    format!("{:016x}", rand::rng().random::<u64>())
+}
 
 /// Keeps this node's lease, reaps the dead, and has the rooms repaired after Redis was away.
 pub(crate) async fn keep(shared: Arc<Shared>) {

@@ -2,6 +2,7 @@
 
 mod bus;
 mod connect;
+mod counts;
 mod directory;
 mod envelope;
 mod event;

@@ -269,11 +269,7 @@ impl Outbox {
         [
             Sample::new("weir.bus.outbox.messages", &[], state.queue.len() as u64),
             Sample::new("weir.bus.outbox.size", &[], state.bytes as u64),
-            Sample {
-                metric: "weir.bus.outbox.age",
-                attributes: Vec::new(),
-                value: age.unwrap_or_default().as_secs_f64(),
-            },
+            Sample::seconds("weir.bus.outbox.age", &[], age.unwrap_or_default()),
         ]
     }
 

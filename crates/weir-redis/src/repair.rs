@@ -5,15 +5,25 @@ use std::sync::Arc;
 use futures_util::{StreamExt, stream};
 use tracing::{debug, warn};
 use weir_cluster::{DirectoryError, Seldom};
+use weir_protocol::{LeaveReason, MemberId, RoomId};
 
 use crate::{
-    directory::{ATTEMPTS, Left, Shared, count, lock},
+    counts::count,
+    directory::{ATTEMPTS, Shared, lock},
     keys::Keys,
     watched::{Repaired, Watched},
 };
 
 /// How many rooms are repaired at a time.
 const REPAIRS: usize = 32;
+
+/// A member that shall be gone from a room.
+#[derive(Debug, Clone)]
+pub(crate) struct Left {
+    pub(crate) room: RoomId,
+    pub(crate) member: MemberId,
+    pub(crate) reason: LeaveReason,
+}
 
 /// There may be many rooms.
 static FAILURES: Seldom = Seldom::new();

@@ -11,12 +11,9 @@ use opentelemetry_sdk::{
     Resource, error::OTelSdkError, metrics::MeterProviderBuilder, metrics::SdkMeterProvider,
 };
 use prometheus::{Registry, TextEncoder};
-use weir_cluster::Sample;
+use weir_cluster::{Sample, trace};
 
 use super::catalogue::{Instrument, METRICS};
-
-/// The scope of everything that is measured and traced here.
-pub(crate) const SCOPE: &str = "weir";
 
 /// How old a reading may be that is used once more: all metrics of one collection have the same.
 const FRESH: Duration = Duration::from_millis(200);
@@ -86,7 +83,7 @@ impl Metrics {
             .with_reader(exporter);
         let provider = readers(builder).build();
         let readings = Arc::new(Readings::default());
-        observe(&provider.meter(SCOPE), &readings);
+        observe(&provider.meter(trace::SCOPE), &readings);
         global::set_meter_provider(provider.clone());
         Ok(Self {
             provider,

@@ -13,8 +13,6 @@ use weir_protocol::{
     TrackSpec, TrackUpdate,
 };
 
-use super::metrics::SCOPE;
-
 /// Measures how long each operation of a directory takes.
 #[derive(Debug)]
 pub(crate) struct Observed {
@@ -24,7 +22,7 @@ pub(crate) struct Observed {
 
 impl Observed {
     pub(crate) fn new(directory: Arc<dyn Directory>) -> Self {
-        let duration = global::meter(SCOPE)
+        let duration = global::meter(trace::SCOPE)
             .f64_histogram("weir.directory.operation.duration")
             .with_unit("s")
             .with_description("How long operations of the directory take, by operation and error")

@@ -1,6 +1,6 @@
 //! The process and its runtime, as metrics.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
 use weir_cluster::Sample;
@@ -26,9 +26,9 @@ impl Process {
         let metrics = self.runtime.metrics();
         let workers = metrics.num_workers();
         let busy = (0..workers).map(|worker| metrics.worker_total_busy_duration(worker));
-        let busy: std::time::Duration = busy.sum();
+        let busy: Duration = busy.sum();
         let mut samples = vec![
-            seconds("process.uptime", &[], self.start.elapsed().as_secs_f64()),
+            Sample::seconds("process.uptime", &[], self.start.elapsed()),
             Sample::new("tokio.workers", &[], workers as u64),
             Sample::new("tokio.tasks", &[], metrics.num_alive_tasks() as u64),
             Sample::new(
@@ -36,22 +36,10 @@ impl Process {
                 &[],
                 metrics.global_queue_depth() as u64,
             ),
-            seconds("tokio.busy.time", &[], busy.as_secs_f64()),
+            Sample::seconds("tokio.busy.time", &[], busy),
         ];
         samples.extend(of_the_system());
         samples
-    }
-}
-
-fn seconds(
-    metric: &'static str,
-    attributes: &[(&'static str, &'static str)],
-    value: f64,
-) -> Sample {
-    Sample {
-        metric,
-        attributes: attributes.to_vec(),
-        value,
     }
 }
 
@@ -61,15 +49,15 @@ fn of_the_system() -> Vec<Sample> {
     let read = || -> procfs::ProcResult<Vec<Sample>> {
         let process = procfs::process::Process::myself()?;
         let stat = process.stat()?;
-        #[allow(clippy::cast_precision_loss, reason = "exact for thousands of years")]
-        let time = |ticks: u64| ticks as f64 / procfs::ticks_per_second() as f64;
+        let second = procfs::ticks_per_second();
+        let time = |ticks: u64| Duration::from_millis(ticks * 1000 / second);
         Ok(vec![
-            seconds(
+            Sample::seconds(
                 "process.cpu.time",
                 &[("cpu.mode", "user")],
                 time(stat.utime),
             ),
-            seconds(
+            Sample::seconds(
                 "process.cpu.time",
                 &[("cpu.mode", "system")],
                 time(stat.stime),

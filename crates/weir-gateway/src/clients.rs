@@ -1,0 +1,43 @@
+//! All clients of a node.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use socketioxide::SocketIo;
+use weir_cluster::Sample;
+use weir_engine::Session;
+
+use crate::{client::Client, direct::DirectAdapter, link::Link};
+
+/// A node's clients. Clones are of the same ones.
+#[derive(Debug, Clone)]
+pub(crate) struct Clients(pub(crate) SocketIo<DirectAdapter>);
+
+impl Clients {
+    /// Each client's way, and its session.
+    pub(crate) fn all(&self) -> impl Iterator<Item = (Arc<Link>, Arc<Session>)> {
+        let sockets = self.0.sockets();
+        sockets
+            .into_iter()
+            .filter_map(|socket| Client::parts(&socket))
+    }
+
+    /// What waits for them, as metrics.
+    pub(crate) fn samples(&self) -> Vec<Sample> {
+        let (mut bytes, mut lagging, mut oldest) = (0, 0, None);
+        for (link, _) in self.all() {
+            let (queued, since) = link.queued();
+            bytes += queued as u64;
+            lagging += u64::from(since.is_some());
+            oldest = since.into_iter().chain(oldest).min();
+        }
+        let age = oldest.map_or(Duration::ZERO, |oldest: Instant| oldest.elapsed());
+        vec![
+            Sample::new("weir.egress.queue.size", &[], bytes),
+            Sample::new("weir.egress.queue.sessions", &[], lagging),
+            Sample::seconds("weir.egress.queue.age", &[], age),
+        ]
+    }
+}
