@@ -2,7 +2,6 @@
 import assert from "node:assert/strict";
 import { execFileSync, spawn, spawnSync } from "node:child_process";
 import { mkdtemp, readFile, readdir, rm, writeFile } from "node:fs/promises";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -10,6 +9,7 @@ import { fileURLToPath } from "node:url";
 import { atEnd } from "./lib/at-end.mjs";
 import { startCluster } from "./lib/cluster.mjs";
 import { eventually } from "./lib/eventually.mjs";
+import { freePort } from "./lib/ports.mjs";
 import { SocketPeer } from "./lib/socket-peer.mjs";
 import { tool } from "./lib/tools.mjs";
 
@@ -72,12 +72,7 @@ test("dashboards and rules speak of the metrics that there are, and of all of th
 /** A Prometheus that scrapes these nodes every second; answers with how to ask it. */
 async function startPrometheus(t, nodes) {
   const folder = await mkdtemp(join(tmpdir(), "weir-prometheus-"));
-  const port = await new Promise((resolve) => {
-    const server = createServer().listen(0, "127.0.0.1", () => {
-      const { port } = server.address();
-      server.close(() => resolve(port));
-    });
-  });
+  const port = await freePort();
   const targets = nodes.map(({ opsUrl }) => `"${new URL(opsUrl).host}"`).join(", ");
   const config = (await readFile(`${SHIPPED}prometheus.yml`, "utf8"))
     .replaceAll("15s", "1s")

@@ -36,19 +36,20 @@ if ((${#missing[@]} > 0)); then
   fi
 fi
 
-# Prometheus is only unpacked: as an installed package it would start a server on the port that a node's
-# operations listener has.
-if [[ ! -x .tools/usr/bin/promtool ]]; then
-  command -v apt-get >/dev/null || fail "unpack Prometheus into tests/.tools, so that tests/.tools/usr/bin/promtool is there"
+# Some are only unpacked or built: as an installed package Prometheus would start a server on the port that a
+# node's operations listener has, and the collector is in no release that is out.
+# shellcheck source=lib/debian.sh
+source lib/debian.sh
+tools=$PWD/.tools/usr/bin
+if [[ ! -x $tools/promtool ]]; then
+  command -v apt-get >/dev/null || fail "these tests need Prometheus: put prometheus and promtool into $tools"
   echo "setup: unpacking Prometheus"
-  folder=$(mktemp -d)
-  (cd "$folder" && apt-get download --quiet prometheus >/dev/null) || {
-    if ((EUID == 0)); then apt-get update --quiet >/dev/null; else sudo -n apt-get update --quiet >/dev/null; fi
-    (cd "$folder" && apt-get download --quiet prometheus >/dev/null)
-  } || fail "Prometheus could not be downloaded"
-  mkdir -p .tools
-  dpkg -x "$folder"/prometheus_*.deb .tools
-  rm -r "$folder"
+  unpack bookworm .tools prometheus || fail "Prometheus could not be unpacked"
+fi
+if [[ ! -x $tools/otelcol ]]; then
+  command -v apt-get >/dev/null || fail "these tests need the OpenTelemetry collector: put otelcol into $tools"
+  echo "setup: building the OpenTelemetry collector"
+  collector/build "$tools/otelcol" || fail "the OpenTelemetry collector could not be built"
 fi
 
 major=$(node -p 'process.versions.node.split(".")[0]' 2>/dev/null || echo 0)

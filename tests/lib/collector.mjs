@@ -1,31 +1,14 @@
 import { execFileSync, spawn } from "node:child_process";
-import { connect, createServer } from "node:net";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { atEnd } from "./at-end.mjs";
 import { eventually, within } from "./eventually.mjs";
+import { freePort, isOpen } from "./ports.mjs";
 
 /** Where the Python environment keeps its packages. */
 function packages() {
   const python = fileURLToPath(new URL("../.venv/bin/python", import.meta.url));
   return execFileSync(python, ["-c", "import sysconfig; print(sysconfig.get_path('purelib'))"], { encoding: "utf8" }).trim();
-}
-
-async function freePort() {
-  const server = createServer();
-  await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const { port } = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
-
-function isOpen(port) {
-  return new Promise((resolve) => {
-    const socket = connect(port, "127.0.0.1");
-    socket.once("connect", () => resolve(true));
-    socket.once("error", () => resolve(false));
-    socket.once("connect", () => socket.destroy());
-  });
 }
 
 /** A real collector, which prints all spans, or all records of another signal, that it is sent. */
