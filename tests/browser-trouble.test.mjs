@@ -116,3 +116,28 @@ test("who was on a killed node goes on over another one", async (t) => {
   const states = atAnn.events.filter(([what]) => what === "state").map(([, state]) => state);
   assert.deepEqual(states, ["joined", "reconnecting", "joined"]);
 });
+
+test("who is on a node that drains moves to another one, and hardly a picture is missed", async (t) => {
+  const redis = await startRedis(t);
+  const drain = { WEIR_DRAIN__PAUSE_MS: "500", WEIR_DRAIN__WINDOW_MS: "1000", WEIR_DRAIN__DEADLINE_MS: "10000" };
+  const [first, second] = await Promise.all([startMember(t, redis.url, drain), startMember(t, redis.url)]);
+  const pages = await servePages(t);
+  const [ann, bob] = await Promise.all(
+    [0, 1].map(async () => openParticipant(t, await startKnownBrowser(t), pages)),
+  );
+  const room = await enter(ann, { url: [first.url, second.url], name: "ann" });
+  await enter(bob, { url: second.url, room, name: "bob" });
+  await talking(ann, bob);
+  first.signal("SIGTERM");
+  const from = Date.now();
+  assert.deepEqual(await first.exit, { code: 0, signal: null });
+  t.diagnostic(`the node was gone after ${Date.now() - from} ms`);
+  await talking(ann, bob);
+  const [atAnn, atBob] = await Promise.all([report(ann), report(bob)]);
+  const pauses = [longestPause(atAnn.seen.bob, from), longestPause(atBob.seen.ann, from)];
+  t.diagnostic(`the move stopped bob's picture for ${pauses[0]} ms, ann's for ${pauses[1]} ms`);
+  assert.ok(Math.max(...pauses) <= 1_000, "the pictures move again within a second");
+  const states = atAnn.events.filter(([what]) => what === "state").map(([, state]) => state);
+  assert.deepEqual(states, ["joined", "reconnecting", "joined"]);
+  assert.deepEqual([atAnn, atBob].flatMap(({ events }) => events.filter(([what]) => what === "error")), []);
+});
