@@ -9,7 +9,7 @@ const ALLOWED = {
   "weir-redis": ["weir-protocol", "weir-cluster"],
   "weir-engine": ["weir-protocol", "weir-core", "weir-cluster"],
   "weir-gateway": ["weir-protocol", "weir-core", "weir-cluster", "weir-redis", "weir-engine"],
-  weir: ["weir-gateway"],
+  weir: ["weir-protocol", "weir-gateway"],
   "weir-testkit": ["weir-protocol", "weir-core", "weir-cluster", "weir-engine", "weir-gateway"],
 };
 

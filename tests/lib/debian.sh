@@ -2,7 +2,13 @@
 # To be sourced.
 
 # The folder that keeps what is known of the releases.
-DEBIAN_STATE=${DEBIAN_STATE:-$PWD/.tools/debian}
+DEBIAN_STATE=$(dirname "$(realpath "${BASH_SOURCE[0]}")")/../.tools/debian
+
+# debian_archive: where this machine has its packages from.
+debian_archive() {
+  apt-get indextargets --format '$(ORIGIN) $(LABEL) $(REPO_URI)' 'Created-By: Packages' |
+    awk '$1 == "Debian" && $2 == "Debian" && !found++ { print $3 }'
+}
 
 # apt_of RELEASE COMMAND…: runs an apt command as if the machine were an empty one of that release, from
 # the archive that the machine itself uses.
@@ -11,8 +17,7 @@ apt_of() {
   shift
   if [[ ! -f $root/apt.conf ]]; then
     local archive
-    archive=$(apt-get indextargets --format '$(ORIGIN) $(LABEL) $(REPO_URI)' 'Created-By: Packages' |
-      awk '$1 == "Debian" && $2 == "Debian" { print $3; exit }')
+    archive=$(debian_archive)
     [[ -n $archive ]] || return 1
     mkdir -p "$root"/{state/lists/partial,cache/archives/partial}
     : >"$root/state/status"

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 use weir_gateway::config::{ConfigError, Effective, Flag, Sources};
 
-use crate::{serve, status};
+use crate::{probe, serve, status};
 
 /// Exit code of a process that was asked for something it cannot understand, as clap's own.
 const REFUSED: u8 = 2;
@@ -42,6 +42,18 @@ enum Command {
         /// Its operations listener
         #[arg(value_name = "URL", default_value = "http://127.0.0.1:9090")]
         url: String,
+        /// Say only whether it is ready; if it is not, why not, with exit code 1
+        #[arg(long)]
+        ready: bool,
+    },
+    /// See whether nodes are one: join a room through each, and send a chunk from one to all others
+    Probe {
+        /// How many different nodes there must be behind the URLs
+        #[arg(long, value_name = "N", default_value_t = 1)]
+        nodes: usize,
+        /// Where clients connect; of a name, each of its addresses is a node
+        #[arg(value_name = "URL", default_value = "http://127.0.0.1:8080")]
+        urls: Vec<String>,
     },
 }
 
@@ -91,7 +103,13 @@ pub(crate) fn run() -> ExitCode {
             .load()
             .map(|effective| serve::serve(effective.config)),
         Command::Config(settings) => settings.load().map(|effective| print(&effective)),
-        Command::Status { url } => Ok(status::status(&url).and_then(|state| print(&state))),
+        Command::Status { url, ready } => {
+            let ask = if ready { status::ready } else { status::status };
+            Ok(ask(&url).and_then(|state| print(&state)))
+        }
+        Command::Probe { urls, nodes } => {
+            Ok(probe::probe(&urls, nodes).and_then(|seen| print(&seen)))
+        }
     };
     match done {
         Ok(Ok(())) => ExitCode::SUCCESS,

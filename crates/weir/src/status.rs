@@ -57,30 +57,59 @@ impl Reading {
     }
 }
 
-/// What a node whose operations listener is at `url` says of itself.
-pub(crate) fn status(url: &str) -> anyhow::Result<String> {
-    let url = if url.contains("://") {
-        url.trim_end_matches('/').to_owned()
-    } else {
-        format!("http://{}", url.trim_end_matches('/'))
-    };
-    let client = Client::builder().timeout(TIMEOUT).build()?;
-    let readiness = client.get(format!("{url}/readyz")).send();
-    let readiness = readiness.with_context(|| format!("{url} cannot be reached"))?;
-    let readiness: Readiness = readiness
-        .json()
-        .with_context(|| format!("{url} is no node's operations listener"))?;
-    let read = || -> anyhow::Result<Reading> {
-        let answer = client.get(format!("{url}/metrics")).send()?;
+/// A node's operations listener.
+struct Node {
+    url: String,
+    client: Client,
+}
+
+impl Node {
+    fn at(url: &str) -> anyhow::Result<Self> {
+        let url = url.trim_end_matches('/');
+        Ok(Self {
+            url: if url.contains("://") {
+                url.to_owned()
+            } else {
+                format!("http://{url}")
+            },
+            client: Client::builder().timeout(TIMEOUT).build()?,
+        })
+    }
+
+    fn readiness(&self) -> anyhow::Result<Readiness> {
+        let url = &self.url;
+        let readiness = self.client.get(format!("{url}/readyz")).send();
+        readiness
+            .with_context(|| format!("{url} cannot be reached"))?
+            .json()
+            .with_context(|| format!("{url} is no node's operations listener"))
+    }
+
+    fn read(&self) -> anyhow::Result<Reading> {
+        let url = &self.url;
+        let answer = self.client.get(format!("{url}/metrics")).send()?;
         let status = answer.status();
         ensure!(status.is_success(), "{url}/metrics answers with {status}");
         Ok(Reading::parse(&answer.text()?))
-    };
-    let before = read()?;
+    }
+}
+
+/// That the node whose operations listener is at `url` is ready; otherwise an error says why it is not.
+pub(crate) fn ready(url: &str) -> anyhow::Result<String> {
+    let Readiness { ready, reasons } = Node::at(url)?.readiness()?;
+    ensure!(ready, "not ready: {}", reasons.join("; "));
+    Ok("ready\n".to_owned())
+}
+
+/// What a node whose operations listener is at `url` says of itself.
+pub(crate) fn status(url: &str) -> anyhow::Result<String> {
+    let node = Node::at(url)?;
+    let readiness = node.readiness()?;
+    let before = node.read()?;
     // One moment says nothing of how fast something goes.
     #[allow(clippy::disallowed_methods)]
     std::thread::sleep(BETWEEN);
-    Ok(report(&readiness, &before, &read()?))
+    Ok(report(&readiness, &before, &node.read()?))
 }
 
 fn report(readiness: &Readiness, before: &Reading, now: &Reading) -> String {

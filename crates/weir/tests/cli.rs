@@ -267,6 +267,8 @@ fn the_state_of_a_node_is_told_to_people() {
     ] {
         assert!(told.lines().any(|found| found == line), "{line}: {told}");
     }
+    let ready = output(&["status", "--ready", &address]);
+    assert_eq!(text(&ready.stdout), "ready\n");
     let (code, _) = node.stop("TERM");
     assert_eq!(code, Some(0));
     let failed = weir(&["status", &address]).output().expect("it runs");
