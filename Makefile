@@ -1,7 +1,7 @@
 # What people and CI type; `make` alone lists it.
 
 .DEFAULT_GOAL := help
-.PHONY: help clients run cluster test check bench bench-cluster outage rolling telemetry-cost
+.PHONY: help clients run cluster test check bench bench-cluster outage rolling telemetry-cost image chart test-install
 
 help: ## List what there is to make
 	@sed -n 's/^\([a-z-]*\):[a-z ]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 15
@@ -47,3 +47,17 @@ telemetry-cost: ## Count what telemetry costs per chunk of the release build, wh
 	tests/setup.sh
 	cargo build --release -p weir
 	WEIR_BIN=target/release/weir WEIR_TEST_COST_CHUNKS=40000 node --test tests/telemetry-cost.test.mjs
+
+image: ## Build the container image weir:local
+	docker build --file deploy/Dockerfile --tag weir:local \
+	  --build-arg VERSION=$$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1) \
+	  --build-arg REVISION=$$(git rev-parse HEAD) --build-arg CREATED=$$(git show --no-patch --format=%cI) .
+
+chart: ## Make what the Helm chart has from elsewhere: schema, table of values, rules, dashboards
+	tests/setup.sh
+	node tests/chart/generate.mjs --write
+
+test-install: ## Build the image, bring docker-compose.yml up, break it, scale it: what the tests show without Docker
+	tests/setup.sh
+	cargo build -p weir
+	tests/install/docker tests/install/run

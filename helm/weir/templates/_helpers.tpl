@@ -131,6 +131,9 @@ redis://{{ include "weir.fullname" . }}-redis:6379
 {{- if and (ne .Values.redis.mode "none") (not .Values.redis.hosts) (not .Values.redis.existingSecret.urlKey) -}}
 {{- fail (printf "redis.mode is %s, so redis.hosts must say where it is (or redis.existingSecret.urlKey)" .Values.redis.mode) -}}
 {{- end -}}
+{{- if and (eq .Values.redis.mode "none") .Values.redis.hosts -}}
+{{- fail (printf "redis.hosts is set (%s), so redis.mode must say what is there" (join ", " .Values.redis.hosts)) -}}
+{{- end -}}
 {{- if and .Values.redis.existingSecret.urlKey (not .Values.redis.existingSecret.name) -}}
 {{- fail "redis.existingSecret.urlKey is set, so redis.existingSecret.name must be" -}}
 {{- end -}}

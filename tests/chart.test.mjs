@@ -1,0 +1,157 @@
+// The chart: what it renders, what it refuses, and that what it documents is so.
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { CHANGES } from "./chart/changes.mjs";
+import { GUARDED, SETS, WRONG } from "./chart/sets.mjs";
+import { CHART, helm, object, objects, refusal, render } from "./lib/chart.mjs";
+import { BINARY } from "./lib/node.mjs";
+
+/** Kubernetes' versions whose schemas the manifests are held against. */
+const VERSIONS = ["1.30", "1.33", "1.36"];
+
+/** Kinds of others, whose schemas are not Kubernetes' own. */
+const FOREIGN = ["BackendConfig", "HTTPRoute", "PrometheusRule", "ServiceMonitor"];
+
+const here = (path) => fileURLToPath(new URL(path, import.meta.url));
+
+/** Runs a node's `weir config` with the file and the variables that the chart gives to it. */
+async function config(text) {
+  const folder = await mkdtemp(join(tmpdir(), "weir-chart-"));
+  try {
+    await writeFile(join(folder, "weir.toml"), object(text, "ConfigMap", "weir").data["weir.toml"]);
+    const { env } = object(text, "Deployment", "weir").spec.template.spec.containers.find(({ name }) => name === "weir");
+    const secret = (name, key) =>
+      objects(text).find(({ kind, metadata }) => kind === "Secret" && metadata.name === name)?.stringData[key];
+    const known = {};
+    for (const { name, value, valueFrom } of env) {
+      const { name: from, key } = valueFrom?.secretKeyRef ?? {};
+      // What only the cluster knows: a password, and a URL, as a Secret of somebody's may have them.
+      const given = value ?? (from && (secret(from, key) ?? (name.endsWith("_URL") ? "redis://elsewhere" : "pass"))) ?? "x";
+      known[name] = given.replace(/\$\((\w+)\)/g, (_, other) => known[other]);
+    }
+    const { status, stdout, stderr } = spawnSync(BINARY, ["config", "--config", join(folder, "weir.toml")], {
+      env: known,
+      encoding: "utf8",
+    });
+    assert.equal(status, 0, stderr);
+    return stdout;
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+}
+
+test("what is made from elsewhere is up to date", () => {
+  const { status, stderr } = spawnSync("node", [here("chart/generate.mjs")], { encoding: "utf8" });
+  assert.equal(status, 0, stderr);
+});
+
+test("helm lint finds nothing", () => {
+  for (const [name, values] of Object.entries(SETS)) {
+    const { status, stdout, stderr } = helm(["lint", "--strict", CHART], values);
+    assert.equal(status, 0, `${name}: ${stdout}${stderr}`);
+  }
+});
+
+test("every manifest is valid for three versions of Kubernetes", async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), "weir-chart-"));
+  t.after(() => rm(folder, { recursive: true }));
+  const files = [];
+  let manifests = 0;
+  for (const [name, values] of Object.entries(SETS)) {
+    const all = objects(render(values, "--kube-version", VERSIONS[0]));
+    const own = all.filter(({ kind }) => !FOREIGN.includes(kind));
+    manifests += own.length;
+    for (const [index, each] of own.entries()) {
+      files.push(join(folder, `${name.replaceAll(" ", "-")}-${index}.json`));
+      await writeFile(files.at(-1), JSON.stringify(each));
+    }
+  }
+  for (const version of VERSIONS) {
+    const validate = here(".venv/bin/kubernetes-validate");
+    const { status, stdout, stderr } = spawnSync(validate, ["-k", version, "--strict", ...files], { encoding: "utf8" });
+    assert.equal(status, 0, stdout + stderr);
+  }
+  t.diagnostic(`${manifests} manifests of ${Object.keys(SETS).length} sets are valid for ${VERSIONS.join(", ")}`);
+});
+
+test("wrong values are refused by their path", () => {
+  for (const [values, path] of WRONG) {
+    const said = refusal(values);
+    assert.ok(said.includes(path), `${JSON.stringify(values)}: ${said}`);
+  }
+});
+
+test("values that do not fit each other are refused in words", () => {
+  for (const [values, words, ...args] of GUARDED) assert.match(refusal(values, ...args), words);
+  const guards = readFileSync(join(CHART, "templates/_helpers.tpl"), "utf8").match(/\bfail \(?/g).length;
+  const fired = new Set(GUARDED.map(([, words]) => words.source.replace(/is \d+, and must be at least \d+/, "")));
+  assert.ok(fired.size >= guards, `${guards} guards, ${fired.size} tried`);
+});
+
+test("a node takes the configuration that the chart renders", async () => {
+  for (const [name, values] of Object.entries(SETS)) {
+    await config(render(values)).catch((error) => assert.fail(`${name}: ${error.message}`));
+  }
+  const url = async (name) => (await config(render(SETS[name]))).match(/\[redis\]\nurl = "([^"]*)"/)[1];
+  // `weir config` hides who one is.
+  assert.equal(await url("a server with a password"), "redis://***@redis.data:6380/2");
+  const kept = object(render(SETS["a server with a password"]), "Secret").stringData["redis-url"];
+  assert.equal(kept, "redis://weir:s3cr%26t%20%2F%2B@redis.data:6380/2");
+  assert.equal(await url("a server whose password is in a Secret"), "redis://***@redis.data:6380");
+  assert.equal(
+    await url("Sentinel over TLS"),
+    "rediss-sentinel://s1.data?master=main&node=s2.data:26380&node=s3.data",
+  );
+  assert.equal(await url("Redis Cluster"), "rediss-cluster://c1.data:7000?node=c2.data:7000");
+  const everything = await config(render(SETS.everything));
+  assert.match(everything, /members_per_room = 50/);
+  assert.match(everything, /otlp_endpoint = "http:\/\/collector\.observability:4318"/);
+});
+
+test("every value that is documented changes something", () => {
+  const documented = [...readFileSync(join(CHART, "README.md"), "utf8").matchAll(/^\| `([\w.]+)` \|/gm)].map(([, name]) => name);
+  assert.deepEqual(Object.keys(CHANGES).sort(), documented.sort());
+  const rendered = new Map();
+  const once = (values) => {
+    const key = JSON.stringify(values);
+    if (!rendered.has(key)) rendered.set(key, render(values));
+    return rendered.get(key);
+  };
+  for (const [path, { from = {}, to }] of Object.entries(CHANGES)) {
+    const values = structuredClone(from);
+    const names = path.split(".");
+    const last = names.pop();
+    let at = values;
+    for (const name of names) at = at[name] ??= {};
+    at[last] = to;
+    assert.notEqual(once(values), once(from), path);
+  }
+});
+
+test("a changed configuration replaces the pods, and only that", () => {
+  const pod = (values) => object(render(values), "Deployment", "weir").spec.template;
+  assert.notDeepEqual(pod({ config: { limits: { name_chars: 9 } } }), pod({}));
+  assert.deepEqual(pod({ service: { port: 81 } }), pod({}));
+});
+
+test("every container passes the restricted Pod Security Standard", () => {
+  for (const values of Object.values(SETS)) {
+    for (const each of objects(render({ ...values, initContainers: [], extraContainers: [] }))) {
+      const spec = each.kind === "Pod" ? each.spec : each.spec?.template?.spec;
+      if (!spec) continue;
+      assert.equal(spec.securityContext.runAsNonRoot, true);
+      assert.equal(spec.securityContext.seccompProfile.type, "RuntimeDefault");
+      for (const { securityContext } of spec.containers) {
+        assert.equal(securityContext.allowPrivilegeEscalation, false);
+        assert.equal(securityContext.readOnlyRootFilesystem, true);
+        assert.deepEqual(securityContext.capabilities, { drop: ["ALL"] });
+      }
+    }
+  }
+});

@@ -1,0 +1,150 @@
+// Values that people install the chart with, each set by its name.
+const standalone = { redis: { mode: "standalone", hosts: ["redis.data:6380"] } };
+
+export const SETS = {
+  "as it is": {},
+  "to try things out": { replicaCount: 2, tryoutRedis: { enabled: true }, networkPolicy: { enabled: true } },
+  "a server with a password": {
+    replicaCount: 3,
+    redis: { ...standalone.redis, username: "weir", password: "s3cr&t /+", database: 2 },
+    networkPolicy: { enabled: true, redis: [{ namespaceSelector: { matchLabels: { name: "data" } } }] },
+  },
+  "a server whose password is in a Secret": {
+    replicaCount: 3,
+    redis: { ...standalone.redis, existingSecret: { name: "redis-auth", passwordKey: "redis-password" } },
+  },
+  "a URL that is in a Secret": {
+    replicaCount: 3,
+    redis: { mode: "cluster", existingSecret: { name: "redis-auth", urlKey: "url" } },
+  },
+  "Sentinel over TLS": {
+    replicaCount: 3,
+    redis: {
+      mode: "sentinel",
+      hosts: ["s1.data", "s2.data:26380", "s3.data"],
+      sentinelMaster: "main",
+      tls: { enabled: true, caSecret: "redis-ca", caKey: "tls.crt" },
+    },
+    networkPolicy: { enabled: true },
+  },
+  "Redis Cluster": {
+    replicaCount: 6,
+    redis: { mode: "cluster", hosts: ["c1.data:7000", "c2.data:7000"], tls: { enabled: true } },
+    networkPolicy: { enabled: true },
+  },
+  "ingress-nginx": {
+    ...standalone,
+    replicaCount: 3,
+    ingress: {
+      enabled: true,
+      preset: "nginx",
+      className: "nginx",
+      hosts: ["live.example.org", "*.live.example.org"],
+      tls: [{ secretName: "live-tls", hosts: ["live.example.org"] }],
+      annotations: { "nginx.ingress.kubernetes.io/proxy-read-timeout": "120" },
+    },
+  },
+  Traefik: { ...standalone, replicaCount: 3, ingress: { enabled: true, preset: "traefik", className: "traefik" } },
+  ALB: {
+    ...standalone,
+    replicaCount: 3,
+    ingress: {
+      enabled: true,
+      preset: "alb",
+      className: "alb",
+      hosts: ["live.example.org"],
+      annotations: { "alb.ingress.kubernetes.io/scheme": "internet-facing" },
+    },
+  },
+  GKE: { ...standalone, replicaCount: 3, ingress: { enabled: true, preset: "gke", className: "gce" } },
+  "Gateway API": {
+    ...standalone,
+    replicaCount: 3,
+    httpRoute: { enabled: true, parentRefs: [{ name: "public", namespace: "infra" }], hostnames: ["live.example.org"] },
+  },
+  everything: {
+    ...standalone,
+    image: { repository: "registry.example.org/weir", digest: `sha256:${"a".repeat(64)}`, pullSecrets: [{ name: "pull" }] },
+    commonLabels: { team: "calls" },
+    config: { limits: { members_per_room: 50 }, drain: { deadline_ms: 60000 }, log: { filter: "debug" } },
+    telemetry: { endpoint: "http://collector.observability:4318", protocol: "http" },
+    terminationGracePeriodSeconds: 80,
+    preStopSleepSeconds: 5,
+    service: { type: "LoadBalancer", loadBalancerSourceRanges: ["10.0.0.0/8"], clientIPAffinity: true, nodePort: 30080 },
+    autoscaling: { enabled: true, connections: 4000, egressBytesPerSecond: 50000000 },
+    networkPolicy: {
+      enabled: true,
+      clients: [{ namespaceSelector: {} }],
+      operations: [{ namespaceSelector: { matchLabels: { name: "monitoring" } } }],
+      collector: [{ namespaceSelector: { matchLabels: { name: "observability" } } }],
+      extraEgress: [{ ports: [{ port: 443 }] }],
+    },
+    metrics: {
+      serviceMonitor: { enabled: true, labels: { release: "prometheus" } },
+      prometheusRule: { enabled: true, labels: { release: "prometheus" } },
+      dashboards: { enabled: true },
+    },
+    podDisruptionBudget: { maxUnavailable: "25%" },
+    topologySpread: { whenUnsatisfiable: "DoNotSchedule" },
+    nodeSelector: { pool: "live" },
+    tolerations: [{ key: "live", operator: "Exists" }],
+    affinity: { nodeAffinity: {} },
+    priorityClassName: "live",
+    podAnnotations: { note: "x" },
+    podLabels: { tier: "edge" },
+    extraEnv: [{ name: "WEIR_REDIS__BUS_URL", valueFrom: { secretKeyRef: { name: "bus", key: "url" } } }],
+    envFrom: [{ secretRef: { name: "more" } }],
+    extraVolumes: [{ name: "scratch", emptyDir: {} }],
+    extraVolumeMounts: [{ name: "scratch", mountPath: "/scratch" }],
+    initContainers: [{ name: "first", image: "example.org/first:1" }],
+    extraContainers: [{ name: "beside", image: "example.org/beside:1" }],
+    extraObjects: [{ apiVersion: "v1", kind: "ConfigMap", metadata: { name: "{{ .Release.Name }}-more" }, data: { a: "b" } }],
+  },
+};
+
+/** Values that the schema refuses, with the path that it names. */
+export const WRONG = [
+  [{ replicaCount: "three" }, "/replicaCount"],
+  [{ replicaCount: -1 }, "/replicaCount"],
+  [{ replicas: 3 }, "replicas"],
+  [{ image: { pullPolicy: "Sometimes" } }, "/image/pullPolicy"],
+  [{ image: { digest: "sha256:12" } }, "/image/digest"],
+  [{ redis: { mode: "valkey" } }, "/redis/mode"],
+  [{ redis: { mode: "standalone", hosts: ["redis://r:6379"] } }, "/redis/hosts/0"],
+  [{ redis: { tls: { enabled: "yes" } } }, "/redis/tls/enabled"],
+  [{ config: { limits: { chunk_byte: 1 } } }, "/config/limits"],
+  [{ config: { limits: { chunk_bytes: "1" } } }, "/config/limits/chunk_bytes"],
+  [{ config: { limit: {} } }, "/config"],
+  [{ ingress: { preset: "haproxy" } }, "/ingress/preset"],
+  [{ ingress: { path: "live" } }, "/ingress/path"],
+  [{ telemetry: { endpoint: "https://collector" } }, "/telemetry/endpoint"],
+  [{ service: { port: 70000 } }, "/service/port"],
+  [{ extraEnv: [{ value: "x" }] }, "/extraEnv/0"],
+];
+
+/** Values that fit the schema and not each other, with what the guard says. */
+export const GUARDED = [
+  [{ terminationGracePeriodSeconds: 29 }, /terminationGracePeriodSeconds is 29, and must be at least 30/],
+  [{ config: { drain: { deadline_ms: 30001 } } }, /terminationGracePeriodSeconds is 35, and must be at least 36/],
+  [{ preStopSleepSeconds: 6 }, /terminationGracePeriodSeconds is 35, and must be at least 36/],
+  [{ preStopSleepSeconds: 5 }, /preStopSleepSeconds needs Kubernetes 1\.30 or later; this is v1\.29/, "--kube-version", "1.29"],
+  [{ replicaCount: 2 }, /2 pods need a Redis that joins them/],
+  [{ autoscaling: { enabled: true } }, /12 pods need a Redis that joins them/],
+  [{ redis: { mode: "cluster" } }, /redis\.mode is cluster, so redis\.hosts must say where it is/],
+  [{ redis: { hosts: ["r1", "r2"] } }, /redis\.hosts is set \(r1, r2\), so redis\.mode must say what is there/],
+  [{ redis: { mode: "cluster", hosts: ["c"], database: 1 } }, /redis\.database is 1, and a Redis Cluster has only database 0/],
+  [{ redis: { mode: "standalone", hosts: ["r"], existingSecret: { urlKey: "url" } } }, /redis\.existingSecret\.name must be/],
+  [{ redis: { mode: "standalone", hosts: ["r"] }, tryoutRedis: { enabled: true } }, /exclude each other/],
+  [
+    { tryoutRedis: { enabled: true }, autoscaling: { enabled: true, minReplicas: 5, maxReplicas: 4 } },
+    /autoscaling\.maxReplicas is 4, less than autoscaling\.minReplicas, 5/,
+  ],
+  [{ tryoutRedis: { enabled: true }, autoscaling: { enabled: true, cpuPercent: 0 } }, /autoscaling\.enabled needs one of/],
+  [{ httpRoute: { enabled: true } }, /httpRoute\.enabled needs httpRoute\.parentRefs/],
+  [{ config: { server: { listen: "0.0.0.0:80" } } }, /config\.server\.listen is set by the chart/],
+  [{ config: { redis: { url: "redis://r" } } }, /config\.redis\.url is set by the chart/],
+  [
+    { config: { telemetry: { otlp_endpoint: "http://a:1" } }, telemetry: { endpoint: "http://b:1" } },
+    /config\.telemetry\.otlp_endpoint is set by the chart/,
+  ],
+];
