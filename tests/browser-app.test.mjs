@@ -1,37 +1,14 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
-import { goIn, tileOf } from "./lib/app.mjs";
+import { goIn, sees, tileOf } from "./lib/app.mjs";
 import { openPage, startBrowser } from "./lib/browser.mjs";
 import { startCluster } from "./lib/cluster.mjs";
 import { eventually } from "./lib/eventually.mjs";
 import { openGate } from "./lib/gate.mjs";
 import { startNode } from "./lib/node.mjs";
 import { startKnownBrowser } from "./lib/participant.mjs";
-import { readRow } from "./pages/frame-number.js";
 import { SocketPeer } from "./lib/socket-peer.mjs";
-
-/** The number that is to be read in the picture of a tile. */
-async function numberIn(tile) {
-  const { row, width } = await tile.locator("canvas").evaluate((canvas) => {
-    const { width, height } = canvas;
-    const data = canvas.getContext("2d").getImageData(0, Math.floor((height * 330) / 360), width, 1).data;
-    return { row: [...data].filter((_, index) => index % 4 === 1), width };
-  });
-  return readRow((x) => row[x], width);
-}
-
-/** Waits until the picture of `name` shows three different numbers. */
-async function sees(page, name) {
-  const numbers = new Set();
-  await eventually(`the picture of ${name} moves`, async () => {
-    const tile = tileOf(page, name);
-    if ((await tile.locator("canvas").count()) === 0) return false;
-    const number = await numberIn(tile);
-    if (number !== undefined) numbers.add(number);
-    return numbers.size >= 3;
-  });
-}
 
 test("two people on two nodes meet in the web app", async (t) => {
   const { nodes } = await startCluster(t, 2);

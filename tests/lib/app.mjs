@@ -1,5 +1,7 @@
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
+import { readRow } from "../pages/frame-number.js";
+import { eventually } from "./eventually.mjs";
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 
@@ -16,6 +18,28 @@ export async function goIn(page, name, { encrypted = false } = {}) {
 /** The tile of somebody else. */
 export function tileOf(page, name) {
   return page.getByTestId("tile").filter({ hasText: name });
+}
+
+/** The number that is to be read in the picture of a tile. */
+async function numberIn(tile) {
+  const { row, width } = await tile.locator("canvas").evaluate((canvas) => {
+    const { width, height } = canvas;
+    const data = canvas.getContext("2d").getImageData(0, Math.floor((height * 330) / 360), width, 1).data;
+    return { row: [...data].filter((_, index) => index % 4 === 1), width };
+  });
+  return readRow((x) => row[x], width);
+}
+
+/** Waits until the picture of `name` shows three different numbers. */
+export async function sees(page, name) {
+  const numbers = new Set();
+  await eventually(`the picture of ${name} moves`, async () => {
+    const tile = tileOf(page, name);
+    if ((await tile.locator("canvas").count()) === 0) return false;
+    const number = await numberIn(tile);
+    if (number !== undefined) numbers.add(number);
+    return numbers.size >= 3;
+  });
 }
 
 /**
