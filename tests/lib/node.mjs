@@ -21,12 +21,12 @@ class Node {
   #killed = false;
   #logs = [];
 
-  constructor(env) {
+  constructor(env, { listen, opsListen }) {
     // A node refuses keys it does not know, so the tests' own WEIR_ variables stay here.
     const inherited = Object.entries(process.env).filter(([key]) => !key.startsWith("WEIR_"));
     this.#process = spawn(
       BINARY,
-      ["serve", "--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0"],
+      ["serve", "--listen", listen, "--ops-listen", opsListen],
       { env: { ...Object.fromEntries(inherited), ...AT_ONCE, ...env }, stdio: ["ignore", "ignore", "pipe"] },
     );
     this.#exit = new Promise((resolve, reject) => {
@@ -115,9 +115,11 @@ function parsed(line) {
   }
 }
 
-/** Starts a node on free ports for the test `t`, which also ends it and looks at how it ended. */
-export async function startNode(t, env = {}) {
-  const node = new Node(env);
+const ANYWHERE = { listen: "127.0.0.1:0", opsListen: "127.0.0.1:0" };
+
+/** Starts a node, on free ports if not told where, for the test `t`, which also ends it and looks at how it ended. */
+export async function startNode(t, env = {}, where = ANYWHERE) {
+  const node = new Node(env, where);
   atEnd(t, () => node.stop());
   return node.listening();
 }
