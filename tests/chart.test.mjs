@@ -7,6 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
+import { parse } from "yaml";
 import { CHANGES } from "./chart/changes.mjs";
 import { GUARDED, SETS, WRONG } from "./chart/sets.mjs";
 import { CHART, helm, object, objects, refusal, render } from "./lib/chart.mjs";
@@ -131,6 +132,20 @@ test("every value that is documented changes something", () => {
     for (const name of names) at = at[name] ??= {};
     at[last] = to;
     assert.notEqual(once(values), once(from), path);
+  }
+});
+
+test("the values that the documentation shows are taken", () => {
+  const text = readFileSync(here("../docs/install.md"), "utf8");
+  const shown = [...text.matchAll(/<!-- values: (\w+) -->\n```yaml\n(.*?)```/gs)];
+  assert.equal(shown.length, 7);
+  const without = render({});
+  for (const [, name, values] of shown) {
+    const text = render(parse(values));
+    assert.notEqual(text, without, name);
+    if (["nginx", "traefik", "alb", "gke"].includes(name)) {
+      assert.match(text, new RegExp({ gke: "BackendConfig", nginx: "nginx.ingress.kubernetes.io/affinity" }[name] ?? `${name}.ingress.kubernetes.io/`));
+    }
   }
 });
 

@@ -19,6 +19,7 @@ done
 command -v redis-sentinel >/dev/null || missing+=(redis-sentinel)
 command -v chromium >/dev/null || [[ -x ${WEIR_CHROMIUM:-} ]] || missing+=(chromium fonts-dejavu-core)
 command -v valgrind >/dev/null || missing+=(valgrind)
+command -v systemd-analyze >/dev/null || missing+=(systemd)
 command -v openssl >/dev/null || missing+=(openssl)
 command -v python3 >/dev/null || missing+=(python3)
 python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)
