@@ -57,7 +57,6 @@ chart: ## Make what the Helm chart has from elsewhere: schema, table of values, 
 	tests/setup.sh
 	node tests/chart/generate.mjs --write
 
-test-install: ## Build the image, bring docker-compose.yml up, break it, scale it: what the tests show without Docker
+test-install: clients ## Build the image, bring docker-compose.yml up, break it, scale it: what the tests show without Docker
 	tests/setup.sh
-	cargo build -p weir
 	tests/install/docker tests/install/run
