@@ -140,7 +140,14 @@ test("stock clients work through it over every transport", async (t) => {
     for (let ts = 0; ts < 20; ts++) peer.emit("media", { track: track.id, ts, key: true }, Buffer.from([index, ts]));
     for (const other of peers) {
       if (other === peer) continue;
-      await other.until(`${other.label} has all of ${peer.label}`, () => other.chunks(track.id).length === 20);
+      await other
+        .until(`${other.label} has all of ${peer.label}`, () => other.chunks(track.id).length === 20)
+        .catch(async ({ message }) => {
+          const seqs = other.chunks(track.id).map(({ header }) => header.seq);
+          const gaps = JSON.stringify(other.all("media:gap"));
+          const connected = `${other.label} is ${other.socket?.connected}, ${peer.label} is ${peer.socket?.connected}`;
+          throw new Error(`${message}: it has ${seqs}, gaps ${gaps}, connected: ${connected}\n${await weir.logs("balancer")}`);
+        });
       assert.deepEqual(other.chunks(track.id).map(({ header }) => header.seq), Array.from({ length: 20 }, (_, at) => at + 1));
     }
   }
