@@ -100,7 +100,7 @@ test("through the balancer every transport works, on both gateways", async (t) =
 });
 
 test("who is on a gateway that drains stays until told, over long-polling too, and nobody new comes", async (t) => {
-  const drain = { WEIR_DRAIN__PAUSE_MS: "3000", WEIR_DRAIN__WINDOW_MS: "2000", WEIR_DRAIN__DEADLINE_MS: "20000" };
+  const drain = { WEIR_DRAIN__PAUSE_MS: "8000", WEIR_DRAIN__WINDOW_MS: "1000", WEIR_DRAIN__DEADLINE_MS: "20000" };
   const { balancer, nodes } = await balanced(t, drain);
   await eventually("both are found", () => (balancer.said.match(/UP\/READY/g) ?? []).length >= 2);
   const peers = [];
