@@ -15,6 +15,7 @@ mod repair;
 mod script;
 mod store;
 mod subscriber;
+mod tap;
 mod target;
 mod watched;
 

@@ -15,10 +15,11 @@ use opentelemetry::trace::SpanContext;
 use redis::{Pipeline, PushInfo, PushKind, RedisError, Value, aio::ConnectionLike};
 use tokio::{
     sync::{Notify, watch},
+    task::yield_now,
     time::{Instant, sleep_until, timeout},
 };
 use tracing::warn;
-use weir_cluster::{BusError, Hop, Relayed, Sample};
+use weir_cluster::{BusError, Hop, Relayed, Sample, Window};
 
 use crate::{
     Target,
@@ -37,8 +38,12 @@ const FRESH: Duration = Duration::from_secs(1);
 const BATCH: usize = 128;
 
 /// What is sent without waiting for more: so many messages, or so many bytes.
-const ENOUGH: usize = 8;
-const ENOUGH_BYTES: usize = 64 * 1024;
+const ENOUGH: usize = 64;
+const ENOUGH_BYTES: usize = 256 * 1024;
+
+/// How long before a window begins what was collected is due: a timer is late by up to a millisecond,
+/// and who sleeps until the window begins shall find it due.
+const EARLY: Duration = Duration::from_millis(2);
 
 /// How many channels' interest is remembered; beyond it all is asked anew.
 const REMEMBERED: usize = 100_000;
@@ -46,8 +51,8 @@ const REMEMBERED: usize = 100_000;
 /// What is published, and what became of it.
 #[derive(Debug)]
 pub(crate) struct Outbox {
-    /// How long messages that are not urgent may be collected.
-    window: Duration,
+    /// How long messages that are not urgent may be collected, if at all.
+    window: Option<Window>,
     state: Mutex<State>,
     filled: Notify,
     connected: watch::Sender<bool>,
@@ -144,9 +149,9 @@ impl Message {
 }
 
 impl Outbox {
-    pub(crate) fn new(window: Duration) -> Arc<Self> {
+    pub(crate) fn new(batch: Duration) -> Arc<Self> {
         Arc::new(Self {
-            window,
+            window: Window::new(batch),
             state: Mutex::default(),
             filled: Notify::new(),
             connected: watch::channel(false).0,
@@ -326,7 +331,12 @@ async fn serve(target: &Target, outbox: &Outbox, attempt: &mut u32) -> Result<()
             }
             continue;
         }
-        next = Instant::now() + outbox.window;
+        if let Some(window) = outbox.window {
+            // Whoever has something to put in at this moment does so first.
+            yield_now().await;
+            let beginning = window.until(Window::now() + EARLY, Duration::ZERO);
+            next = Instant::now() + beginning;
+        }
         let batch = outbox.batch();
         if batch.is_empty() {
             continue;
@@ -360,7 +370,7 @@ async fn publish(
     batch: &[Message],
 ) -> Result<Vec<Option<usize>>, RedisError> {
     match connection {
-        Connection::One(connection) => {
+        Connection::One { connection, .. } => {
             let counts = send(connection.clone(), "PUBLISH", batch.iter().collect()).await?;
             Ok(counts.into_iter().map(Some).collect())
         }

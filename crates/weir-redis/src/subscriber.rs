@@ -171,7 +171,7 @@ impl Shared {
         self.channels.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes what Redis pushes.
+    /// Takes what Redis pushes: messages too, where the connection cannot take them out before.
     fn push(&self, PushInfo { kind, data }: PushInfo) {
         match kind {
             PushKind::Message | PushKind::SMessage => {
@@ -214,7 +214,8 @@ async fn serve(target: &Target, shared: &Arc<Shared>, attempt: &mut u32) -> Resu
             _ => shared.push(info),
         }
     };
-    let mut connection = Connection::open(target, Arc::new(on_push)).await?;
+    let on_message = Arc::clone(&shared.on_message);
+    let mut connection = Connection::open_tapped(target, Arc::new(on_push), on_message).await?;
     adjust(&mut connection, shared).await?;
     *attempt = 0;
     shared.reconnects.fetch_add(1, Ordering::Relaxed);
