@@ -104,6 +104,7 @@ fn connect(
     let span = trace::begin("connect", SpanKind::Server, &parent, vec![transport]);
     trace::end(&span, None);
     let session = Arc::new(engine.session(Arc::clone(&client.link) as _, span));
+    client.link.begin(&session);
     *client.session() = Some(Arc::clone(&session));
     socket.on_fallback(Dispatch);
     socket.on_disconnect(Farewell {

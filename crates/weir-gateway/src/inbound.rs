@@ -189,6 +189,11 @@ impl Inbound {
         passed
     }
 
+    /// Whether what was passed on ends with a whole message.
+    pub(crate) fn at_boundary(&self) -> bool {
+        self.message == 0 && self.frames.at_boundary()
+    }
+
     fn waits(&self) -> bool {
         matches!(self.long.as_deref(), Some(Long::Waits(_)))
     }

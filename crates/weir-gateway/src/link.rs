@@ -1,13 +1,13 @@
 //! Where one connection's frames go, whatever its transport is now.
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak},
     time::Instant,
 };
 
 use socketioxide::{SocketIo, TransportType};
 use socketioxide_core::Sid;
-use weir_engine::{Delivery, Outlet};
+use weir_engine::{Delivery, Outlet, Session};
 use weir_protocol::Frame;
 
 use crate::{
@@ -31,6 +31,8 @@ pub(crate) struct Link {
     polling: Mutex<Polling>,
     /// The library's socket, once the client has connected to the namespace.
     socket: OnceLock<Bound>,
+    /// The client's session, from then on for as long as it lasts.
+    session: OnceLock<Weak<Session>>,
     /// What a connection that polls has for its life: its place among the connections that are
     /// allowed, and the one where its requests find it.
     _permit: Option<Permit>,
@@ -68,6 +70,7 @@ impl Link {
             lane: lane.into(),
             polling: Mutex::new(Polling::new(0)),
             socket: OnceLock::new(),
+            session: OnceLock::new(),
             _permit: None,
             place: OnceLock::new(),
         }
@@ -79,6 +82,7 @@ impl Link {
             lane: OnceLock::new(),
             polling: Mutex::new(Polling::new(queue_bytes)),
             socket: OnceLock::new(),
+            session: OnceLock::new(),
             _permit: Some(permit),
             place: OnceLock::new(),
         }
@@ -99,6 +103,18 @@ impl Link {
         // A second CONNECT of the same session is ignored by the library.
         let _ = self.socket.set(Bound { sid, io, direct });
         self.library_reads();
+    }
+
+    /// The client's session has begun.
+    pub(crate) fn begin(&self, session: &Arc<Session>) {
+        // A second CONNECT of the same connection is ignored by the library.
+        let _ = self.session.set(Arc::downgrade(session));
+    }
+
+    /// The session of a client that is on a WebSocket for good.
+    pub(crate) fn session(&self) -> Option<Arc<Session>> {
+        self.lane.get()?;
+        self.session.get()?.upgrade()
     }
 
     /// The client has begun to upgrade to the WebSocket behind `lane`.

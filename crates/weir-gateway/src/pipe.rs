@@ -1,19 +1,25 @@
 //! The stream that the Socket.IO library reads from and writes to: a lane's socket.
+//!
+//! What a client sends is read here first. Its media events go to its session at once; all else is
+//! the library's. The library asks for more only when it has handled every whole message that it was
+//! given, so all is handled in the order in which it came.
 
 use std::{
     cell::RefCell,
-    io,
+    io::{self, Read},
+    mem,
     net::Shutdown,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
 };
 
-use bytes::{Buf, Bytes};
+use bytes::{Buf, Bytes, BytesMut};
 use socket2::SockRef;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
+use weir_protocol::event;
 
-use crate::{accept::Connection, inbound::Inbound, lane::Lane, link::Link};
+use crate::{accept::Connection, inbound::Inbound, lane::Lane, link::Link, media::Next};
 
 /// What one read takes from a socket at the most.
 const READ_BYTES: usize = 64 * 1024;
@@ -32,7 +38,9 @@ pub(crate) struct Pipe {
     link: Arc<Link>,
     inbound: Inbound,
     /// What was read from the socket and not yet by the library.
-    ahead: Bytes,
+    ahead: BytesMut,
+    /// Whether `ahead` is the beginning of a media event, which waits for its rest.
+    begun: bool,
 }
 
 impl Pipe {
@@ -49,8 +57,35 @@ impl Pipe {
             lane,
             link,
             inbound,
-            ahead,
+            ahead: ahead.into(),
+            begun: false,
         }
+    }
+
+    /// Takes the media events at the front of `bytes`, which are what the stream goes on with; says
+    /// how many bytes they are, and whether another one has begun behind them.
+    fn take(&self, bytes: &mut [u8]) -> (usize, bool) {
+        let mut taken = 0;
+        if !self.inbound.at_boundary() {
+            return (taken, false);
+        }
+        while taken < bytes.len() {
+            let rest = &mut bytes[taken..];
+            let media = match Next::of(rest) {
+                Next::Media(media) => media,
+                Next::Begun => return (taken, self.link.session().is_some()),
+                Next::Other => break,
+            };
+            let Some(session) = self.link.session() else {
+                break;
+            };
+            let Some(read) = media.read(rest) else {
+                break;
+            };
+            session.receive(event::MEDIA, read.text, vec![read.payload], read.ack);
+            taken += media.length();
+        }
+        (taken, false)
     }
 
     /// Passes on what was read ahead, as far as the library and the node have room.
@@ -60,20 +95,53 @@ impl Pipe {
         buffer.put_slice(&self.ahead[..passed]);
         self.ahead.advance(passed);
         if self.ahead.is_empty() {
-            self.ahead = Bytes::new();
+            self.ahead = BytesMut::new();
         }
     }
 
-    /// Reads from the socket: what the library has room for at once, the rest ahead.
+    /// Reads from the socket: takes media events, passes on what the library has room for, and keeps
+    /// the rest. Answers with how many bytes were read; none at the stream's end.
     fn read(&mut self, buffer: &mut ReadBuf<'_>) -> io::Result<usize> {
         SCRATCH.with_borrow_mut(|scratch| {
-            let read = self.connection.stream().try_read(scratch)?;
-            let offered = read.min(buffer.remaining());
-            let passed = self.inbound.pass(&scratch[..offered]);
-            buffer.put_slice(&scratch[..passed]);
-            self.ahead = Bytes::copy_from_slice(&scratch[passed..read]);
+            let read = self.receive(scratch)?;
+            if self.begun {
+                let mut ahead = mem::take(&mut self.ahead);
+                ahead.extend_from_slice(&scratch[..read]);
+                let (taken, begun) = self.take(&mut ahead);
+                ahead.advance(taken);
+                // What ends here will never be whole.
+                self.begun = begun && read > 0 && !ahead.is_empty();
+                self.ahead = ahead;
+                return Ok(read.max(usize::from(!self.ahead.is_empty())));
+            }
+            let (taken, begun) = self.take(&mut scratch[..read]);
+            let mut rest = &scratch[taken..read];
+            self.begun = begun && !rest.is_empty();
+            if !self.begun {
+                let offered = rest.len().min(buffer.remaining());
+                let passed = self.inbound.pass(&rest[..offered]);
+                buffer.put_slice(&rest[..passed]);
+                rest = &rest[passed..];
+            }
+            self.ahead = rest.into();
             Ok(read)
         })
+    }
+
+    /// Reads what is there. A read that does not fill `bytes` leaves nothing, and is not repeated
+    /// before there is more.
+    fn receive(&self, bytes: &mut [u8]) -> io::Result<usize> {
+        let stream = self.connection.stream();
+        let mut short = None;
+        let read = stream.try_io(Interest::READABLE, || {
+            let read = (&*SockRef::from(stream)).read(bytes)?;
+            if read == 0 || read == bytes.len() {
+                return Ok(read);
+            }
+            short = Some(read);
+            Err(io::ErrorKind::WouldBlock.into())
+        });
+        short.map_or(read, Ok)
     }
 }
 
@@ -87,7 +155,7 @@ impl AsyncRead for Pipe {
         let before = buffer.filled().len();
         loop {
             ready!(self.inbound.poll_share(context))?;
-            if !self.ahead.is_empty() {
+            if !self.ahead.is_empty() && !self.begun {
                 self.pass(buffer);
                 if buffer.filled().len() > before || buffer.remaining() == 0 {
                     return Poll::Ready(Ok(()));
@@ -96,7 +164,7 @@ impl AsyncRead for Pipe {
             }
             ready!(self.connection.stream().poll_read_ready(context))?;
             match self.read(buffer) {
-                // The header of a message that must wait may be all that there is.
+                // Media events, or the header of a message that must wait, may be all that there is.
                 Ok(read) if read > 0 && buffer.filled().len() == before => {}
                 Ok(_) => return Poll::Ready(Ok(())),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
