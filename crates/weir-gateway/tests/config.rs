@@ -205,6 +205,9 @@ fn bounds_are_part_of_what_is_allowed() {
     }
     let per_address = number("server.max_connections_per_address", 0).expect("0 is no limit");
     assert_eq!(per_address.config.server.max_connections_per_address, None);
+    let threads = number("server.threads", 0).expect("0 is one for each core");
+    assert_eq!(threads.config.server.threads, None);
+    assert!(number("server.threads", 1_025).is_err());
 }
 
 #[test]

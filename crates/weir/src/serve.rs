@@ -1,20 +1,30 @@
 //! `weir serve`: a node's life in this process, from its configuration to the signal that ends it.
 
 use anyhow::{Context, bail};
-use tokio::runtime::Runtime;
+use tokio::runtime::Builder;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 use tracing::info;
 use weir_gateway::config::Config;
 use weir_gateway::logs;
 use weir_gateway::node::{Node, Shutdown};
+use weir_gateway::pace::pace;
 use weir_gateway::telemetry::otlp::Collector;
 
 use crate::files;
 
 /// Runs a node until a signal ends it.
 pub(crate) fn serve(config: Config) -> anyhow::Result<()> {
-    let runtime = Runtime::new().context("cannot start the runtime")?;
+    let mut runtime = Builder::new_multi_thread();
+    if let Some(threads) = config.server.threads {
+        runtime.worker_threads(threads.get());
+    }
+    // Alone, a node has nobody to wait for.
+    if config.redis.is_set() {
+        pace(&mut runtime, config.redis.batch);
+    }
+    let runtime = runtime.enable_all().build();
+    let runtime = runtime.context("cannot start the runtime")?;
     let collector = {
         let _in_it = runtime.enter();
         Collector::connect(&config.telemetry).context("telemetry")?

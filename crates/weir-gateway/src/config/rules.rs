@@ -68,6 +68,14 @@ pub(super) const KEYS: &[(&str, Rule)] = &[
         },
     ),
     ("server.header_timeout_ms", WAIT),
+    (
+        "server.threads",
+        Rule::Number {
+            unit: "threads",
+            min: 0,
+            max: 1024,
+        },
+    ),
     ("socketio.ping_interval_ms", WAIT),
     ("socketio.ping_timeout_ms", WAIT),
     ("socketio.connect_timeout_ms", WAIT),

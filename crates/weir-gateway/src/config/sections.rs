@@ -50,6 +50,9 @@ pub struct Server {
     /// (`header_timeout_ms`). Default 10 s.
     #[serde(rename = "header_timeout_ms", with = "millis")]
     pub header_timeout: Duration,
+    /// Threads that do the node's work; `None` (0 in the file) is one for each core. Default 0.
+    #[serde(with = "zero_is_none")]
+    pub threads: Option<NonZeroUsize>,
 }
 
 impl Default for Server {
@@ -60,6 +63,7 @@ impl Default for Server {
             max_connections: 10_000,
             max_connections_per_address: NonZeroUsize::new(5_000),
             header_timeout: Duration::from_secs(10),
+            threads: None,
         }
     }
 }
@@ -182,8 +186,8 @@ pub struct Redis {
     pub bus_url: String,
     /// What the names of all keys and channels begin with. Default `weir`.
     pub prefix: String,
-    /// How long chunks may be collected before they are published together (`batch_ms`). Default
-    /// 0, which publishes each at once.
+    /// How long a node may collect what its clients send, and the chunks that it publishes, to handle
+    /// them together (`batch_ms`). Default 0, which handles each at once.
     #[serde(rename = "batch_ms", with = "millis")]
     pub batch: Duration,
 }
@@ -201,6 +205,12 @@ impl Default for Redis {
 }
 
 impl Redis {
+    /// Whether there is a Redis.
+    #[must_use]
+    pub fn is_set(&self) -> bool {
+        self.targets().is_some()
+    }
+
     /// Where the directory and the bus are, if there is a Redis.
     pub(crate) fn targets(&self) -> Option<(Target, Target)> {
         let target = |own: &str| {

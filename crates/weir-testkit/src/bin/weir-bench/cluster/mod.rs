@@ -24,7 +24,7 @@ const NODES: usize = 3;
 pub(crate) enum Kind {
     /// `weir serve --redis-url`, the release build.
     Weir,
-    /// The same, with `redis.batch_ms` at 15.
+    /// The same, with `redis.batch_ms` at 15 and one thread a node.
     Batched,
     /// The relay on Node with `@socket.io/redis-adapter`'s `createAdapter`.
     Classic,
@@ -160,6 +160,7 @@ fn command(args: &Args, kind: Kind, redis: &str) -> anyhow::Result<Command> {
             command.args(["--redis-url", redis]);
             if let Kind::Batched = kind {
                 command.env("WEIR_REDIS__BATCH_MS", "15");
+                command.env("WEIR_SERVER__THREADS", "1");
             }
             return Ok(command);
         }
