@@ -32,8 +32,9 @@ use crate::{
 pub struct BusOptions {
     /// What the names of all channels begin with.
     pub prefix: String,
-    /// How long chunks may be collected before they are published together. One that comes after so
-    /// long a pause is published at once, and so are 8 chunks, 64 KiB, and every signal.
+    /// How long chunks may be collected before they are published together, at moments that nodes with
+    /// the same value share. One that comes after so long a pause is published at once, and so are 64
+    /// messages, 256 KiB, and every signal.
     pub batch: Duration,
 }
 
