@@ -93,9 +93,8 @@ impl Part {
     fn of(bytes: &[u8], first: u8, limit: usize) -> Result<Self, Next> {
         const MASKED: u8 = 0x80;
         match bytes {
-            [] => return Err(Next::Begun),
             [byte, ..] if *byte != first => return Err(Next::Other),
-            [_] => return Err(Next::Begun),
+            [] | [_] => return Err(Next::Begun),
             [_, byte, ..] if byte & MASKED == 0 => return Err(Next::Other),
             _ => {}
         }

@@ -108,16 +108,14 @@ impl Shared {
                 continue;
             }
             if !missing.is_empty() {
-                let entries = missing.iter().map(|id| Keys::held_entry(&watched.room, id));
+                let entries = missing
+                    .iter()
+                    .map(|member| Keys::held_entry(&watched.room, &member.id));
                 self.store.hold(&node, entries.collect()).await?;
-                for id in missing {
-                    if let Some(seated) = known.members.get(&id) {
-                        let tracks = known.tracks_of(&id);
-                        let reclaimed =
-                            self.store
-                                .reclaim(&watched.room, &seated.member, &node, tracks);
-                        reclaimed.await?;
-                    }
+                for member in missing {
+                    let tracks = known.tracks_of(&member.id);
+                    let reclaimed = self.store.reclaim(&watched.room, &member, &node, tracks);
+                    reclaimed.await?;
                 }
                 continue;
             }

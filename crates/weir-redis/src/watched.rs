@@ -41,8 +41,9 @@ struct State {
     repairing: bool,
     /// Something has happened since then that it may not have seen.
     again: bool,
-    /// The members of this node. Nobody else removes them, other than by mistake.
-    own: HashSet<MemberId>,
+    /// The members of this node as they joined. Nobody else removes them, other than by mistake. One
+    /// that joined the room that Redis had before it had this one again is in no mirror yet.
+    own: HashMap<MemberId, Member>,
     /// Tracks that their publishers take back.
     ending: HashSet<TrackId>,
 }
@@ -146,7 +147,9 @@ impl Watched {
     /// A member of this node has joined, and this is the room as it found it.
     pub(crate) fn joined(&self, member: &MemberId, found: Mirror) {
         let mut state = self.state();
-        state.own.insert(member.clone());
+        if let Some(seated) = found.members.get(member) {
+            state.own.insert(member.clone(), seated.member.clone());
+        }
         if state.mirror.is_some() {
             return;
         }
@@ -191,7 +194,7 @@ impl Watched {
 
     /// The members of this node.
     pub(crate) fn own(&self) -> Vec<MemberId> {
-        self.state().own.iter().cloned().collect()
+        self.state().own.keys().cloned().collect()
     }
 
     /// Redis may have lost events, or all of it. True if the caller is to have the room repaired.
@@ -224,10 +227,10 @@ impl Watched {
         &self,
         found: Option<&Mirror>,
         node: &str,
-    ) -> Option<(Mirror, Vec<MemberId>)> {
+    ) -> Option<(Mirror, Vec<Member>)> {
         let state = self.state();
         let mirror = state.mirror.clone()?;
-        let missing = state.own.iter().filter(|id| {
+        let missing = state.own.iter().filter(|(id, _)| {
             let Some(found) = found else { return true };
             let seated = found.members.get(*id);
             let tracks = || {
@@ -237,7 +240,11 @@ impl Watched {
             };
             !(seated.is_some_and(|seated| seated.node() == node) && tracks())
         });
-        let missing = missing.cloned().collect();
+        let latest = |(id, joined): (&MemberId, &Member)| {
+            let seated = mirror.members.get(id);
+            seated.map_or(joined, |seated| &seated.member).clone()
+        };
+        let missing = missing.map(latest).collect();
         Some((mirror, missing))
     }
 
@@ -286,10 +293,10 @@ impl State {
         match &event.kind {
             Kind::Restored => true,
             Kind::Change(Change::MemberLeft { id, reason }) => {
-                *reason == LeaveReason::NodeLost && self.own.contains(id)
+                *reason == LeaveReason::NodeLost && self.own.contains_key(id)
             }
             Kind::Change(Change::TrackUnpublished { id, member }) => {
-                self.own.contains(member) && !self.ending.contains(id)
+                self.own.contains_key(member) && !self.ending.contains(id)
             }
             Kind::Joined { .. } | Kind::Change(_) => false,
         }
@@ -459,8 +466,8 @@ mod tests {
         assert!(watched.take(left(2, "own", LeaveReason::NodeLost)));
         let found = mirror(2, &[]);
         let (known, missing) = watched.compare(Some(&found), "n2").expect("a mirror");
-        assert_eq!(missing, [MemberId::new("own")]);
-        assert!(known.members.contains_key(&missing[0]));
+        assert_eq!(missing.len(), 1);
+        assert!(known.members.contains_key(&missing[0].id));
         let found = mirror(3, &[("own", "n2")]);
         let (_, missing) = watched.compare(Some(&found), "n2").expect("a mirror");
         assert!(missing.is_empty());
@@ -470,6 +477,16 @@ mod tests {
         let old = mirror(4, &[("own", "n")]);
         let (_, missing) = watched.compare(Some(&old), "n2").expect("a mirror");
         assert_eq!(missing.len(), 1);
+    }
+
+    #[test]
+    fn who_joined_a_room_that_was_written_back_since_is_seated_again() {
+        let (watched, _) = watched();
+        let again = mirror(1, &[("new", "n")]);
+        watched.joined(&MemberId::new("new"), again);
+        let restored = mirror(2, &[("own", "n")]);
+        let (_, missing) = watched.compare(Some(&restored), "n").expect("a mirror");
+        assert_eq!(missing, [seated("new", "n").1.member]);
     }
 
     #[test]
