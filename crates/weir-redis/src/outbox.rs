@@ -332,8 +332,11 @@ async fn serve(target: &Target, outbox: &Outbox, attempt: &mut u32) -> Result<()
             continue;
         }
         if let Some(window) = outbox.window {
-            // Whoever has something to put in at this moment does so first.
-            yield_now().await;
+            // Whoever has something to put in at this moment does so first, but a busy thread may come
+            // back late: what is enough waits for nobody.
+            if !due {
+                yield_now().await;
+            }
             let beginning = window.until(Window::now() + EARLY, Duration::ZERO);
             next = Instant::now() + beginning;
         }
