@@ -24,6 +24,10 @@ use crate::{accept::Connection, inbound::Inbound, lane::Lane, link::Link, media:
 /// What one read takes from a socket at the most.
 const READ_BYTES: usize = 64 * 1024;
 
+/// How many media events are handled before other tasks have their turn: each may go to hundreds of
+/// subscribers.
+const TURN: usize = 8;
+
 thread_local! {
     /// Where sockets are read into. The library reads in small pieces, so that its buffer costs an
     /// idle connection little; one read of the socket serves many of them.
@@ -39,8 +43,18 @@ pub(crate) struct Pipe {
     inbound: Inbound,
     /// What was read from the socket and not yet by the library.
     ahead: BytesMut,
-    /// Whether `ahead` is the beginning of a media event, which waits for its rest.
-    begun: bool,
+    ahead_is: Ahead,
+}
+
+/// What the bytes are that were read ahead.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ahead {
+    /// The library's.
+    Others,
+    /// Media events may come first.
+    Media,
+    /// The beginning of a media event, which waits for its rest.
+    Begun,
 }
 
 impl Pipe {
@@ -58,34 +72,48 @@ impl Pipe {
             link,
             inbound,
             ahead: ahead.into(),
-            begun: false,
+            ahead_is: Ahead::Others,
         }
     }
 
-    /// Takes the media events at the front of `bytes`, which are what the stream goes on with; says
-    /// how many bytes they are, and whether another one has begun behind them.
-    fn take(&self, bytes: &mut [u8]) -> (usize, bool) {
+    /// Takes the media events at the front of `bytes`, which are what the stream goes on with, but
+    /// no more than are `left` of the turn; says how many bytes they are, and what the others are.
+    fn take(&self, bytes: &mut [u8], left: &mut usize) -> (usize, Ahead) {
         let mut taken = 0;
         if !self.inbound.at_boundary() {
-            return (taken, false);
+            return (taken, Ahead::Others);
         }
         while taken < bytes.len() {
             let rest = &mut bytes[taken..];
-            let media = match Next::of(rest) {
-                Next::Media(media) => media,
-                Next::Begun => return (taken, self.link.session().is_some()),
-                Next::Other => break,
-            };
-            let Some(session) = self.link.session() else {
+            let (next, session) = (Next::of(rest), self.link.session());
+            let (Next::Media(_) | Next::Begun, Some(session)) = (&next, session) else {
                 break;
             };
+            let Next::Media(media) = next else {
+                return (taken, Ahead::Begun);
+            };
+            if *left == 0 {
+                return (taken, Ahead::Media);
+            }
             let Some(read) = media.read(rest) else {
                 break;
             };
             session.receive(event::MEDIA, read.text, vec![read.payload], read.ack);
             taken += media.length();
+            *left -= 1;
         }
-        (taken, false)
+        (taken, Ahead::Others)
+    }
+
+    /// The same of what was read ahead.
+    fn take_ahead(&mut self, left: &mut usize) {
+        let mut ahead = mem::take(&mut self.ahead);
+        let (taken, is) = self.take(&mut ahead, left);
+        ahead.advance(taken);
+        if !ahead.is_empty() {
+            self.ahead = ahead;
+        }
+        self.ahead_is = is;
     }
 
     /// Passes on what was read ahead, as far as the library and the node have room.
@@ -100,31 +128,31 @@ impl Pipe {
     }
 
     /// Reads from the socket: takes media events, passes on what the library has room for, and keeps
-    /// the rest. Answers with how many bytes were read; none at the stream's end.
-    fn read(&mut self, buffer: &mut ReadBuf<'_>) -> io::Result<usize> {
+    /// the rest. Says whether there is more to come.
+    fn read(&mut self, buffer: &mut ReadBuf<'_>, left: &mut usize) -> io::Result<bool> {
         SCRATCH.with_borrow_mut(|scratch| {
             let read = self.receive(scratch)?;
-            if self.begun {
-                let mut ahead = mem::take(&mut self.ahead);
-                ahead.extend_from_slice(&scratch[..read]);
-                let (taken, begun) = self.take(&mut ahead);
-                ahead.advance(taken);
+            if self.ahead_is == Ahead::Begun {
+                self.ahead.extend_from_slice(&scratch[..read]);
                 // What ends here will never be whole.
-                self.begun = begun && read > 0 && !ahead.is_empty();
-                self.ahead = ahead;
-                return Ok(read.max(usize::from(!self.ahead.is_empty())));
+                self.ahead_is = if read > 0 {
+                    Ahead::Media
+                } else {
+                    Ahead::Others
+                };
+                return Ok(true);
             }
-            let (taken, begun) = self.take(&mut scratch[..read]);
+            let (taken, is) = self.take(&mut scratch[..read], left);
             let mut rest = &scratch[taken..read];
-            self.begun = begun && !rest.is_empty();
-            if !self.begun {
+            if is == Ahead::Others {
                 let offered = rest.len().min(buffer.remaining());
                 let passed = self.inbound.pass(&rest[..offered]);
                 buffer.put_slice(&rest[..passed]);
                 rest = &rest[passed..];
             }
             self.ahead = rest.into();
-            Ok(read)
+            self.ahead_is = is;
+            Ok(read > 0)
         })
     }
 
@@ -153,9 +181,17 @@ impl AsyncRead for Pipe {
     ) -> Poll<io::Result<()>> {
         self.link.library_reads();
         let before = buffer.filled().len();
+        let mut left = TURN;
         loop {
             ready!(self.inbound.poll_share(context))?;
-            if !self.ahead.is_empty() && !self.begun {
+            if self.ahead_is == Ahead::Media {
+                self.take_ahead(&mut left);
+            }
+            if left == 0 {
+                context.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            if !self.ahead.is_empty() && self.ahead_is == Ahead::Others {
                 self.pass(buffer);
                 if buffer.filled().len() > before || buffer.remaining() == 0 {
                     return Poll::Ready(Ok(()));
@@ -163,9 +199,9 @@ impl AsyncRead for Pipe {
                 continue;
             }
             ready!(self.connection.stream().poll_read_ready(context))?;
-            match self.read(buffer) {
+            match self.read(buffer, &mut left) {
                 // Media events, or the header of a message that must wait, may be all that there is.
-                Ok(read) if read > 0 && buffer.filled().len() == before => {}
+                Ok(true) if buffer.filled().len() == before => {}
                 Ok(_) => return Poll::Ready(Ok(())),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(error) => return Poll::Ready(Err(error)),

@@ -34,8 +34,10 @@ const LIMIT: usize = 32 * 1024 * 1024;
 /// How old something may be that is still published.
 const FRESH: Duration = Duration::from_secs(1);
 
-/// How many are sent to Redis at a time, before their answers are waited for.
-const BATCH: usize = 128;
+/// What is sent to Redis at a time, before its answers are waited for: on a busy machine these take
+/// long, and what comes until then must not take many turns.
+const BATCH: usize = 2_048;
+const BATCH_BYTES: usize = 4 * 1024 * 1024;
 
 /// What is sent without waiting for more: so many messages, or so many bytes.
 const ENOUGH: usize = 64;
@@ -222,12 +224,14 @@ impl Outbox {
     fn batch(&self) -> Vec<Message> {
         let mut state = self.state();
         let mut batch = Vec::new();
-        let mut old = 0;
+        let (mut bytes, mut old) = (0, 0);
         while batch.len() < BATCH
+            && bytes < BATCH_BYTES
             && let Some(message) = state.queue.pop_front()
         {
             state.bytes -= message.payload.len();
             if message.at.elapsed() <= FRESH {
+                bytes += message.payload.len();
                 batch.push(message);
             } else {
                 old += 1;

@@ -34,8 +34,21 @@ async fn no_chunk_is_lost_doubled_or_out_of_order() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nor_between_three_nodes() {
+    between_nodes(UNHURRIED).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nor_between_nodes_that_batch() {
+    let batched = [
+        ("WEIR_REDIS__BATCH_MS", "15"),
+        ("WEIR_SERVER__THREADS", "1"),
+    ];
+    between_nodes(&[UNHURRIED, &batched].concat()).await;
+}
+
+async fn between_nodes(variables: &[(&str, &str)]) {
     let redis = RedisServer::standalone().await;
-    let nodes = cluster(redis.url(), 3, UNHURRIED).await;
+    let nodes = cluster(redis.url(), 3, variables).await;
     run(&nodes).await;
     let mut arrived = 0;
     for node in &nodes {
