@@ -255,7 +255,16 @@ impl Client {
     /// # Errors
     /// The TCP connection broke.
     pub async fn send_bytes(&self, bytes: &[u8]) -> io::Result<()> {
-        self.shared.write(bytes).await
+        self.send_pieces(bytes, usize::MAX).await
+    }
+
+    /// The same in writes of `length` bytes at the most, with nothing of the client's own, such as
+    /// its answer to a ping, in between.
+    ///
+    /// # Errors
+    /// The TCP connection broke.
+    pub async fn send_pieces(&self, bytes: &[u8], length: usize) -> io::Result<()> {
+        self.shared.write(bytes, length).await
     }
 
     /// The next event. Acknowledgements that nobody awaits are passed over.
@@ -354,11 +363,11 @@ impl Drop for Client {
 }
 
 impl Shared {
-    async fn write(&self, mut bytes: &[u8]) -> io::Result<()> {
+    async fn write(&self, mut bytes: &[u8], length: usize) -> io::Result<()> {
         let _alone = self.writing.lock().await;
         while !bytes.is_empty() {
             self.stream.writable().await?;
-            match self.stream.try_write(bytes) {
+            match self.stream.try_write(&bytes[..bytes.len().min(length)]) {
                 Ok(written) => bytes = &bytes[written..],
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(error) => return Err(error),
@@ -406,7 +415,7 @@ impl Reader {
                     let shared = Arc::clone(&self.shared);
                     while self.replies.try_join_next().is_some() {}
                     self.replies
-                        .spawn(async move { shared.write(&frames).await });
+                        .spawn(async move { shared.write(&frames, usize::MAX).await });
                 }
                 Ok(None) => {
                     if let Err(reason) = self.fill().await {

@@ -37,9 +37,8 @@ async fn whatever_the_pieces_all_is_handled_in_the_order_in_which_it_was_sent() 
             );
             put_frame(&mut stream, Opcode::Binary, &payload);
         }
-        for bytes in stream.chunks(piece) {
-            publisher.send_bytes(bytes).await.expect("it is sent");
-        }
+        let sent = publisher.send_pieces(&stream, piece).await;
+        sent.expect("it is sent");
         let mut heard = Vec::new();
         while heard.len() < 3 * ROUNDS {
             let event = subscriber.next().await.expect("an event");
