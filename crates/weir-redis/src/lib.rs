@@ -12,6 +12,7 @@ mod mirror;
 mod outbox;
 mod record;
 mod repair;
+mod resp;
 mod script;
 mod store;
 mod subscriber;
