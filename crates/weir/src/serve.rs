@@ -13,9 +13,14 @@ use weir_gateway::telemetry::otlp::Collector;
 
 use crate::files;
 
+/// After how many turns of tasks a busy thread looks at its sockets, Redis' among them. The runtime's own
+/// number is 61, but a turn may be some chunks to hundreds of subscribers each.
+const TURNS: u32 = 16;
+
 /// Runs a node until a signal ends it.
 pub(crate) fn serve(config: Config) -> anyhow::Result<()> {
     let mut runtime = Builder::new_multi_thread();
+    runtime.event_interval(TURNS);
     if let Some(threads) = config.server.threads {
         runtime.worker_threads(threads.get());
     }
