@@ -236,7 +236,11 @@ impl Shared {
         removed
     }
 
-    async fn join(&self, room: &RoomId, new: NewMember) -> Result<Joined, DirectoryError> {
+    async fn join(
+        self: &Arc<Self>,
+        room: &RoomId,
+        new: NewMember,
+    ) -> Result<Joined, DirectoryError> {
         let node = self.node();
         let member = Member {
             id: new.id,
@@ -273,8 +277,10 @@ impl Shared {
         let seated = found.members.get(&member.id);
         let member = seated.map_or(member, |seated| seated.member.clone());
         let snapshot = found.snapshot();
-        if let Some(watched) = self.watched(room) {
-            watched.joined(&member.id, found);
+        if let Some(watched) = self.watched(room)
+            && watched.joined(&member.id, found)
+        {
+            tokio::spawn(Arc::clone(self).repair(watched));
         }
         Ok(Joined { member, snapshot })
     }

@@ -113,7 +113,8 @@ impl Watched {
             }
             return false;
         };
-        if event.version <= mirror.version {
+        // A room that was written anew, at whatever version, may lack who joined it just before.
+        if event.version <= mirror.version && !matches!(event.kind, Kind::Restored) {
             if event.version > state.told {
                 state.told = event.version;
                 if let Some(change) = change_of(&event) {
@@ -144,14 +145,18 @@ impl Watched {
         state.told = event.version;
     }
 
-    /// A member of this node has joined, and this is the room as it found it.
-    pub(crate) fn joined(&self, member: &MemberId, found: Mirror) {
+    /// A member of this node has joined, and this is the room as it found it. True if the caller is to
+    /// have the room repaired.
+    #[must_use]
+    pub(crate) fn joined(&self, member: &MemberId, found: Mirror) -> bool {
         let mut state = self.state();
         if let Some(seated) = found.members.get(member) {
             state.own.insert(member.clone(), seated.member.clone());
         }
-        if state.mirror.is_some() {
-            return;
+        if let Some(mirror) = &state.mirror {
+            // It joined a room that was written back since, which a repair may have found without it.
+            let old = found.version <= mirror.version && !mirror.members.contains_key(member);
+            return old && state.doubt();
         }
         let version = found.version;
         state.mirror = Some(found);
@@ -162,6 +167,7 @@ impl Watched {
                 mirror.follow(&event);
             }
         }
+        false
     }
 
     /// A member of this node is leaving: that it goes is as it should be.
@@ -200,13 +206,7 @@ impl Watched {
     /// Redis may have lost events, or all of it. True if the caller is to have the room repaired.
     #[must_use]
     pub(crate) fn doubt(&self) -> bool {
-        let mut state = self.state();
-        if state.mirror.is_none() {
-            return false;
-        }
-        state.behind = true;
-        state.again = state.repairing;
-        !std::mem::replace(&mut state.repairing, true)
+        self.state().doubt()
     }
 
     /// Whether a repair has failed. True if the caller is to try again.
@@ -287,6 +287,16 @@ impl Watched {
 }
 
 impl State {
+    /// What is known may be wrong. True if nobody repairs it yet.
+    fn doubt(&mut self) -> bool {
+        if self.mirror.is_none() {
+            return false;
+        }
+        self.behind = true;
+        self.again = self.repairing;
+        !std::mem::replace(&mut self.repairing, true)
+    }
+
     /// Whether an event must not simply be followed: the state was written anew, or somebody took
     /// this node for dead.
     fn is_doubtful(&self, event: &Event) -> bool {
@@ -398,7 +408,7 @@ mod tests {
         let told = Arc::new(Told::default());
         let watched = Watched::new(RoomId::made("hall"), told.clone());
         assert!(!watched.take(joined(1, "own")));
-        watched.joined(&MemberId::new("own"), mirror(1, &[("own", "n")]));
+        assert!(!watched.joined(&MemberId::new("own"), mirror(1, &[("own", "n")])));
         (watched, told)
     }
 
@@ -415,10 +425,8 @@ mod tests {
         let told_by = Arc::new(Told::default());
         let watched = Watched::new(RoomId::made("hall"), told_by.clone());
         // The answer to the joining overtakes the events up to it.
-        watched.joined(
-            &MemberId::new("own"),
-            mirror(2, &[("own", "n"), ("a", "m")]),
-        );
+        let found = mirror(2, &[("own", "n"), ("a", "m")]);
+        assert!(!watched.joined(&MemberId::new("own"), found));
         assert!(!watched.take(joined(1, "a")));
         assert!(!watched.take(joined(2, "own")));
         assert!(!watched.take(joined(2, "own")));
@@ -483,10 +491,30 @@ mod tests {
     fn who_joined_a_room_that_was_written_back_since_is_seated_again() {
         let (watched, _) = watched();
         let again = mirror(1, &[("new", "n")]);
-        watched.joined(&MemberId::new("new"), again);
+        assert!(
+            watched.joined(&MemberId::new("new"), again),
+            "it is looked for"
+        );
         let restored = mirror(2, &[("own", "n")]);
         let (_, missing) = watched.compare(Some(&restored), "n").expect("a mirror");
         assert_eq!(missing, [seated("new", "n").1.member]);
+    }
+
+    #[test]
+    fn a_room_that_was_written_anew_is_looked_at_whatever_its_version() {
+        let (watched, inbox) = watched();
+        let restored = |version| Event {
+            version,
+            kind: Kind::Restored,
+            trace: None,
+        };
+        told(&inbox);
+        assert!(watched.take(restored(1)));
+        assert!(matches!(
+            watched.repair(mirror(1, &[("own", "n")])),
+            Repaired::Done
+        ));
+        assert_eq!(told(&inbox), []);
     }
 
     #[test]
