@@ -143,13 +143,8 @@ impl Drop for RedisDirectory {
 
 /// Repairs all rooms whenever their channels were subscribed to again: events may be missing.
 async fn resubscribed(shared: Arc<Shared>) {
-    let mut connected = shared.subscriber.connected();
-    loop {
-        if connected.wait_for(|connected| !connected).await.is_err()
-            || connected.wait_for(|connected| *connected).await.is_err()
-        {
-            return;
-        }
+    let mut resubscribed = shared.subscriber.resubscribed();
+    while resubscribed.changed().await.is_ok() {
         shared.repair_all().await;
     }
 }

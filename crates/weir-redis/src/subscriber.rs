@@ -17,7 +17,7 @@ use redis::{PushInfo, PushKind, RedisError, Value, cmd};
 use tokio::{
     sync::{Notify, watch},
     task::AbortHandle,
-    time::{MissedTickBehavior, interval, timeout},
+    time::{Instant, MissedTickBehavior, interval, timeout},
 };
 use tracing::{debug, warn};
 
@@ -34,6 +34,10 @@ const CONFIRMATION: Duration = Duration::from_millis(1_500);
 
 /// How often the connection is looked at: a peer that is gone may look like one that is silent.
 const LOOK: Duration = Duration::from_secs(1);
+
+/// How long subscriptions to a Redis Cluster are made anew at each look: a shard that is just back may
+/// confirm one and forget it, without a word.
+const SETTLING: Duration = Duration::from_secs(3);
 
 /// How long Redis may take to answer then.
 const ANSWER: Duration = Duration::from_secs(2);
@@ -87,6 +91,8 @@ struct Shared {
     /// Raised when a subscription was confirmed.
     confirmed: watch::Sender<u64>,
     connected: watch::Sender<bool>,
+    /// Raised when channels were subscribed to that should have been before.
+    resubscribed: watch::Sender<u64>,
     reconnects: AtomicU64,
 }
 
@@ -116,6 +122,7 @@ impl Subscriber {
             lost: Notify::new(),
             confirmed: watch::channel(0).0,
             connected: watch::channel(false).0,
+            resubscribed: watch::channel(0).0,
             reconnects: AtomicU64::new(0),
         });
         let task = tokio::spawn(run(target.clone(), Arc::clone(&shared)));
@@ -129,6 +136,12 @@ impl Subscriber {
     /// not been lost since.
     pub(crate) fn connected(&self) -> watch::Receiver<bool> {
         self.shared.connected.subscribe()
+    }
+
+    /// Changes when what was published may have been missed: after each connection, and in a Redis
+    /// Cluster whenever channels of a shard that was away are subscribed to again.
+    pub(crate) fn resubscribed(&self) -> watch::Receiver<u64> {
+        self.shared.resubscribed.subscribe()
     }
 
     /// Subscribes to a channel until it is [unsubscribed](Self::unsubscribe) from; answers when
@@ -216,11 +229,14 @@ async fn serve(target: &Target, shared: &Arc<Shared>, attempt: &mut u32) -> Resu
     };
     let on_message = Arc::clone(&shared.on_message);
     let mut connection = Connection::open_tapped(target, Arc::new(on_push), on_message).await?;
-    adjust(&mut connection, shared).await?;
+    let mut complete = true;
+    adjust(&mut connection, shared, &mut complete).await?;
     *attempt = 0;
     shared.reconnects.fetch_add(1, Ordering::Relaxed);
     shared.connected.send_replace(true);
+    shared.resubscribed.send_modify(|count| *count += 1);
     debug!(redis = %target, "subscribed");
+    let mut settled = Instant::now() + SETTLING;
     let mut looks = interval(LOOK);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -229,7 +245,7 @@ async fn serve(target: &Target, shared: &Arc<Shared>, attempt: &mut u32) -> Resu
             biased;
             () = lost.notified() => return Ok(()),
             () = shared.wanted.notified() => {
-                adjust(&mut connection, shared).await?;
+                adjust(&mut connection, shared, &mut complete).await?;
             }
             _ = looks.tick() => {
                 let ping = cmd("PING");
@@ -237,15 +253,27 @@ async fn serve(target: &Target, shared: &Arc<Shared>, attempt: &mut u32) -> Resu
                     Ok(answer) => answer?,
                     Err(_) => return Ok(()),
                 };
+                if connection.is_cluster() && Instant::now() < settled {
+                    complete &= renew(&mut connection, shared).await?;
+                }
                 // What failed to be subscribed to in a cluster is tried again.
-                adjust(&mut connection, shared).await?;
+                let was_complete = complete;
+                adjust(&mut connection, shared, &mut complete).await?;
+                if complete && !was_complete {
+                    settled = Instant::now() + SETTLING;
+                }
             }
         }
     }
 }
 
-/// Subscribes to what is wanted and is not so yet, and the other way round.
-async fn adjust(connection: &mut Connection, shared: &Shared) -> Result<(), RedisError> {
+/// Subscribes to what is wanted and is not so yet, and the other way round. `complete` is whether all
+/// could be subscribed to, the last time and now.
+async fn adjust(
+    connection: &mut Connection,
+    shared: &Shared,
+    complete: &mut bool,
+) -> Result<(), RedisError> {
     loop {
         let (missing, surplus) = {
             let mut channels = shared.channels();
@@ -259,17 +287,35 @@ async fn adjust(connection: &mut Connection, shared: &Shared) -> Result<(), Redi
             (missing.cloned().collect::<Vec<_>>(), surplus)
         };
         if missing.is_empty() && surplus.is_empty() {
+            *complete = true;
             return Ok(());
         }
         change(connection, false, &surplus).await?;
         let begun = change(connection, true, &missing).await?;
-        let all = begun.len() == missing.len();
+        let late = !*complete && !begun.is_empty();
+        *complete = begun.len() == missing.len();
         shared.channels().subscribed.extend(begun);
         shared.confirmed.send_modify(|count| *count += 1);
-        if !all {
+        if late {
+            shared.resubscribed.send_modify(|count| *count += 1);
+        }
+        if !*complete {
             return Ok(());
         }
     }
+}
+
+/// Subscribes anew to what is subscribed to; says whether all could be.
+async fn renew(connection: &mut Connection, shared: &Shared) -> Result<bool, RedisError> {
+    let channels: Vec<_> = shared.channels().subscribed.iter().cloned().collect();
+    let begun: HashSet<_> = change(connection, true, &channels)
+        .await?
+        .into_iter()
+        .collect();
+    let all = begun.len() == channels.len();
+    shared.channels().subscribed = begun;
+    shared.resubscribed.send_modify(|count| *count += 1);
+    Ok(all)
 }
 
 /// Subscribes to channels or unsubscribes from them; answers with those where it succeeded, which
