@@ -128,7 +128,7 @@ impl Pipe {
     }
 
     /// Reads from the socket: takes media events, passes on what the library has room for, and keeps
-    /// the rest. Says whether there is more to come.
+    /// the rest. False if there is nothing left and the stream has ended.
     fn read(&mut self, buffer: &mut ReadBuf<'_>, left: &mut usize) -> io::Result<bool> {
         SCRATCH.with_borrow_mut(|scratch| {
             let read = self.receive(scratch)?;
