@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { eventually } from "./lib/eventually.mjs";
 import { startNode } from "./lib/node.mjs";
 import { servePages } from "./lib/page-server.mjs";
-import { enter, openParticipant, report, startKnownBrowser } from "./lib/participant.mjs";
+import { enter, openParticipant, quantile, report, startKnownBrowser } from "./lib/participant.mjs";
 
 test("with end-to-end encryption only those with the key see and hear", async (t) => {
   const node = await startNode(t);
@@ -21,9 +21,10 @@ test("with end-to-end encryption only those with the key see and hear", async (t
 
   const atBob = await eventually("bob sees and hears ann", async () => {
     const now = await report(bob);
-    return now.seen.ann.length > 30 && now.tones.ann?.frequencies.length > 1 && now;
+    return now.seen.ann.length > 30 && now.tones.ann?.frequencies.length > 3 && now;
   });
-  assert.ok(atBob.tones.ann.frequencies.every((each) => Math.abs(each - 1_000) < 10));
+  const height = quantile(atBob.tones.ann.frequencies, 0.5);
+  assert.ok(Math.abs(height - 1_000) < 10, `the tone that is heard is the one that was played, not one of ${height} Hz`);
   assert.deepEqual(atBob.events.filter(([what]) => what === "undecodable"), []);
 
   for (const [name, page] of [["eve", eve], ["mallory", mallory]]) {

@@ -40,6 +40,7 @@ class Collector {
         });
       }
       this.#process.once("error", reject);
+      this.#process.once("close", (code) => reject(new Error(`the collector ended with ${code}: ${this.lines.join("\n")}`)));
     });
     await within("the collector is up", up);
     for (const port of this.ports) await eventually(`port ${port} is open`, () => isOpen(port));

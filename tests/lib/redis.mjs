@@ -1,12 +1,12 @@
 import { execFile, spawn } from "node:child_process";
 import { mkdtemp, rm } from "node:fs/promises";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { atEnd } from "./at-end.mjs";
 import { eventually } from "./eventually.mjs";
+import { freePort } from "./ports.mjs";
 
 const run = promisify(execFile);
 
@@ -67,17 +67,6 @@ class Redis {
     const gone = new Promise((resolve) => this.#process.once("exit", resolve));
     this.#process.kill("SIGKILL");
     await gone;
-  }
-}
-
-/** A port that nobody listens on now, low enough for a Redis Cluster's second one 10,000 above. */
-async function freePort() {
-  for (;;) {
-    const server = createServer();
-    await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
-    const { port } = server.address();
-    await new Promise((resolve) => server.close(resolve));
-    if (port < 55_000) return port;
   }
 }
 

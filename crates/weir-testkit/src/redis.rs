@@ -1,9 +1,15 @@
 //! Real Redis for tests: servers of their own, without anything of an earlier one.
 
 use std::{
+    hash::{BuildHasher, RandomState},
     net::{Ipv4Addr, TcpListener},
+    ops::Range,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    sync::{
+        LazyLock,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -16,6 +22,24 @@ const SOON: Duration = Duration::from_secs(30);
 /// however that does. `$2` is its folder.
 const KEEPER: &str =
     r#""$0" "$1" >/dev/null & echo $! >"$2/pid"; read -r _; kill -9 $!; rm -rf "$2""#;
+
+/// Where servers of tests listen: below the ports that a system gives to outgoing connections
+/// (Linux: from 32,768 on), so that none takes the port of a server that is still to start, or is
+/// down for a while. The talk within a Redis Cluster is 10,000 higher.
+const PORTS: Range<u64> = 10_000..20_000;
+
+/// A port that nobody listens on; another one each time.
+fn free_port() -> u16 {
+    static NEXT: LazyLock<AtomicU64> =
+        LazyLock::new(|| AtomicU64::new(RandomState::new().hash_one(()) >> 1));
+    loop {
+        let index = NEXT.fetch_add(1, Ordering::Relaxed) % (PORTS.end - PORTS.start);
+        let port = u16::try_from(PORTS.start + index).expect("a port");
+        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
+            return port;
+        }
+    }
+}
 
 /// A process of Redis, in a folder of its own.
 #[derive(Debug)]
@@ -30,14 +54,7 @@ pub struct RedisProcess {
 
 impl RedisProcess {
     fn start(program: &str, config: &str) -> Self {
-        // A port for the server, and one for the cluster's own talk, which is 10,000 higher.
-        let port = loop {
-            let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
-            let port = free.local_addr().expect("an address").port();
-            if port < 55_000 {
-                break port;
-            }
-        };
+        let port = free_port();
         let folder = format!("weir-redis-{}-{port}", std::process::id());
         let folder = std::env::temp_dir().join(folder);
         std::fs::create_dir_all(&folder).expect("a folder");
