@@ -116,6 +116,12 @@ impl Args {
     pub(crate) fn rounds(&self) -> usize {
         if self.short { 1 } else { 2 }
     }
+
+    /// How often a load is run on a cluster: of these some take so little that what else the
+    /// machine does is a tenth of a run's figure.
+    pub(crate) fn cluster_rounds(&self) -> usize {
+        if self.short { 1 } else { 4 }
+    }
 }
 
 /// The values of an option that depends on the suite: those that are named, or all of them.

@@ -112,7 +112,7 @@ pub(crate) async fn run(args: &Args) -> anyhow::Result<Outcome> {
     let kinds: Vec<Kind> = args.peers()?;
     let mut figures = Figures::default();
     for load in args.loads::<Load>()? {
-        for round in 0..args.rounds() {
+        for round in 0..args.cluster_rounds() {
             // There and back again: what the machine does meanwhile falls on all.
             let mut kinds = kinds.clone();
             if round % 2 == 1 {
@@ -133,7 +133,12 @@ pub(crate) async fn run(args: &Args) -> anyhow::Result<Outcome> {
     }
     let machine = format!("{}; {}", machine::line(packages)?, machine::redis()?);
     Ok(Outcome {
-        table: report::table(args.rounds(), args.cluster_timing(), &figures, &machine),
+        table: report::table(
+            args.cluster_rounds(),
+            args.cluster_timing(),
+            &figures,
+            &machine,
+        ),
         misses: report::misses(&figures),
     })
 }
