@@ -173,7 +173,7 @@ impl Shared {
         });
     }
 
-    fn watched(&self, room: &RoomId) -> Option<Arc<Watched>> {
+    pub(crate) fn watched(&self, room: &RoomId) -> Option<Arc<Watched>> {
         let rooms = lock(&self.rooms);
         rooms.get(room).map(|entry| Arc::clone(&entry.watched))
     }
@@ -209,28 +209,6 @@ impl Shared {
         }
     }
 
-    /// Has a member gone from a room; if Redis is away, when it is back.
-    pub(crate) async fn remove(
-        &self,
-        room: &RoomId,
-        member: &MemberId,
-        reason: LeaveReason,
-    ) -> Result<(), DirectoryError> {
-        let removed = self.store.leave(room, member, reason, None).await;
-        if let Err(DirectoryError::Unavailable(_)) = removed {
-            lock(&self.left).push(Left {
-                room: room.clone(),
-                member: member.clone(),
-                reason,
-            });
-            return removed;
-        }
-        let entry = Keys::held_entry(room, member);
-        // What stays behind is found gone by whoever reaps this node.
-        let _ = self.store.let_go(&self.node(), entry).await;
-        removed
-    }
-
     async fn join(
         self: &Arc<Self>,
         room: &RoomId,
@@ -257,11 +235,8 @@ impl Shared {
             Ok(found) => found,
             Err(error @ DirectoryError::Unavailable(_)) => {
                 // It may have happened all the same.
-                lock(&self.left).push(Left {
-                    room: room.clone(),
-                    member: member.id,
-                    reason: LeaveReason::Disconnected,
-                });
+                let left = Left::new(room, &member.id, LeaveReason::Disconnected);
+                lock(&self.left).push(left);
                 return Err(error);
             }
             Err(error) => {
@@ -418,7 +393,7 @@ impl Directory for RedisDirectory {
             if let Some(watched) = &watched {
                 watched.leaving(member);
             }
-            match self.shared.remove(room, member, reason).await {
+            match self.shared.remove(Left::new(room, member, reason)).await {
                 // It is done when Redis is back; there is nothing that the caller could do.
                 Err(DirectoryError::Unavailable(_)) => Ok(()),
                 left => left,

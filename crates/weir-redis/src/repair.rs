@@ -1,8 +1,9 @@
 //! How a room is brought in line with Redis after one of both has missed something.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use futures_util::{StreamExt, stream};
+use tokio::time::Instant;
 use tracing::{debug, warn};
 use weir_cluster::{DirectoryError, Seldom};
 use weir_protocol::{LeaveReason, MemberId, RoomId};
@@ -17,12 +18,29 @@ use crate::{
 /// How many rooms are repaired at a time.
 const REPAIRS: usize = 32;
 
+/// For how long a member that shall be gone, and is not there, is looked for: a node that was away from
+/// Redis for longer, and knows the member, may write a lost room back with it.
+const LOOKED_FOR: Duration = Duration::from_secs(30);
+
 /// A member that shall be gone from a room.
 #[derive(Debug, Clone)]
 pub(crate) struct Left {
     pub(crate) room: RoomId,
     pub(crate) member: MemberId,
     pub(crate) reason: LeaveReason,
+    /// Since when it is not there.
+    pub(crate) missing: Option<Instant>,
+}
+
+impl Left {
+    pub(crate) fn new(room: &RoomId, member: &MemberId, reason: LeaveReason) -> Self {
+        Self {
+            room: room.clone(),
+            member: member.clone(),
+            reason,
+            missing: None,
+        }
+    }
 }
 
 /// There may be many rooms.
@@ -39,16 +57,39 @@ impl Shared {
     pub(crate) async fn finish(self: &Arc<Self>) {
         self.repair_where(Watched::is_left_behind).await;
         let left = std::mem::take(&mut *lock(&self.left));
-        for Left {
-            room,
-            member,
-            reason,
-        } in left
-        {
-            if let Err(DirectoryError::Unavailable(_)) = self.remove(&room, &member, reason).await {
+        for left in left {
+            let watched = self.watched(&left.room);
+            // It has come again.
+            if watched.is_some_and(|watched| watched.has(&left.member)) {
+                continue;
+            }
+            let Left { room, member, .. } = left.clone();
+            if let Err(DirectoryError::Unavailable(_)) = self.remove(left).await {
                 debug!(%room, %member, "a member that left is still to be removed");
             }
         }
+    }
+
+    /// Has a member gone from a room; if Redis is away, when it is back. As long as a node may write the room
+    /// back that knows the member, it is looked for.
+    pub(crate) async fn remove(&self, mut left: Left) -> Result<(), DirectoryError> {
+        let (room, member) = (&left.room, &left.member);
+        let removed = self.store.leave(room, member, left.reason, None).await;
+        let again = match &removed {
+            Err(DirectoryError::Unavailable(_)) => true,
+            Err(DirectoryError::RoomNotFound(_) | DirectoryError::MemberNotFound(_)) => {
+                left.missing.get_or_insert_with(Instant::now).elapsed() < LOOKED_FOR
+            }
+            _ => false,
+        };
+        if again {
+            lock(&self.left).push(left);
+        } else {
+            let entry = Keys::held_entry(room, member);
+            // What stays behind is found gone by whoever reaps this node.
+            let _ = self.store.let_go(&self.node(), entry).await;
+        }
+        removed
     }
 
     async fn repair_where(self: &Arc<Self>, needed: fn(&Watched) -> bool) {

@@ -198,6 +198,11 @@ impl Watched {
         self.state().mirror.as_ref()?.tracks.get(&id).cloned()
     }
 
+    /// Whether it is a member of this node.
+    pub(crate) fn has(&self, id: &MemberId) -> bool {
+        self.state().own.contains_key(id)
+    }
+
     /// The members of this node.
     pub(crate) fn own(&self) -> Vec<MemberId> {
         self.state().own.keys().cloned().collect()

@@ -210,6 +210,39 @@ async fn a_redis_that_comes_back_empty_is_given_what_it_lost() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_leaves_before_a_lost_room_is_written_back_is_no_ghost() {
+    let server = RedisServer::standalone().await;
+    let (a, b) = (Node::start(&server).await, Node::start(&server).await);
+    let room = RoomId::made("hall");
+    let (_watch_a, _) = a.join(&room, "a1").await;
+    let (watch_b, _) = b.join(&room, "b1").await;
+    eventually("a knows b1", SOON, async || {
+        (count(&a.told, "b1", "came") == 1).then_some(())
+    })
+    .await;
+    server.processes[0].cli(&["flushall"]);
+    // There is nothing that it could leave, and its node has nobody else in the room.
+    let left = b
+        .directory
+        .leave(&room, &MemberId::new("b1"), LeaveReason::Left)
+        .await;
+    assert!(
+        matches!(left, Err(DirectoryError::RoomNotFound(_))),
+        "{left:?}"
+    );
+    drop(watch_b);
+    // Now a finds that the room is not the one that it knows, and writes that one back.
+    let joined = a.directory.join(&room, new("a2")).await;
+    joined.expect("there is room");
+    eventually("a is told that b1 is gone", SOON, async || {
+        (count(&a.told, "b1", "left") == 1).then_some(())
+    })
+    .await;
+    a.until_members(&room, &["a1", "a2"]).await;
+    a.told.assert_versions_increase();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_members_of_a_dead_node_are_told_gone_once() {
     let server = RedisServer::standalone().await;
     let (a, b, c) = (
