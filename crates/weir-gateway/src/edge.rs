@@ -7,7 +7,8 @@ use bytes::Bytes;
 use http::{
     HeaderMap, HeaderValue, Method, Request, Response, StatusCode,
     header::{
-        CONNECTION, CONTENT_LENGTH, RETRY_AFTER, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, UPGRADE,
+        CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, RETRY_AFTER, SEC_WEBSOCKET_ACCEPT,
+        SEC_WEBSOCKET_KEY, UPGRADE,
     },
 };
 use http_body_util::BodyExt;
@@ -83,6 +84,14 @@ impl Edge {
         if !socketio {
             return self.pass(request).await;
         }
+        let mut response = self.answer_socketio(request, peer).await;
+        // A cache that gave one client's session id or packets to another would break both.
+        let headers = response.headers_mut();
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        response
+    }
+
+    async fn answer_socketio(self, request: Request<Incoming>, peer: IpAddr) -> Response<Body> {
         let query = Query::of(&request);
         if query.sid.is_none() && self.gate.is_draining() {
             self.gate.count_draining();

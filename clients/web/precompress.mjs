@@ -1,0 +1,17 @@
+// Writes each text file of the built app once more as Brotli (`.br`) and as gzip (`.gz`), which nodes send as they are.
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { brotliCompressSync, gzipSync } from "node:zlib";
+
+const FOLDER = fileURLToPath(new URL("dist/", import.meta.url));
+
+/** Files below this size, in bytes, fit into a packet and stay as they are. */
+const COMPRESSED_FROM = 1024;
+
+for (const name of readdirSync(FOLDER, { recursive: true })) {
+  if (!/\.(css|html|js|svg)$/.test(name)) continue;
+  const content = readFileSync(`${FOLDER}${name}`);
+  if (content.length < COMPRESSED_FROM) continue;
+  writeFileSync(`${FOLDER}${name}.br`, brotliCompressSync(content));
+  writeFileSync(`${FOLDER}${name}.gz`, gzipSync(content, { level: 9 }));
+}
