@@ -67,7 +67,8 @@ test("live WebM of another program is played, also by who comes late", async (t)
     for (const piece of splitter.push(bytes)) {
       if (piece.init) {
         const codec = 'video/webm;codecs="vp8,opus"';
-        const wanted = { kind: "video", codec, width: 640, height: 360, init: piece.init };
+        const init = piece.init.toString("base64");
+        const wanted = { kind: "video", codec, width: 640, height: 360, init };
         ({ track } = await publisher.request("track:publish", wanted));
       } else {
         await publisher.request("media", { track: track.id, ts: piece.timestamp * 1_000, key: piece.key }, piece.bytes);

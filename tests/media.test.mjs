@@ -36,7 +36,7 @@ test("10 s of live WebM arrive frame by frame, and who comes late can decode fro
   let lateAfter;
   for await (const piece of pieces(live(SECONDS), source)) {
     if (piece.init) {
-      const wanted = { kind: "video", codec: CODEC, width: 640, height: 360, init: piece.init };
+      const wanted = { kind: "video", codec: CODEC, width: 640, height: 360, init: piece.init.toString("base64") };
       ({ track } = await publisher.request("track:publish", wanted));
       continue;
     }
@@ -111,7 +111,7 @@ async function* pieces(stream, whole) {
 }
 
 function stream(init, chunks) {
-  return Buffer.concat([init, ...chunks.map(({ payload }) => payload)]);
+  return Buffer.concat([Buffer.from(init, "base64"), ...chunks.map(({ payload }) => payload)]);
 }
 
 /** The cluster as a muxer writes it that cannot go back to fill in its size. */

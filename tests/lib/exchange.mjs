@@ -16,9 +16,9 @@ const BURST = 30;
 const MESSAGES = 5;
 
 const TRACKS = [
-  { kind: "video", codec: "vp8", width: 640, height: 360, frameRate: 29.97, init: Buffer.from([0, 1, 254, 255]) },
+  { kind: "video", codec: "vp8", width: 640, height: 360, frameRate: 29.97, init: Buffer.from([0, 1, 254, 255]).toString("base64") },
   { kind: "audio", codec: "opus", sampleRate: 48_000, channels: 2, source: "microphone" },
-  { kind: "data", codec: "application/octet-stream", name: "telemetry", init: Buffer.from("{}") },
+  { kind: "data", codec: "application/octet-stream", name: "telemetry", init: Buffer.from("{}").toString("base64") },
   { kind: "video", codec: 'video/webm;codecs="vp8,opus"' },
 ];
 

@@ -1,3 +1,4 @@
+import { toBase64 } from "./base64.js";
 import type { ServerClock } from "./clock.js";
 import type { Connection } from "./connection.js";
 import { AudioTrackEncoder } from "./encode/audio.js";
@@ -191,7 +192,11 @@ export class LocalTrack {
   async publish(connection: Connection): Promise<void> {
     if (this.#encoding && this.#capture && !this.#encoder)
       await this.#openEncoder(this.#encoding, this.#capture.track);
-    const { track } = await connection.request("track:publish", this.#description);
+    const { init, ...description } = this.#description;
+    const { track } = await connection.request("track:publish", {
+      ...description,
+      ...(init && { init: toBase64(init) }),
+    });
     if (this.#gone) {
       await connection.request("track:unpublish", { track: track.id });
       return;

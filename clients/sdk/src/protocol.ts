@@ -40,11 +40,15 @@ export interface TrackDescription {
   init?: Uint8Array;
 }
 
-export interface WireTrack extends Omit<TrackDescription, "init"> {
+/** A {@link TrackDescription} as it goes over the wire: `init` is base64. */
+export interface WireDescription extends Omit<TrackDescription, "init"> {
+  init?: string;
+}
+
+export interface WireTrack extends WireDescription {
   id: number;
   member: string;
   muted: boolean;
-  init?: ArrayBuffer | Uint8Array;
 }
 
 /** The header of a chunk from a publisher: `ts` and `dur` in integer microseconds of the track's clock. */
@@ -76,12 +80,15 @@ export interface Snapshot {
 /** Each request's argument and result. */
 export interface Requests {
   "room:create": [{ id?: string; metadata?: Json; maxMembers?: number }, { room: RoomInfo }];
-  "room:join": [{ room: string; name?: string; metadata?: Json; autoSubscribe?: boolean }, Snapshot];
+  "room:join": [
+    { room: string; name?: string; metadata?: Json; autoSubscribe?: boolean; create?: boolean },
+    Snapshot,
+  ];
   "room:leave": [Record<string, never>, Record<string, never>];
   "member:update": [{ name?: string; metadata?: Json }, { member: WireMember }];
-  "track:publish": [TrackDescription, { track: WireTrack }];
+  "track:publish": [WireDescription, { track: WireTrack }];
   "track:update": [
-    { track: number; muted?: boolean; codec?: string; width?: number; height?: number; init?: Uint8Array },
+    { track: number; muted?: boolean; codec?: string; width?: number; height?: number; init?: string },
     { track: WireTrack },
   ];
   "track:unpublish": [{ track: number }, Record<string, never>];

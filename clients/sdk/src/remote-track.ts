@@ -1,3 +1,4 @@
+import { fromBase64 } from "./base64.js";
 import type { ServerClock } from "./clock.js";
 import { Emitter } from "./emitter.js";
 import { codecFamily } from "./encode/codecs.js";
@@ -246,7 +247,7 @@ export class RemoteTrack extends Emitter<RemoteTrackEvents> {
   update(wire: WireTrack): void {
     const before = this.#wire;
     this.#wire = wire;
-    if (before.codec === wire.codec && sameBytes(before.init, wire.init)) return;
+    if (before.codec === wire.codec && before.init === wire.init) return;
     if (!this.#player) return;
     this.#close();
     this.#open();
@@ -355,8 +356,8 @@ function openPlayer(
   host: PlayerHost,
 ): PicturePlayer | SoundPlayer | undefined {
   const { kind, codec } = wire;
-  const init = wire.init && new Uint8Array(wire.init);
-  const description = init ? { description: init as BufferSource } : {};
+  const init = wire.init === undefined ? undefined : fromBase64(wire.init);
+  const description = init ? { description: init } : {};
   if (kind === "data") return undefined;
   if (!codec.includes("/")) {
     if (kind === "video" && typeof VideoDecoder !== "undefined") {
@@ -383,10 +384,4 @@ function feedOf(wire: WireTrack, init: Uint8Array | undefined): Feed | undefined
   if (codec === "vp8" || codec === "vp9")
     return { writer: new WebmWriter({ kind: "video", codec, width, height }) };
   return undefined;
-}
-
-function sameBytes(one: WireTrack["init"], other: WireTrack["init"]): boolean {
-  if (one === undefined || other === undefined) return one === other;
-  const [left, right] = [new Uint8Array(one), new Uint8Array(other)];
-  return left.length === right.length && left.every((byte, at) => byte === right[at]);
 }

@@ -114,13 +114,7 @@ export function difference(before: View, after: View): Change[] {
   for (const track of after.tracks.values()) {
     const known = before.tracks.get(track.id);
     if (known?.member !== track.member) changes.push({ what: "track:published", track });
-    else if (!sameTrack(known, track)) changes.push({ what: "track:updated", track });
+    else if (JSON.stringify(known) !== JSON.stringify(track)) changes.push({ what: "track:updated", track });
   }
   return changes;
-}
-
-function sameTrack(one: WireTrack, other: WireTrack): boolean {
-  const text = ({ init, ...rest }: WireTrack) =>
-    JSON.stringify([rest, init && Array.from(new Uint8Array(init))]);
-  return text(one) === text(other);
 }

@@ -35,7 +35,7 @@ pub(crate) static STAYED: Seldom = Seldom::new();
 pub struct Options {
     /// What a client may send.
     pub limits: Limits,
-    /// Whether joining a room that does not exist creates it.
+    /// Whether joining a room that does not exist creates it, where the request does not say.
     pub create_on_join: bool,
     /// The way of one in so many chunks of a track is traced; 0 for none.
     pub chunk_sampling: u64,

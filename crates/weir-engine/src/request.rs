@@ -124,9 +124,9 @@ impl Client {
             return Err(Fault::new(Code::Draining, message));
         }
         let options = self.engine.options();
-        let create_missing = options
-            .create_on_join
-            .then(|| u32::try_from(options.limits.members_per_room).unwrap_or(u32::MAX));
+        let create = join.create.unwrap_or(options.create_on_join);
+        let create_missing =
+            create.then(|| u32::try_from(options.limits.members_per_room).unwrap_or(u32::MAX));
         let room = self.engine.room(&join.room);
         let directory = self.engine.directory();
         room.listen(directory).await?;

@@ -134,6 +134,27 @@ async fn joining_may_create_the_room_where_that_is_configured() {
 }
 
 #[tokio::test]
+async fn a_request_says_whether_joining_creates_the_room_whatever_is_configured() {
+    let ask = |id: &str, create: bool| json!({"room": id, "create": create});
+    let node = engine(Options::default());
+    let (ann, ben) = (Client::new(&node), Client::new(&node));
+    let created = ann.request("room:join", ask("lobby", true));
+    assert_eq!(created["room"]["id"], "lobby");
+    assert_eq!(created["room"]["maxMembers"], 1_000);
+    assert_eq!(created["room"]["metadata"], json!({}));
+    let joined = ben.request("room:join", ask("lobby", true));
+    assert_eq!(joined["room"], created["room"], "it is there already");
+    assert_eq!(joined["version"], 2);
+
+    let options = Options {
+        create_on_join: true,
+        ..Options::default()
+    };
+    let strict = Client::new(&engine(options)).request("room:join", ask("lobby", false));
+    assert_eq!(strict["error"]["code"], "room_not_found");
+}
+
+#[tokio::test]
 async fn who_is_in_a_room_that_is_closed_is_told_and_may_join_another() {
     let mut inbox = None;
     let hub = MemoryHub::new(MemoryOptions::default());

@@ -1,6 +1,6 @@
 //! Binary values inside JSON: placeholders and the attachments that they stand for.
 
-use std::{cell::RefCell, fmt};
+use std::fmt;
 
 use bytes::Bytes;
 use serde::{
@@ -39,6 +39,9 @@ pub(crate) struct Placeholder {
 }
 
 impl Placeholder {
+    /// The place of a packet's only attachment.
+    pub(crate) const FIRST: Self = Self { number: 0 };
+
     /// The attachment that this stands for, if it is there.
     pub(crate) fn resolve(self, attachments: &[Bytes]) -> Option<Bytes> {
         attachments.get(self.number).cloned()
@@ -86,24 +89,5 @@ impl<'de> Deserialize<'de> for Placeholder {
         }
 
         deserializer.deserialize_map(Fields)
-    }
-}
-
-/// The attachments of a packet that is being encoded, in the order in which their places were met.
-#[derive(Debug, Default)]
-pub(crate) struct Attachments(RefCell<Vec<Bytes>>);
-
-impl Attachments {
-    /// Adds one and gives its place.
-    pub(crate) fn add(&self, bytes: &Bytes) -> Placeholder {
-        let mut list = self.0.borrow_mut();
-        list.push(bytes.clone());
-        Placeholder {
-            number: list.len() - 1,
-        }
-    }
-
-    pub(crate) fn into_vec(self) -> Vec<Bytes> {
-        self.0.into_inner()
     }
 }

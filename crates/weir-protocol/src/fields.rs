@@ -3,15 +3,9 @@
 use bytes::Bytes;
 use serde_json::value::RawValue;
 
-use crate::{
-    Fault, Json, Limits, RoomId, TrackId,
-    binary::{PLACEHOLDER, Placeholder},
-    known::Known,
-};
+use crate::{Fault, Init, Json, Limits, RoomId, TrackId, binary::PLACEHOLDER, known::Known};
 
 const OBJECT: &str = "an object";
-
-const BINARY: &str = "binary";
 
 /// The fields of one argument. Unknown ones are left alone, so that later versions may add some.
 pub(crate) struct Fields<'a> {
@@ -159,9 +153,14 @@ impl<'a> Fields<'a> {
             .transpose()
     }
 
-    /// JSON with places for the packet's attachments, of at most [`Limits::message_bytes`] together.
+    /// JSON with places for the packet's attachments, of at most [`Limits::message_bytes`] together
+    /// and [`Limits::message_attachments`] of them.
     pub(crate) fn data(&self, attachments: &[Bytes]) -> Result<Json, Fault> {
         let raw = self.required("data", self.known.value("data"))?;
+        let (count, limit) = (attachments.len(), self.limits.message_attachments);
+        if count > limit {
+            return Err(Fault::too_large("data", count, limit, "attachments"));
+        }
         let limit = self.limits.message_bytes;
         let binary: usize = attachments.iter().map(Bytes::len).sum();
         let length = raw.get().len() + binary;
@@ -171,24 +170,10 @@ impl<'a> Fields<'a> {
         Json::with_attachments("data", raw, limit, attachments.len())
     }
 
-    /// A binary value of at most [`Limits::init_bytes`].
-    pub(crate) fn init(&self, attachments: &[Bytes]) -> Result<Option<Bytes>, Fault> {
-        let Some(place) = self.read::<Placeholder>("init", BINARY)? else {
-            return Ok(None);
-        };
-        let bytes = place
-            .resolve(attachments)
-            .ok_or_else(|| Fault::field("init", "its placeholder matches no attachment"))?;
-        if bytes.len() > self.limits.init_bytes {
-            return Err(Fault::too_large(
-                "init",
-                bytes.len(),
-                self.limits.init_bytes,
-                "bytes",
-            ));
-        }
-        // A copy, since the track outlives the packet that the bytes may be a small part of.
-        Ok(Some(Bytes::copy_from_slice(&bytes)))
+    /// Base64 text of at most [`Limits::init_bytes`] decoded bytes.
+    pub(crate) fn init(&self) -> Result<Option<Init>, Fault> {
+        let text: Option<String> = self.read("init", "base64 text")?;
+        text.map(|text| Init::parse(&text, self.limits)).transpose()
     }
 }
 
@@ -207,9 +192,6 @@ fn wrong(wanted: &str, raw: &RawValue) -> String {
             "a string with half a character (a lone surrogate)"
         }
         Some(b'"') => "a string",
-        Some(b'{') if text.contains(PLACEHOLDER) && wanted == BINARY => {
-            "a placeholder of another form"
-        }
         Some(b'{') if text.contains(PLACEHOLDER) => "binary",
         Some(b'{') if wanted == OBJECT => "one with half a character (a lone surrogate) in a name",
         Some(b'{') => "an object",

@@ -21,10 +21,13 @@ pub struct Limits {
     pub name_chars: usize,
     /// Metadata of a room or a member as JSON, in bytes. Default 16 KiB.
     pub metadata_bytes: usize,
-    /// `init` of a track, in bytes. Default 64 KiB.
+    /// `init` of a track, in decoded bytes. Default 64 KiB.
     pub init_bytes: usize,
     /// `data` of a `message`, in bytes. Default 64 KiB.
     pub message_bytes: usize,
+    /// Binary values in `data` of a `message`. Default 10, and never more: clients whose parser takes
+    /// no more close their connection.
+    pub message_attachments: usize,
     /// Members of one room, whatever its own `maxMembers` says. Default 1,000.
     pub members_per_room: usize,
     /// Tracks that one member publishes at a time. Default 16.
@@ -41,6 +44,13 @@ pub struct Limits {
     pub request_burst: u32,
 }
 
+impl Limits {
+    /// The most that [`message_attachments`](Self::message_attachments) may be.
+    ///
+    /// Source: `maxAttachments` of `socket.io-parser` 4.2.6, `lib/index.ts`.
+    pub const MOST_ATTACHMENTS: usize = 10;
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self {
@@ -52,6 +62,7 @@ impl Default for Limits {
             metadata_bytes: 16 * 1024,
             init_bytes: 64 * 1024,
             message_bytes: 64 * 1024,
+            message_attachments: Self::MOST_ATTACHMENTS,
             members_per_room: 1_000,
             tracks_per_member: 16,
             ingest_bits_per_second: 20_000_000,

@@ -5,11 +5,7 @@ use serde::{Deserialize, Serialize, de::IgnoredAny};
 use serde_json::value::RawValue;
 
 use crate::{
-    Fault, Frame, Limits, TrackId,
-    arguments::Arguments,
-    binary::{Attachments, Placeholder},
-    encode::json,
-    event,
+    Fault, Frame, Limits, TrackId, arguments::Arguments, binary::Placeholder, encode::json, event,
     fields::Fields,
 };
 
@@ -76,8 +72,7 @@ impl Chunk {
             key: *key,
             dur: *dur,
         };
-        let attachments = Attachments::default();
-        let body = json(&(event::MEDIA, header, attachments.add(payload)));
+        let body = json(&(event::MEDIA, header, Placeholder::FIRST));
         Frame::new(None, &body, std::slice::from_ref(payload))
     }
 }

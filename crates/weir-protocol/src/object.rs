@@ -1,9 +1,8 @@
 //! The contract's objects: rooms, members, tracks.
 
-use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::{Json, MemberId, RoomId, TrackId};
+use crate::{Init, Json, MemberId, RoomId, TrackId};
 
 /// A room's record.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -75,23 +74,22 @@ pub struct TrackSpec {
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub channels: Option<u32>,
     /// The decoder's description or the container's initialisation segment.
-    ///
-    /// Not serialised here: it travels as a binary attachment.
-    #[serde(skip)]
-    pub init: Option<Bytes>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub init: Option<Init>,
 }
 
 /// A track's record.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Track {
     /// Its id.
     pub id: TrackId,
     /// Who publishes it.
     pub member: MemberId,
+    /// What its publisher says of it.
+    #[serde(flatten)]
+    pub spec: TrackSpec,
     /// Whether its publisher has muted it.
     pub muted: bool,
-    /// What its publisher says of it.
-    pub spec: TrackSpec,
 }
 
 /// A change of a track; what is `None` stays as it is.
@@ -106,7 +104,7 @@ pub struct TrackUpdate {
     /// Another height.
     pub height: Option<u32>,
     /// Another initialisation segment.
-    pub init: Option<Bytes>,
+    pub init: Option<Init>,
 }
 
 impl TrackUpdate {

@@ -29,6 +29,8 @@ pub struct JoinRoom {
     pub metadata: Json,
     /// Whether it receives every track of the others without asking.
     pub auto_subscribe: bool,
+    /// Whether a room that does not exist is created; the node decides if it is not said.
+    pub create: Option<bool>,
 }
 
 /// `member:update`; what is `None` stays as it is.
@@ -118,8 +120,8 @@ impl Request {
                 name: fields.text("name")?,
                 metadata: fields.metadata()?,
             }),
-            event::TRACK_PUBLISH => Self::PublishTrack(publish_track(&fields, &attachments)?),
-            event::TRACK_UPDATE => Self::UpdateTrack(update_track(&fields, &attachments)?),
+            event::TRACK_PUBLISH => Self::PublishTrack(publish_track(&fields)?),
+            event::TRACK_UPDATE => Self::UpdateTrack(update_track(&fields)?),
             event::TRACK_UNPUBLISH => Self::UnpublishTrack(fields.track()?),
             event::TRACK_SUBSCRIBE => Self::Subscribe(fields.track()?),
             event::TRACK_UNSUBSCRIBE => Self::Unsubscribe(fields.track()?),
@@ -167,10 +169,11 @@ fn join_room(fields: &Fields<'_>) -> Result<JoinRoom, Fault> {
         name: fields.text("name")?.unwrap_or_default(),
         metadata: fields.metadata()?.unwrap_or_default(),
         auto_subscribe: fields.boolean("autoSubscribe")?.unwrap_or(true),
+        create: fields.boolean("create")?,
     })
 }
 
-fn publish_track(fields: &Fields<'_>, attachments: &[Bytes]) -> Result<PublishTrack, Fault> {
+fn publish_track(fields: &Fields<'_>) -> Result<PublishTrack, Fault> {
     let kind = fields.one_of::<TrackKind>("kind", r#""audio", "video" or "data""#)?;
     let spec = TrackSpec {
         kind: fields.required("kind", kind)?,
@@ -182,18 +185,18 @@ fn publish_track(fields: &Fields<'_>, attachments: &[Bytes]) -> Result<PublishTr
         frame_rate: fields.rate("frameRate")?,
         sample_rate: fields.positive("sampleRate")?,
         channels: fields.positive("channels")?,
-        init: fields.init(attachments)?,
+        init: fields.init()?,
     };
     Ok(PublishTrack { spec })
 }
 
-fn update_track(fields: &Fields<'_>, attachments: &[Bytes]) -> Result<UpdateTrack, Fault> {
+fn update_track(fields: &Fields<'_>) -> Result<UpdateTrack, Fault> {
     let update = TrackUpdate {
         muted: fields.boolean("muted")?,
         codec: fields.word("codec")?,
         width: fields.positive("width")?,
         height: fields.positive("height")?,
-        init: fields.init(attachments)?,
+        init: fields.init()?,
     };
     Ok(UpdateTrack {
         track: fields.track()?,

@@ -29,8 +29,8 @@ pub enum FieldType {
     Metadata,
     /// Any JSON, binary included.
     Data,
-    /// Binary.
-    Binary,
+    /// Base64 text.
+    Base64,
     /// A list of members' ids.
     MemberIds,
     /// An integer.
@@ -97,6 +97,7 @@ pub const REQUESTS: &[RequestShape] = &[
             optional("name", FieldType::Text),
             optional("metadata", FieldType::Metadata),
             optional("autoSubscribe", FieldType::Boolean),
+            optional("create", FieldType::Boolean),
             optional("resume", FieldType::Token),
         ],
         in_room: false,
@@ -126,7 +127,7 @@ pub const REQUESTS: &[RequestShape] = &[
             optional("frameRate", FieldType::Rate),
             optional("sampleRate", FieldType::Positive),
             optional("channels", FieldType::Positive),
-            optional("init", FieldType::Binary),
+            optional("init", FieldType::Base64),
         ],
         in_room: true,
     },
@@ -138,7 +139,7 @@ pub const REQUESTS: &[RequestShape] = &[
             optional("codec", FieldType::Word),
             optional("width", FieldType::Positive),
             optional("height", FieldType::Positive),
-            optional("init", FieldType::Binary),
+            optional("init", FieldType::Base64),
         ],
         in_room: true,
     },

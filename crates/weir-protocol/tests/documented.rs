@@ -49,7 +49,7 @@ const fn called(holds: FieldType) -> &'static str {
         FieldType::Kind => "kind",
         FieldType::Metadata => "JSON",
         FieldType::Data => "JSON with binary",
-        FieldType::Binary => "binary",
+        FieldType::Base64 => "base64",
         FieldType::MemberIds => "list of member ids",
         FieldType::Integer => "integer",
         FieldType::Natural => "natural integer",

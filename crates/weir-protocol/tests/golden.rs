@@ -8,7 +8,7 @@ use fixtures::{Case, bytes, placed, read, typed};
 use serde_json::{Value, json};
 use weir_protocol::{
     Ack, Change, Chunk, CloseReason, Code, Fault, Frame, GapReason, LeaveReason, Limits, Member,
-    MemberId, Notice, Published, Request, RoomEvent, Snapshot, Track, TrackSpec,
+    MemberId, Notice, Published, Request, RoomEvent, Snapshot,
 };
 use wire::Packet;
 
@@ -46,18 +46,6 @@ fn assert_encodes(case: &Case, frame: &Frame) {
     }
 }
 
-fn track(value: &Value) -> Track {
-    Track {
-        id: typed(&value["id"]),
-        member: typed(&value["member"]),
-        muted: typed(&value["muted"]),
-        spec: TrackSpec {
-            init: value.get("init").map(bytes),
-            ..typed(value)
-        },
-    }
-}
-
 fn change(event: &str, argument: &Value) -> Option<Change> {
     Some(match event {
         "member:joined" => Change::MemberJoined(typed(&argument["member"])),
@@ -66,8 +54,8 @@ fn change(event: &str, argument: &Value) -> Option<Change> {
             id: typed(&argument["id"]),
             reason: typed(&argument["reason"]),
         },
-        "track:published" => Change::TrackPublished(track(&argument["track"])),
-        "track:updated" => Change::TrackUpdated(track(&argument["track"])),
+        "track:published" => Change::TrackPublished(typed(&argument["track"])),
+        "track:updated" => Change::TrackUpdated(typed(&argument["track"])),
         "track:unpublished" => Change::TrackUnpublished {
             id: typed(&argument["id"]),
             member: typed(&argument["member"]),
@@ -159,7 +147,7 @@ fn ack_frame(argument: &Value, id: i64) -> Frame {
             let snapshot = Snapshot {
                 room: typed(&argument["room"]),
                 members: typed(&argument["members"]),
-                tracks: tracks.iter().map(track).collect(),
+                tracks: tracks.iter().map(typed).collect(),
                 version: typed(&argument["version"]),
             };
             let member = &typed::<Member>(&argument["self"]);
@@ -167,7 +155,7 @@ fn ack_frame(argument: &Value, id: i64) -> Frame {
             Ack::Joined { member, snapshot }.frame(id)
         }
         ["member", "ok"] => Ack::Member(&typed(&argument["member"])).frame(id),
-        ["ok", "track"] => Ack::Track(&track(&argument["track"])).frame(id),
+        ["ok", "track"] => Ack::Track(&typed(&argument["track"])).frame(id),
         ["ok", "seq"] => Ack::Seq(typed(&argument["seq"])).frame(id),
         ["error", "ok"] => Ack::Failed(&fault(&argument["error"])).frame(id),
         ref other => panic!("{other:?} is no answer"),

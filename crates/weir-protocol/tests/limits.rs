@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use serde_json::{Value, json};
-use weir_protocol::{Code, Fault, Limits, Published, Request};
+use weir_protocol::{Code, Fault, Init, Limits, Published, Request};
 
 const PLACE: &str = r#"{"_placeholder":true,"num":0}"#;
 
@@ -79,6 +79,11 @@ fn a_messages_json_and_binary_are_counted_together() {
         let binary = length - place.to_string().len();
         parse("message", &json!({ "data": place }), &[binary])
     });
+    assert_exact("data", 10, |count| {
+        let places = (0..count).map(|num| json!({ "_placeholder": true, "num": num }));
+        let data = places.collect::<Value>();
+        parse("message", &json!({ "data": data }), &vec![1; count])
+    });
     assert_exact("to", 1_000, |length| {
         parse(
             "message",
@@ -99,8 +104,8 @@ fn numbers_binary_and_media_have_their_limits() {
     ] {
         assert_exact("init", 64 * 1024, |length| {
             let mut argument = base.clone();
-            argument["init"] = serde_json::from_str(PLACE).expect("JSON");
-            parse(event, &argument, &[length])
+            argument["init"] = json!(Init::encode(&vec![7; length]));
+            parse(event, &argument, &[])
         });
     }
     let media = |header: &str, payload: usize| {

@@ -1,6 +1,6 @@
 //! Records as Redis holds them.
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use weir_protocol::{Member, MemberId, Room, Track, TrackId, TrackSpec};
 
@@ -9,13 +9,12 @@ use weir_protocol::{Member, MemberId, Room, Track, TrackId, TrackSpec};
 #[error("cannot read {0} in Redis")]
 pub(crate) struct RecordError(pub(crate) &'static str);
 
-/// A track without its `init`, which follows it as it is.
+/// A track as clients see it, but for its id, which Redis gives it, and its publisher's.
 #[derive(Serialize, Deserialize)]
 struct TrackRecord {
-    muted: bool,
+    #[serde(flatten)]
     spec: TrackSpec,
-    /// Whether an `init` follows; it may be empty.
-    init: bool,
+    muted: bool,
 }
 
 pub(crate) fn text(bytes: &Bytes) -> Result<&str, RecordError> {
@@ -44,34 +43,20 @@ pub(crate) fn member(bytes: &Bytes) -> Result<Member, RecordError> {
     serde_json::from_slice(bytes).map_err(|_| RecordError("a member"))
 }
 
-/// The length of the JSON in 4 bytes, the JSON, and `init`.
 pub(crate) fn of_track(track: &Track) -> Bytes {
-    let record = json(&TrackRecord {
-        muted: track.muted,
+    json(&TrackRecord {
         spec: track.spec.clone(),
-        init: track.spec.init.is_some(),
-    });
-    let init = track.spec.init.as_deref().unwrap_or_default();
-    let mut bytes = BytesMut::with_capacity(4 + record.len() + init.len());
-    bytes.put_u32(u32::try_from(record.len()).unwrap_or(u32::MAX));
-    bytes.put_slice(&record);
-    bytes.put_slice(init);
-    bytes.freeze()
+        muted: track.muted,
+    })
 }
 
 pub(crate) fn track(id: TrackId, member: MemberId, bytes: &Bytes) -> Result<Track, RecordError> {
-    let wrong = RecordError("a track");
-    let (length, _) = bytes.split_first_chunk().ok_or(wrong)?;
-    let end = 4 + u32::from_be_bytes(*length) as usize;
-    let record = bytes.get(4..end).ok_or(wrong)?;
-    let record: TrackRecord = serde_json::from_slice(record).map_err(|_| wrong)?;
-    let mut spec = record.spec;
-    // Copied, so that the message that it came in need not be kept.
-    spec.init = record.init.then(|| Bytes::copy_from_slice(&bytes[end..]));
+    let TrackRecord { spec, muted } =
+        serde_json::from_slice(bytes).map_err(|_| RecordError("a track"))?;
     Ok(Track {
         id,
         member,
-        muted: record.muted,
         spec,
+        muted,
     })
 }

@@ -8,7 +8,9 @@ use std::{
 
 use tokio::time::{Instant, timeout};
 use weir_cluster::{Directory, DirectoryError, Inbox, Joined, NewMember, NewRoom, Watch};
-use weir_protocol::{Change, Json, LeaveReason, MemberId, RoomEvent, RoomId, TrackKind, TrackSpec};
+use weir_protocol::{
+    Change, Init, Json, LeaveReason, MemberId, RoomEvent, RoomId, TrackKind, TrackSpec,
+};
 use weir_redis::{DirectoryOptions, RedisDirectory};
 use weir_testkit::{RedisServer, eventually};
 
@@ -143,7 +145,7 @@ async fn a_redis_that_comes_back_empty_is_given_what_it_lost() {
         frame_rate: Some(29.97),
         sample_rate: None,
         channels: None,
-        init: Some(vec![0, 255, 1].into()),
+        init: Some(Init::encode(&[0, 255, 1])),
     };
     let track = a
         .directory

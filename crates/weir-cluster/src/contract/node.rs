@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use weir_protocol::{
-    Json, LeaveReason, MemberId, RoomId, Track, TrackId, TrackKind, TrackSpec, TrackUpdate,
+    Init, Json, LeaveReason, MemberId, RoomId, Track, TrackId, TrackKind, TrackSpec, TrackUpdate,
 };
 
 use super::{Backend, Recorder, Store, StoreOptions};
@@ -169,6 +169,6 @@ pub(super) fn spec(kind: TrackKind) -> TrackSpec {
         frame_rate: Some(29.97),
         sample_rate: None,
         channels: None,
-        init: Some(bytes::Bytes::from_static(&[0, 1, 254, 255])),
+        init: Some(Init::encode(&[0, 1, 254, 255])),
     }
 }

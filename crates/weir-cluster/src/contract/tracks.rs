@@ -1,8 +1,7 @@
 //! Tracks come, change and go.
 
-use bytes::Bytes;
 use futures_util::future::join_all;
-use weir_protocol::{Change, MemberId, TrackId, TrackKind, TrackUpdate};
+use weir_protocol::{Change, Init, MemberId, TrackId, TrackKind, TrackUpdate};
 
 use super::{
     Backend,
@@ -45,12 +44,12 @@ pub async fn updates_change_what_they_give(backend: &dyn Backend) {
             codec: Some("vp09.00.10.08".into()),
             width: Some(1_280),
             height: Some(720),
-            init: Some(Bytes::from_static(b"\0binary\xff")),
+            init: Some(Init::encode(b"\0binary\xff")),
             ..TrackUpdate::default()
         },
         TrackUpdate {
             muted: Some(false),
-            init: Some(Bytes::new()),
+            init: Some(Init::encode(b"")),
             ..TrackUpdate::default()
         },
         TrackUpdate::default(),

@@ -8,7 +8,10 @@ use weir_protocol::{
     TrackUpdate,
 };
 
-use super::hub::{MemoryHub, Shared};
+use super::{
+    hub::{MemoryHub, Shared},
+    room::RoomState,
+};
 use crate::{Directory, DirectoryError, Inbox, Joined, NewMember, NewRoom, Watch};
 
 /// A node's handle on the rooms of a [`MemoryHub`]. No operation ever waits.
@@ -28,44 +31,45 @@ impl MemoryDirectory {
         self.hub.shared()
     }
 
-    fn join_present(&self, id: &RoomId, new: &NewMember) -> Result<Joined, DirectoryError> {
+    /// Adds a member to a room that is there.
+    fn join_room(&self, room: &mut RoomState, new: &NewMember) -> Result<Joined, DirectoryError> {
         let shared = self.shared();
-        shared.with_room(id, |_, room| {
-            if let Some(member) = room.member(&new.id).cloned() {
-                let snapshot = room.snapshot();
-                return Ok(Joined { member, snapshot });
-            }
-            let member = Member {
-                id: new.id.clone(),
-                name: new.name.clone(),
-                metadata: new.metadata.clone(),
-                joined_at: shared.now(),
-            };
-            room.join(member.clone(), &shared.watchers)?;
-            if let Some(ticket) = room.ticket.take() {
-                shared.expiry.cancel(ticket);
-            }
+        if let Some(member) = room.member(&new.id).cloned() {
             let snapshot = room.snapshot();
-            Ok(Joined { member, snapshot })
-        })
+            return Ok(Joined { member, snapshot });
+        }
+        let member = Member {
+            id: new.id.clone(),
+            name: new.name.clone(),
+            metadata: new.metadata.clone(),
+            joined_at: shared.now(),
+        };
+        room.join(member.clone(), &shared.watchers)?;
+        if let Some(ticket) = room.ticket.take() {
+            shared.expiry.cancel(ticket);
+        }
+        let snapshot = room.snapshot();
+        Ok(Joined { member, snapshot })
     }
 
     fn join_now(&self, id: &RoomId, new: &NewMember) -> Result<Joined, DirectoryError> {
+        let shared = self.shared();
         loop {
-            match (self.join_present(id, new), new.create_missing) {
-                (Err(DirectoryError::RoomNotFound(_)), Some(max_members)) => {
-                    let room = NewRoom {
-                        id: id.clone(),
-                        metadata: Json::empty_object(),
-                        max_members,
-                    };
-                    match self.shared().create(room) {
-                        // Whoever created it, it is there to be joined, or gone again.
-                        Ok(_) | Err(DirectoryError::RoomExists(_)) => {}
-                        Err(error) => return Err(error),
-                    }
-                }
-                (outcome, _) => return outcome,
+            let joined = shared.with_room(id, |_, room| self.join_room(room, new));
+            let (Err(DirectoryError::RoomNotFound(_)), Some(max_members)) =
+                (&joined, new.create_missing)
+            else {
+                return joined;
+            };
+            let room = NewRoom {
+                id: id.clone(),
+                metadata: Json::empty_object(),
+                max_members,
+            };
+            match shared.create_with(room, |room| self.join_room(room, new)) {
+                // Somebody else was first: that one is there to be joined, or gone again.
+                Err(DirectoryError::RoomExists(_)) => {}
+                outcome => return outcome,
             }
         }
     }

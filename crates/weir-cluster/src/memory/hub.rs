@@ -160,23 +160,39 @@ impl Shared {
 
     /// Adds a room and answers with its record.
     pub(super) fn create(&self, new: NewRoom) -> Result<Room, DirectoryError> {
+        self.create_with(new, |room| Ok(room.record().clone()))
+    }
+
+    /// Adds a room, on which `first` is run before anybody finds it. If that fails there is none.
+    pub(super) fn create_with<T>(
+        &self,
+        new: NewRoom,
+        first: impl FnOnce(&mut RoomState) -> Result<T, DirectoryError>,
+    ) -> Result<T, DirectoryError> {
         let record = Room {
             id: new.id,
             metadata: new.metadata,
             max_members: new.max_members,
             created_at: self.now(),
         };
-        let cell = Arc::new(Mutex::new(RoomState::new(record.clone())));
+        let id = record.id.clone();
+        let cell = Arc::new(Mutex::new(RoomState::new(record)));
         // Held from before the room can be found, so that nobody joins it before it has its ticket.
         let mut room = lock(&cell);
-        while let Some(present) = self.insert(&record.id, &cell)? {
+        while let Some(present) = self.insert(&id, &cell)? {
             if !lock(&present).is_closed() {
-                return Err(DirectoryError::RoomExists(record.id));
+                return Err(DirectoryError::RoomExists(id));
             }
-            self.remove(&record.id, &present);
+            self.remove(&id, &present);
         }
-        room.ticket = self.expiry.enter(&cell);
-        Ok(record)
+        let done = first(&mut room);
+        if done.is_err() {
+            room.discard();
+            self.remove(&id, &cell);
+        } else if room.is_empty() {
+            room.ticket = self.expiry.enter(&cell);
+        }
+        done
     }
 
     /// Puts a room in its place, or answers with the one that is there.

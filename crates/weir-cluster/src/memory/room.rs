@@ -223,6 +223,11 @@ impl RoomState {
         self.tell(Change::TrackUnpublished { id, member }, watchers);
     }
 
+    /// Ends a room that nobody has found yet.
+    pub(super) fn discard(&mut self) {
+        self.closed = true;
+    }
+
     pub(super) fn close(&mut self, reason: CloseReason, watchers: &Watchers) {
         self.closed = true;
         self.ticket = None;

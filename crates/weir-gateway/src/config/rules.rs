@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 
 use toml::Value;
 use tracing_subscriber::EnvFilter;
+use weir_protocol::Limits;
 use weir_redis::Target;
 
 /// What a value must be.
@@ -98,6 +99,15 @@ pub(super) const KEYS: &[(&str, Rule)] = &[
     ("limits.metadata_bytes", bytes(2)),
     ("limits.init_bytes", bytes(1)),
     ("limits.message_bytes", bytes(2)),
+    // Clients that take no more close their connection at one more.
+    (
+        "limits.message_attachments",
+        Rule::Number {
+            unit: "attachments",
+            min: 0,
+            max: Limits::MOST_ATTACHMENTS as u64,
+        },
+    ),
     ("limits.members_per_room", count("members", 1_000_000)),
     ("limits.tracks_per_member", count("tracks", 10_000)),
     (

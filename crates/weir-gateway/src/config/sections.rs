@@ -128,7 +128,8 @@ pub struct Rooms {
     /// How long a room without members lives on (`empty_ttl_ms`). Default 300 s.
     #[serde(rename = "empty_ttl_ms", with = "millis")]
     pub empty_ttl: Duration,
-    /// Whether `room:join` makes a room that does not exist. Default no.
+    /// Whether `room:join` creates a room that does not exist where its `create` does not say.
+    /// Default no.
     pub create_on_join: bool,
     /// Rooms that there may be at a time on a node, empty ones included; creating one more fails
     /// with `rate_limited`. Default 100,000.

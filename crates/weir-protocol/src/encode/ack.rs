@@ -2,8 +2,8 @@
 
 use serde::{Serialize, Serializer};
 
-use super::{WireTrack, json};
-use crate::{Fault, Frame, Member, Room, Snapshot, Track, binary::Attachments};
+use super::json;
+use crate::{Fault, Frame, Member, Room, Snapshot, Track};
 
 /// The answer to a request.
 #[derive(Debug, Clone, Copy)]
@@ -33,46 +33,29 @@ impl Ack<'_> {
     /// Encodes it as the acknowledgement of number `id`.
     #[must_use]
     pub fn frame(&self, id: i64) -> Frame {
-        let attachments = Attachments::default();
-        let body = json(&[WireAck {
-            ack: *self,
-            attachments: &attachments,
-        }]);
-        Frame::new(Some(id), &body, &attachments.into_vec())
+        Frame::new(Some(id), &json(&[self]), &[])
     }
 }
 
-struct WireAck<'a> {
-    ack: Ack<'a>,
-    attachments: &'a Attachments,
-}
-
-impl Serialize for WireAck<'_> {
+impl Serialize for Ack<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         use serde::ser::SerializeMap;
         let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry("ok", &!matches!(self.ack, Ack::Failed(_)))?;
-        match self.ack {
-            Ack::Done => {}
-            Ack::Room(room) => map.serialize_entry("room", room)?,
-            Ack::Joined { member, snapshot } => {
-                let tracks: Vec<_> = snapshot
-                    .tracks
-                    .iter()
-                    .map(|track| WireTrack::new(track, self.attachments))
-                    .collect();
+        map.serialize_entry("ok", &!matches!(self, Self::Failed(_)))?;
+        match *self {
+            Self::Done => {}
+            Self::Room(room) => map.serialize_entry("room", room)?,
+            Self::Joined { member, snapshot } => {
                 map.serialize_entry("room", &snapshot.room)?;
                 map.serialize_entry("self", member)?;
                 map.serialize_entry("members", &snapshot.members)?;
-                map.serialize_entry("tracks", &tracks)?;
+                map.serialize_entry("tracks", &snapshot.tracks)?;
                 map.serialize_entry("version", &snapshot.version)?;
             }
-            Ack::Member(member) => map.serialize_entry("member", member)?,
-            Ack::Track(track) => {
-                map.serialize_entry("track", &WireTrack::new(track, self.attachments))?;
-            }
-            Ack::Seq(seq) => map.serialize_entry("seq", &seq)?,
-            Ack::Failed(fault) => map.serialize_entry("error", fault)?,
+            Self::Member(member) => map.serialize_entry("member", member)?,
+            Self::Track(track) => map.serialize_entry("track", track)?,
+            Self::Seq(seq) => map.serialize_entry("seq", &seq)?,
+            Self::Failed(fault) => map.serialize_entry("error", fault)?,
         }
         map.end()
     }

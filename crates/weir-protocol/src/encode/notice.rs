@@ -3,10 +3,10 @@
 use bytes::Bytes;
 use serde::Serialize;
 
-use super::{WireTrack, event};
+use super::event;
 use crate::{
     Change, CloseReason, Fault, Frame, GapReason, Json, Member, MemberId, Room, RoomEvent, Track,
-    TrackId, binary::Attachments, event,
+    TrackId, event,
 };
 
 /// An event other than media.
@@ -140,7 +140,7 @@ fn room_event(RoomEvent { version, change }: &RoomEvent) -> Frame {
     }
     #[derive(Serialize)]
     struct OfTrack<'a> {
-        track: WireTrack<'a>,
+        track: &'a Track,
     }
     #[derive(Serialize)]
     struct Unpublished<'a> {
@@ -158,21 +158,6 @@ fn room_event(RoomEvent { version, change }: &RoomEvent) -> Frame {
     fn versioned(name: &str, version: u64, what: impl Serialize) -> Frame {
         event(name, &Versioned { what, version }, &[])
     }
-    let track_event = |name: &str, track: &Track| {
-        let attachments = Attachments::default();
-        let what = OfTrack {
-            track: WireTrack::new(track, &attachments),
-        };
-        let attachments = attachments.into_vec();
-        event(
-            name,
-            &Versioned {
-                what,
-                version: *version,
-            },
-            &attachments,
-        )
-    };
     match change {
         Change::MemberJoined(member) => {
             versioned(event::MEMBER_JOINED, *version, OfMember { member })
@@ -188,8 +173,10 @@ fn room_event(RoomEvent { version, change }: &RoomEvent) -> Frame {
                 reason: reason.as_str(),
             },
         ),
-        Change::TrackPublished(track) => track_event(event::TRACK_PUBLISHED, track),
-        Change::TrackUpdated(track) => track_event(event::TRACK_UPDATED, track),
+        Change::TrackPublished(track) => {
+            versioned(event::TRACK_PUBLISHED, *version, OfTrack { track })
+        }
+        Change::TrackUpdated(track) => versioned(event::TRACK_UPDATED, *version, OfTrack { track }),
         Change::TrackUnpublished { id, member } => versioned(
             event::TRACK_UNPUBLISHED,
             *version,

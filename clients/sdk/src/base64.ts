@@ -1,0 +1,19 @@
+/** Base64 with padding (RFC 4648, section 4), the form in which the contract has bytes outside of payloads. */
+
+/** Arguments that a call may have in every browser. */
+const AT_ONCE = 8_192;
+
+/** Encodes bytes. */
+export function toBase64(bytes: Uint8Array): string {
+  let text = "";
+  for (let at = 0; at < bytes.length; at += AT_ONCE) {
+    text += String.fromCharCode(...bytes.subarray(at, at + AT_ONCE));
+  }
+  return btoa(text);
+}
+
+/** Decodes text that a node has checked. */
+export function fromBase64(text: string): Uint8Array<ArrayBuffer> {
+  const bytes = atob(text);
+  return Uint8Array.from({ length: bytes.length }, (_, at) => bytes.charCodeAt(at));
+}
