@@ -90,7 +90,7 @@ impl RedisBus {
         });
         let outbox = Outbox::new(options.batch);
         let publishing = tokio::spawn(outbox::run(target.clone(), Arc::clone(&outbox)));
-        let watching = tokio::spawn(watch(shared.subscriber.connected(), told));
+        let watching = tokio::spawn(watch(shared.subscriber.interrupted(), told));
         Self {
             shared,
             outbox,
@@ -123,6 +123,7 @@ impl RedisBus {
             samples.push(Sample::new("weir.bus.dropped", &reason, dropped));
         }
         samples.extend(self.outbox.samples());
+        samples.extend(shared.subscriber.samples("subscriptions"));
         samples
     }
 
@@ -157,17 +158,10 @@ impl Drop for RedisBus {
     }
 }
 
-/// Tells the inbox whenever the subscriptions hold again after they did not.
-async fn watch(mut connected: watch::Receiver<bool>, inbox: Arc<dyn BusInbox>) {
-    // The first time nothing was interrupted.
-    let mut held = false;
-    while connected.wait_for(|connected| *connected).await.is_ok() {
-        if std::mem::replace(&mut held, true) {
-            inbox.interrupted();
-        }
-        if connected.wait_for(|connected| !connected).await.is_err() {
-            return;
-        }
+/// Tells the inbox whenever channels are subscribed to again that messages may have been missed of.
+async fn watch(mut interrupted: watch::Receiver<u64>, inbox: Arc<dyn BusInbox>) {
+    while interrupted.changed().await.is_ok() {
+        inbox.interrupted();
     }
 }
 

@@ -131,7 +131,9 @@ impl RedisDirectory {
     /// As metrics: how often the lease was renewed, and was not; whom this node has reaped; and how
     /// often rooms were compared with Redis.
     pub fn samples(&self) -> Vec<Sample> {
-        self.shared.counts.samples()
+        let mut samples = self.shared.counts.samples();
+        samples.extend(self.shared.subscriber.samples("events"));
+        samples
     }
 }
 
@@ -143,8 +145,8 @@ impl Drop for RedisDirectory {
 
 /// Repairs all rooms whenever their channels were subscribed to again: events may be missing.
 async fn resubscribed(shared: Arc<Shared>) {
-    let mut resubscribed = shared.subscriber.resubscribed();
-    while resubscribed.changed().await.is_ok() {
+    let mut interrupted = shared.subscriber.interrupted();
+    while interrupted.changed().await.is_ok() {
         shared.repair_all().await;
     }
 }

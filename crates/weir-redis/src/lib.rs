@@ -12,11 +12,9 @@ mod mirror;
 mod outbox;
 mod record;
 mod repair;
-mod resp;
 mod script;
 mod store;
 mod subscriber;
-mod tap;
 mod target;
 mod watched;
 

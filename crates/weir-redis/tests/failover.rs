@@ -241,3 +241,33 @@ async fn a_shard_that_comes_back_empty_is_given_what_it_lost() {
     pair.until_chunks_cross().await;
     pair.until_rooms_go_on("x").await;
 }
+
+/// A room is deaf if any of both nodes is; and it must not be for long.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_slot_that_moves_is_subscribed_to_where_it_is() {
+    let server = RedisServer::cluster().await;
+    let mut pair = Pair::start(&server).await;
+    pair.until_chunks_cross().await;
+    for round in 0..3 {
+        for n in [0, 5] {
+            let slot = server.slot(&format!("room{n}"));
+            server.move_slot(slot, (server.primary(slot) + 1) % 3);
+        }
+        let took = pair.until_chunks_cross().await;
+        assert!(took < Duration::from_secs(3), "{took:?}");
+        pair.until_rooms_go_on(&format!("x{round}")).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replica_that_takes_over_is_subscribed_to() {
+    let server = RedisServer::cluster_with_replicas().await;
+    let mut pair = Pair::start(&server).await;
+    pair.until_chunks_cross().await;
+    for round in 0..2 {
+        server.fail_over(server.slot("room0")).await;
+        let took = pair.until_chunks_cross().await;
+        assert!(took < Duration::from_secs(3), "{took:?}");
+        pair.until_rooms_go_on(&format!("x{round}")).await;
+    }
+}

@@ -167,10 +167,19 @@ impl RedisServer {
         }
     }
 
-    /// A Redis Cluster of three masters.
+    /// A Redis Cluster of three primaries.
     pub async fn cluster() -> Self {
+        Self::cluster_of(3, 0).await
+    }
+
+    /// A Redis Cluster of three primaries with a replica each.
+    pub async fn cluster_with_replicas() -> Self {
+        Self::cluster_of(6, 1).await
+    }
+
+    async fn cluster_of(servers: usize, replicas: usize) -> Self {
         let config = format!("{CONFIG}\ncluster-enabled yes\ncluster-node-timeout 2000");
-        let processes: Vec<_> = (0..3)
+        let processes: Vec<_> = (0..servers)
             .map(|_| RedisProcess::start("redis-server", &config))
             .collect();
         for process in &processes {
@@ -180,9 +189,10 @@ impl RedisServer {
             .iter()
             .map(|one| format!("127.0.0.1:{}", one.port))
             .collect();
+        let replicas = replicas.to_string();
         let mut arguments = vec!["--cluster", "create"];
         arguments.extend(hosts.iter().map(String::as_str));
-        arguments.extend(["--cluster-replicas", "0", "--cluster-yes"]);
+        arguments.extend(["--cluster-replicas", &replicas, "--cluster-yes"]);
         processes[0].cli(&arguments);
         for process in &processes {
             let ready = "cluster_state:ok";
@@ -191,7 +201,92 @@ impl RedisServer {
                 .await;
         }
         let url = format!("redis-cluster://{}?node={}", hosts[0], hosts[1]);
-        Self { processes, url }
+        let server = Self { processes, url };
+        let all = format!("cluster_known_nodes:{servers}");
+        for process in &server.processes {
+            process
+                .until("nodes know each other", &["cluster", "info"], &all)
+                .await;
+            let follows = async || {
+                let replica = process.cli(&["role"]).starts_with("slave");
+                let linked = "master_link_status:up";
+                let up = process.cli(&["info", "replication"]).contains(linked);
+                (!replica || up).then_some(())
+            };
+            eventually("replicas follow", SOON, follows).await;
+        }
+        server
+    }
+
+    /// Moves a slot of a Redis Cluster to another primary, as `redis-cli --cluster reshard` does.
+    pub fn move_slot(&self, slot: u32, to: usize) {
+        let from = self.primary(slot);
+        let (from, to) = (&self.processes[from], &self.processes[to]);
+        let slot = slot.to_string();
+        let (source, target) = (from.cli(&["cluster", "myid"]), to.cli(&["cluster", "myid"]));
+        if source == target {
+            return;
+        }
+        let set = |on: &RedisProcess, state: &[&str]| {
+            let answer = on.cli(&[&["cluster", "setslot", &slot], state].concat());
+            assert_eq!(answer, "OK", "setslot {slot} {state:?}");
+        };
+        set(to, &["importing", &source]);
+        set(from, &["migrating", &target]);
+        loop {
+            let keys = from.cli(&["cluster", "getkeysinslot", &slot, "100"]);
+            if keys.is_empty() {
+                break;
+            }
+            let port = to.port.to_string();
+            let mut migrate = vec!["migrate", "127.0.0.1", &port, "", "0", "5000", "keys"];
+            migrate.extend(keys.lines());
+            let answer = from.cli(&migrate);
+            assert!(answer == "OK" || answer == "NOKEY", "{answer}");
+        }
+        set(to, &["node", &target]);
+        set(from, &["node", &target]);
+    }
+
+    /// Makes a replica the primary of its shard with `CLUSTER FAILOVER`; answers with its place.
+    pub async fn fail_over(&self, slot: u32) -> usize {
+        let primary = self.primary(slot);
+        let id = self.processes[primary].cli(&["cluster", "myid"]);
+        let replica = self.processes.iter().position(|process| {
+            let nodes = process.cli(&["cluster", "nodes"]);
+            let own = nodes.lines().find(|line| line.contains("myself"));
+            own.is_some_and(|line| line.contains(&id) && line.contains("slave"))
+        });
+        let replica = replica.expect("a replica");
+        let ask = async || {
+            let process = &self.processes[replica];
+            if process.cli(&["role"]).starts_with("master") {
+                return Some(());
+            }
+            process.cli(&["cluster", "failover"]);
+            None
+        };
+        eventually("a replica takes over", SOON, ask).await;
+        replica
+    }
+
+    /// The place of the primary that owns a slot, as most of the primaries say.
+    pub fn primary(&self, slot: u32) -> usize {
+        let owner = self.processes.iter().position(|process| {
+            let nodes = process.cli(&["cluster", "nodes"]);
+            let own = nodes.lines().find(|line| line.contains("myself"));
+            own.is_some_and(|line| {
+                let ranges = line.split(' ').skip(8);
+                let mut ranges = ranges.filter(|range| !range.starts_with('['));
+                line.contains("master")
+                    && ranges.any(|range| {
+                        let (first, last) = range.split_once('-').unwrap_or((range, range));
+                        let number = |text: &str| text.parse::<u32>().expect("a slot");
+                        (number(first)..=number(last)).contains(&slot)
+                    })
+            })
+        });
+        owner.expect("somebody owns it")
     }
 
     /// A master, a replica, and three Sentinels.

@@ -73,6 +73,9 @@ metrics! {
     Histogram "weir.directory.operation.duration" "s" "How long operations of the directory take, by operation and error";
     Counter "weir.directory.repairs" "{repair}" "Rooms that were compared with Redis after something was missing, by outcome";
     Gauge "weir.redis.up" "" "Whether the way to Redis works (1) or not (0), by plane";
+    Counter "weir.redis.interruptions" "{interruption}" "Connections to Redis that were lost, and single subscriptions that Redis ended, by plane and cause";
+    Counter "weir.redis.resubscribed" "{channel}" "Channels that were subscribed to again after an interruption, by plane";
+    Counter "weir.redis.pushes.unexpected" "{push}" "What Redis pushed and nothing is done with, by plane";
     Counter "weir.lease.renewals" "{renewal}" "Attempts to renew the node's lease, by outcome";
     Counter "weir.reaper.nodes" "{node}" "Dead nodes whose members this node took out";
     Counter "weir.reaper.members" "{member}" "Members of dead nodes that this node took out";

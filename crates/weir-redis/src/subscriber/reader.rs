@@ -1,24 +1,24 @@
-//! What Redis sends, with the messages taken out before redis-rs reads it.
+//! What a server sends: messages, which are handed over at once, and all else as values.
 //!
 //! Nearly all that comes on a connection that subscribes is messages, and redis-rs' parser, buffers
-//! and values would cost more for each than everything else that is done with it. It still reads
-//! all the rest, byte for byte and in order with the messages: answers, confirmations, other pushes.
+//! and values would cost more for each than everything else that is done with it. Only what is no
+//! message is parsed by redis-rs.
 
-use std::{
-    io::{self, IoSlice},
-    pin::Pin,
-    task::{Context, Poll, ready},
-};
+use std::io;
 
 use bytes::Bytes;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-
-use crate::{
-    resp::{Message, Stop, Values, message},
-    subscriber::OnMessage,
+use redis::{Value, parse_redis_value};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt},
+    task::yield_now,
 };
 
-/// How much is read at a time; what the buffer holds unless a message is larger.
+use super::{
+    OnMessage,
+    resp::{Message, Stop, Values, message},
+};
+
+/// How much is read at a time; what the buffer holds unless a value is larger.
 const PIECE: usize = 64 * 1024;
 
 /// How many bytes of messages are handed over before other tasks have their turn.
@@ -27,11 +27,11 @@ const TURN: usize = 256 * 1024;
 /// What the smallest message counts for in a turn, which so has 128 at the most.
 const LEAST: usize = TURN / 128;
 
-/// A stream from Redis, without the messages: these go to `on_message`.
-pub(crate) struct Tap<S> {
+/// The values from a server, without the messages: these go to `on_message`, in order.
+pub(super) struct Reader<S> {
     stream: S,
     on_message: OnMessage,
-    /// What was read is in `start..end`; of it, up to `seen` is for whoever reads the tap.
+    /// What was read is in `start..end`; of it, up to `seen` is part of a value that is no message.
     buffer: Vec<u8>,
     start: usize,
     seen: usize,
@@ -39,13 +39,10 @@ pub(crate) struct Tap<S> {
     values: Values,
     /// How much of the turn is used up.
     turn: usize,
-    /// Whether all that comes is for whoever reads the tap, since it is not RESP3 or has ended.
-    through: bool,
 }
 
-impl<S> Tap<S> {
-    /// Takes the messages out of what is read from `stream`.
-    pub(crate) fn new(stream: S, on_message: OnMessage) -> Self {
+impl<S> Reader<S> {
+    pub(super) fn new(stream: S, on_message: OnMessage) -> Self {
         Self {
             stream,
             on_message,
@@ -55,26 +52,24 @@ impl<S> Tap<S> {
             end: 0,
             values: Values::default(),
             turn: 0,
-            through: false,
         }
     }
 
-    /// Hands over the messages that come next, until the turn is over, more must be read, or
-    /// something else comes, which is then up to `seen`.
-    fn look(&mut self) {
-        while !self.through {
+    /// Hands over the messages that come next, until a value is complete, which is answered with, the
+    /// turn is over, or more must be read.
+    fn look(&mut self) -> io::Result<Option<Value>> {
+        loop {
             let rest = &self.buffer[self.seen..self.end];
             if self.values.is_between() {
+                if self.turn >= TURN {
+                    return Ok(None);
+                }
                 match message(rest) {
                     Ok(Message {
                         channel,
                         payload,
                         len,
                     }) => {
-                        // In order: what came before it is read first.
-                        if self.start < self.seen || self.turn >= TURN {
-                            return;
-                        }
                         // A copy: part of the buffer would keep all of it.
                         (self.on_message)(&rest[channel], Bytes::copy_from_slice(&rest[payload]));
                         self.turn += len.max(LEAST);
@@ -82,17 +77,21 @@ impl<S> Tap<S> {
                         self.start = self.seen;
                         continue;
                     }
-                    Err(Stop::Short) => return,
+                    Err(Stop::Short) => return Ok(None),
                     Err(Stop::Strange) => {}
                 }
             }
             match self.values.follow(rest) {
                 Ok(len) => self.seen += len,
-                Err(Stop::Short) => return,
-                Err(Stop::Strange) => self.through = true,
+                Err(Stop::Short) => return Ok(None),
+                Err(Stop::Strange) => return Err(invalid("this is not RESP3")),
+            }
+            if self.values.is_between() {
+                let value = parse_redis_value(&self.buffer[self.start..self.seen]);
+                self.start = self.seen;
+                return value.map(Some).map_err(invalid);
             }
         }
-        self.seen = self.end;
     }
 
     /// Makes room to read more behind what cannot be understood without it.
@@ -113,105 +112,51 @@ impl<S> Tap<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Tap<S> {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        out: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let this = self.get_mut();
-        if out.remaining() == 0 {
-            return Poll::Ready(Ok(()));
-        }
+impl<S: AsyncRead + Unpin> Reader<S> {
+    /// Waits for the next value that is no message. Nothing is lost when it is dropped.
+    pub(super) async fn next(&mut self) -> io::Result<Value> {
         loop {
-            this.look();
-            if this.start < this.seen {
-                let len = out.remaining().min(this.seen - this.start);
-                out.put_slice(&this.buffer[this.start..this.start + len]);
-                this.start += len;
-                return Poll::Ready(Ok(()));
+            if let Some(value) = self.look()? {
+                return Ok(value);
             }
-            if this.through {
-                // A stream that has ended says so again.
-                return Pin::new(&mut this.stream).poll_read(cx, out);
+            if self.turn >= TURN {
+                self.turn = 0;
+                yield_now().await;
+                continue;
             }
-            if this.turn >= TURN {
-                this.turn = 0;
-                cx.waker().wake_by_ref();
-                return Poll::Pending;
-            }
-            this.make_room();
-            let mut piece = ReadBuf::new(&mut this.buffer[this.end..]);
-            let polled = Pin::new(&mut this.stream).poll_read(cx, &mut piece);
-            if polled.is_pending() {
-                this.turn = 0;
-            }
-            ready!(polled)?;
-            match piece.filled().len() {
-                0 => this.through = true,
-                len => this.end += len,
+            self.make_room();
+            match self.stream.read(&mut self.buffer[self.end..]).await? {
+                0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+                len => self.end += len,
             }
         }
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Tap<S> {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().stream).poll_write(cx, bytes)
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_shutdown(cx)
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().stream).poll_write_vectored(cx, slices)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
+fn invalid(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, error)
 }
 
 #[cfg(test)]
 mod tests {
     use std::{
         collections::VecDeque,
-        sync::{
-            Arc, Mutex,
-            atomic::{AtomicUsize, Ordering},
-        },
-        task::{Wake, Waker},
+        future::poll_fn,
+        pin::Pin,
+        sync::{Arc, Mutex},
+        task::{Context, Poll},
     };
 
     use proptest::prelude::*;
+    use tokio::io::ReadBuf;
 
     use super::*;
 
-    /// What comes out, in order; bytes that follow each other are one.
-    #[derive(Debug, Clone, PartialEq, Eq)]
+    /// What comes out, in order.
+    #[derive(Debug, Clone, PartialEq)]
     enum Seen {
         Message(Vec<u8>, Vec<u8>),
-        Bytes(Vec<u8>),
-    }
-
-    fn add(seen: &mut Vec<Seen>, next: Seen) {
-        match (seen.last_mut(), next) {
-            (Some(Seen::Bytes(before)), Seen::Bytes(bytes)) => before.extend(bytes),
-            (_, next) => seen.push(next),
-        }
+        Value(Value),
     }
 
     fn bulk_string(bytes: &[u8]) -> Vec<u8> {
@@ -221,15 +166,6 @@ mod tests {
     fn encoded(kind: &str, channel: &[u8], payload: &[u8]) -> Vec<u8> {
         let parts = [kind.as_bytes(), channel, payload].map(bulk_string);
         [b">3\r\n", parts.concat().as_slice()].concat()
-    }
-
-    /// The bytes that these were.
-    fn again(seen: &[Seen]) -> Vec<u8> {
-        let bytes = seen.iter().map(|seen| match seen {
-            Seen::Message(channel, payload) => encoded("message", channel, payload),
-            Seen::Bytes(bytes) => bytes.clone(),
-        });
-        bytes.collect::<Vec<_>>().concat()
     }
 
     /// A stream that gives these pieces, with a pause after each, and then ends or fails.
@@ -267,20 +203,9 @@ mod tests {
         }
     }
 
-    #[derive(Default)]
-    struct Wakes(AtomicUsize);
-
-    impl Wake for Wakes {
-        fn wake(self: Arc<Self>) {
-            self.0.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-
     struct Run {
-        tap: Tap<Pieces>,
+        reader: Reader<Pieces>,
         seen: Arc<Mutex<Vec<Seen>>>,
-        /// How often it was to be read again later.
-        pauses: usize,
     }
 
     impl Run {
@@ -291,7 +216,7 @@ mod tests {
                 let seen = Arc::clone(&seen);
                 move |channel: &[u8], payload: Bytes| {
                     let message = Seen::Message(channel.to_vec(), payload.to_vec());
-                    add(&mut seen.lock().unwrap(), message);
+                    seen.lock().unwrap().push(message);
                 }
             };
             let stream = Pieces {
@@ -300,42 +225,35 @@ mod tests {
                 fails: false,
             };
             Self {
-                tap: Tap::new(stream, Arc::new(on_message)),
+                reader: Reader::new(stream, Arc::new(on_message)),
                 seen,
-                pauses: 0,
             }
         }
 
-        /// Reads until the stream ends, `room` bytes at a time; nothing may wait without a wake.
-        fn read(&mut self, room: usize) -> io::Result<Vec<Seen>> {
-            let wakes = Arc::new(Wakes::default());
-            let waker = Waker::from(Arc::clone(&wakes));
-            let mut cx = Context::from_waker(&waker);
-            let mut bytes = vec![0; room];
-            loop {
-                let mut out = ReadBuf::new(&mut bytes);
-                match Pin::new(&mut self.tap).poll_read(&mut cx, &mut out) {
-                    Poll::Ready(read) => {
-                        read?;
-                        let mut seen = self.seen.lock().unwrap();
-                        if out.filled().is_empty() {
-                            assert!(self.tap.stream.pieces.is_empty(), "not the end");
-                            return Ok(seen.clone());
-                        }
-                        add(&mut seen, Seen::Bytes(out.filled().to_vec()));
-                    }
-                    Poll::Pending => {
-                        self.pauses += 1;
-                        assert_eq!(wakes.0.load(Ordering::Relaxed), self.pauses, "no wake");
+        /// Reads until the stream ends or fails; answers with all that came, and why it ended. Each
+        /// reading is dropped while it waits, and begun again.
+        fn read(&mut self) -> (Vec<Seen>, io::ErrorKind) {
+            let runtime = tokio::runtime::Builder::new_current_thread().build();
+            runtime.unwrap().block_on(async {
+                loop {
+                    let next = tokio::select! {
+                        biased;
+                        next = self.reader.next() => next,
+                        () = yield_now() => continue,
+                    };
+                    match next {
+                        Ok(value) => self.seen.lock().unwrap().push(Seen::Value(value)),
+                        Err(error) => return (self.seen.lock().unwrap().clone(), error.kind()),
                     }
                 }
-            }
+            })
         }
     }
 
-    fn read(pieces: impl IntoIterator<Item = Vec<u8>>, room: usize) -> Vec<Seen> {
-        let read = Run::new(pieces).read(room);
-        read.expect("the stream ends without an error")
+    fn read(pieces: impl IntoIterator<Item = Vec<u8>>) -> Vec<Seen> {
+        let (seen, end) = Run::new(pieces).read();
+        assert_eq!(end, io::ErrorKind::UnexpectedEof);
+        seen
     }
 
     /// `bytes` in pieces of these lengths, over and over.
@@ -355,12 +273,10 @@ mod tests {
     fn value() -> impl Strategy<Value = Vec<u8>> {
         let some_bytes = || prop::collection::vec(any::<u8>(), 0..40);
         let leaf = prop_oneof![
-            "[-+(,:#_][ -~\r]{0,12}[ -~]?\r\n".prop_map(String::into_bytes),
-            (prop::sample::select(b"$!=".to_vec()), some_bytes()).prop_map(|(kind, bytes)| {
-                let mut value = bulk_string(&bytes);
-                value[0] = kind;
-                value
-            }),
+            "[-+(][A-Z]{1,9}[ -~]{0,12}\r\n".prop_map(String::into_bytes),
+            "(:-?[0-9]{1,9}|,-?[0-9]{1,4}[.]5|#[tf]|_)\r\n".prop_map(String::into_bytes),
+            some_bytes().prop_map(|bytes| bulk_string(&bytes)),
+            "[!=]9\r\ntxt:a\r\nbc\r\n".prop_map(String::into_bytes),
             Just(b"$-1\r\n".to_vec()),
             Just(b"*-1\r\n".to_vec()),
             // What looks like a message is one only where no other value is under way.
@@ -369,21 +285,16 @@ mod tests {
             Just(b"|1\r\n+a\r\n:1\r\n>3\r\n$7\r\nmessage\r\n$1\r\na\r\n$1\r\nb\r\n".to_vec()),
             Just(b">3\r\n$7\r\nmessage\r\n$1\r\na\r\n$-1\r\n".to_vec()),
             Just(b">3\r\n$7\r\nmessage\r\n:1\r\n$1\r\na\r\n".to_vec()),
-            Just(b">3\r\n+message\r\n$1\r\na\r\n$1\r\nb\r\n".to_vec()),
             Just(b">2\r\n$7\r\nmessage\r\n$1\r\na\r\n".to_vec()),
             Just(encoded("subscribe", b"a", b"b")),
             Just(encoded("Message", b"a", b"b")),
         ];
         leaf.prop_recursive(4, 40, 5, |inner| {
-            let kinds = prop::sample::select(b"*~>%|".to_vec());
+            let kinds = prop::sample::select(b"*~%".to_vec());
             (kinds, prop::collection::vec(inner, 1..6)).prop_map(|(kind, mut values)| {
                 let count = match kind {
                     b'%' => {
                         values.truncate(values.len() / 2 * 2);
-                        values.len() / 2
-                    }
-                    b'|' => {
-                        values.truncate((values.len() - 1) / 2 * 2 + 1);
                         values.len() / 2
                     }
                     _ => values.len(),
@@ -399,7 +310,10 @@ mod tests {
         let kind = prop::sample::select(vec!["message", "smessage"]);
         let bytes = |most| prop::collection::vec(any::<u8>(), 0..most);
         prop_oneof![
-            value().prop_map(|value| (value.clone(), Seen::Bytes(value))),
+            value().prop_map(|bytes| {
+                let value = parse_redis_value(&bytes).expect("it is one");
+                (bytes, Seen::Value(value))
+            }),
             (kind, bytes(20), bytes(300)).prop_map(|(kind, channel, payload)| {
                 let bytes = encoded(kind, &channel, &payload);
                 (bytes, Seen::Message(channel, payload))
@@ -413,21 +327,16 @@ mod tests {
 
     proptest! {
         #[test]
-        fn messages_are_taken_out_and_all_else_stays(
+        fn messages_and_values_come_in_order_however_they_are_split(
             parts in prop::collection::vec(part(), 0..30),
             lengths in lengths(),
-            room in prop_oneof![1..5_usize, 1..10_000_usize],
         ) {
             let (bytes, expected): (Vec<_>, Vec<_>) = parts.into_iter().unzip();
-            let mut merged = Vec::new();
-            for seen in expected {
-                add(&mut merged, seen);
-            }
-            prop_assert_eq!(read(cut(&bytes.concat(), &lengths), room), merged);
+            prop_assert_eq!(read(cut(&bytes.concat(), &lengths)), expected);
         }
 
         #[test]
-        fn nothing_is_lost_of_what_is_broken(
+        fn what_is_broken_ends_it(
             parts in prop::collection::vec(part(), 1..10),
             at: prop::sample::Index,
             removed in 0..30_usize,
@@ -437,19 +346,17 @@ mod tests {
             ],
             lengths in lengths(),
         ) {
-            let parts = parts.into_iter().map(|(bytes, seen)| match seen {
-                Seen::Message(channel, payload) => encoded("message", &channel, &payload),
-                Seen::Bytes(_) => bytes,
-            });
-            let mut bytes = parts.collect::<Vec<_>>().concat();
+            let mut bytes = parts.into_iter().map(|(bytes, _)| bytes).collect::<Vec<_>>().concat();
             let from = at.index(bytes.len());
             bytes.splice(from..bytes.len().min(from + removed), strange);
-            prop_assert_eq!(again(&read(cut(&bytes, &lengths), 100)), bytes);
+            let (_, end) = Run::new(cut(&bytes, &lengths)).read();
+            let expected = [io::ErrorKind::UnexpectedEof, io::ErrorKind::InvalidData];
+            prop_assert!(expected.contains(&end), "{:?}", end);
         }
     }
 
     #[test]
-    fn after_something_strange_nothing_is_taken_out() {
+    fn something_strange_is_an_error() {
         let message = encoded("message", b"a", b"b");
         for strange in [
             "HTTP/1.1 400\r\n",
@@ -461,44 +368,34 @@ mod tests {
             "=-1\r\n",
             "%-1\r\n",
             "$1\r\nabc",
+            ":a\r\n",
             "*99999999999999999999999\r\n",
-            "*99999999999999999\r\n*99999999999999999\r\n$99999999999999999999\r\n",
             ">3\r\n$7\r\nmessage\r\n$1\r\na\r\n$1\r\nbc\r\n",
         ] {
             let bytes = [&message, strange.as_bytes(), &message].concat();
-            let rest = Seen::Bytes(bytes[message.len()..].to_vec());
-            let expected = [Seen::Message(b"a".to_vec(), b"b".to_vec()), rest];
-            assert_eq!(read([bytes], 1_000), expected, "{strange:?}");
+            let (seen, end) = Run::new([bytes]).read();
+            assert_eq!(end, io::ErrorKind::InvalidData, "{strange:?}");
+            assert_eq!(seen, [Seen::Message(b"a".to_vec(), b"b".to_vec())]);
         }
     }
 
     #[test]
-    fn part_of_a_message_is_passed_on_when_the_stream_ends() {
-        let message = encoded("smessage", b"channel", b"payload");
-        for len in 1..message.len() {
-            let part = message[..len].to_vec();
-            assert_eq!(read([part.clone()], 1_000), [Seen::Bytes(part)]);
-        }
-    }
-
-    #[test]
-    fn errors_are_passed_on_after_what_came_before() {
+    fn errors_come_after_what_came_before() {
         let message = encoded("message", b"a", b"b");
         let mut run = Run::new([[&message[..], b"+OK\r\n", &message[..5]].concat()]);
-        run.tap.stream.fails = true;
-        let error = run.read(100).expect_err("the stream fails");
-        assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
+        run.reader.stream.fails = true;
+        let (seen, end) = run.read();
+        assert_eq!(end, io::ErrorKind::ConnectionReset);
         let message = Seen::Message(b"a".to_vec(), b"b".to_vec());
-        let expected = [message, Seen::Bytes(b"+OK\r\n".to_vec())];
-        assert_eq!(*run.seen.lock().unwrap(), expected);
+        assert_eq!(seen, [message, Seen::Value(Value::Okay)]);
     }
 
     #[test]
     fn the_buffer_is_as_large_as_what_came_and_shrinks_again() {
         let announced = b">3\r\n$7\r\nmessage\r\n$1\r\na\r\n$999999999999\r\n".to_vec();
-        let mut run = Run::new([announced.clone()]);
-        assert_eq!(run.read(100).unwrap(), [Seen::Bytes(announced)]);
-        assert_eq!(run.tap.buffer.len(), PIECE);
+        let mut run = Run::new([announced]);
+        assert_eq!(run.read().0, []);
+        assert_eq!(run.reader.buffer.len(), PIECE);
 
         let payload: Vec<_> = (0..=250_u8).cycle().take(1_000_000).collect();
         let mut run = Run::new([
@@ -509,17 +406,29 @@ mod tests {
             Seen::Message(b"a".to_vec(), payload),
             Seen::Message(b"b".to_vec(), b"small".to_vec()),
         ];
-        assert_eq!(run.read(100).unwrap(), expected);
-        assert_eq!(run.tap.buffer.len(), PIECE);
-        assert_eq!(run.tap.buffer.capacity(), PIECE);
+        assert_eq!(run.read().0, expected);
+        assert_eq!(run.reader.buffer.len(), PIECE);
+        assert_eq!(run.reader.buffer.capacity(), PIECE);
     }
 
     #[test]
     fn other_tasks_have_their_turn() {
-        // All of them in one piece, after which the stream pauses once itself.
         let messages = encoded("message", b"a", b"b").repeat(1_000);
         let mut run = Run::new([messages]);
-        assert_eq!(run.read(100).unwrap().len(), 1_000);
-        assert_eq!(run.pauses, 1_000 / 128 + 1);
+        let runtime = tokio::runtime::Builder::new_current_thread().build();
+        let turns = runtime.unwrap().block_on(async {
+            let mut next = Box::pin(run.reader.next());
+            let mut turns = 0;
+            while poll_fn(|cx| Poll::Ready(next.as_mut().poll(cx)))
+                .await
+                .is_pending()
+            {
+                turns += 1;
+                yield_now().await;
+            }
+            turns
+        });
+        assert!(turns >= 1_000 / 128, "{turns}");
+        assert_eq!(run.seen.lock().unwrap().len(), 1_000);
     }
 }

@@ -1,0 +1,335 @@
+//! The connection to one server: subscribes to what belongs there, and connects again when it is lost.
+
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+use futures_util::{FutureExt, future::BoxFuture};
+use redis::{Cmd, PushKind, Value, cmd};
+use tokio::time::{Instant, sleep_until};
+use tracing::{debug, warn};
+
+use super::{
+    Cause, Shared, backoff,
+    channels::Batch,
+    refusal::{Refusal, Remedy},
+    slots::Server,
+    tell,
+    wire::{Trouble, Wire, is_replica},
+};
+use crate::Target;
+
+/// How many channels are subscribed to before the answers are waited for.
+const BATCH: usize = 1_000;
+
+/// How many channels one command subscribes to, outside of a Redis Cluster.
+const PER_COMMAND: usize = 250;
+
+/// How often a server must answer: a peer that is gone may look like one that is silent.
+const HEARTBEAT: Duration = Duration::from_secs(1);
+
+/// How long it may take to answer.
+const ANSWER: Duration = Duration::from_secs(2);
+
+/// How often something is tried that only an operator can make possible.
+const FOR_OPERATORS: Duration = Duration::from_secs(2);
+
+/// Keeps the connection to a server, for as long as it is polled.
+pub(super) async fn keep(target: Target, server: Server, shared: Arc<Shared>) {
+    let mut attempt = 0;
+    loop {
+        let mut session = match Session::open(&target, &server, &shared).await {
+            Ok(session) => session,
+            Err(trouble) => {
+                shared.down(&server, &trouble);
+                tell(attempt, "cannot subscribe", &target, &trouble);
+                pause(&trouble, &mut attempt).await;
+                continue;
+            }
+        };
+        let trouble = session.run(&mut attempt).await;
+        shared.count_lost(match trouble {
+            Trouble::Replica => Cause::Role,
+            Trouble::Deaf => Cause::Deaf,
+            _ => Cause::Connection,
+        });
+        shared.down(&server, &trouble);
+        warn!(redis = %target, %server, %trouble, "subscriptions are lost; connecting again");
+        pause(&trouble, &mut attempt).await;
+    }
+}
+
+async fn pause(trouble: &Trouble, attempt: &mut u32) {
+    if trouble.is_for_operators() {
+        // Nothing tells when it is allowed.
+        #[allow(clippy::disallowed_methods)]
+        tokio::time::sleep(FOR_OPERATORS).await;
+    } else {
+        backoff(attempt).await;
+    }
+}
+
+/// A connection.
+struct Session<'a> {
+    target: &'a Target,
+    server: &'a Server,
+    shared: &'a Arc<Shared>,
+    wire: Wire,
+    /// Whether the server was a replica when it was last asked.
+    replica: bool,
+    /// While it is, whether the same address leads to a primary by now.
+    other: Option<BoxFuture<'a, bool>>,
+    /// What was sent and is not all answered.
+    sent: Option<Sent>,
+    next_heartbeat: Instant,
+    /// When subscriptions that failed are tried again.
+    retry: Option<Instant>,
+    failures: u32,
+}
+
+/// A batch of commands that are sent together, the last of which is `HELLO`: it is answered in every
+/// state that Redis can be in, and when it is, so are the others.
+struct Sent {
+    begun: Vec<Arc<str>>,
+    /// How many of the commands may be refused.
+    commands: usize,
+    refusals: Vec<Refusal>,
+    deadline: Instant,
+    /// Whether a lost subscription was made again.
+    recovered: bool,
+}
+
+impl<'a> Session<'a> {
+    async fn open(
+        target: &'a Target,
+        server: &'a Server,
+        shared: &'a Arc<Shared>,
+    ) -> Result<Self, Trouble> {
+        let (wire, replica) = Wire::open(target, server, Arc::clone(&shared.on_message)).await?;
+        if replica && *server == Server::Only {
+            warn!(redis = %target, "the server is a replica: what is published on it stays there");
+        }
+        Ok(Self {
+            target,
+            server,
+            shared,
+            wire,
+            replica,
+            other: None,
+            sent: None,
+            next_heartbeat: Instant::now(),
+            retry: None,
+            failures: 0,
+        })
+    }
+
+    /// Serves until the connection is of no use any more.
+    async fn run(&mut self, attempt: &mut u32) -> Trouble {
+        loop {
+            let Some(wake) = self.shared.channels().wake(self.server) else {
+                // It owns nothing any more; the task is about to end.
+                return Trouble::Strange;
+            };
+            if self.shared.channels().is_deaf(self.server) {
+                return Trouble::Deaf;
+            }
+            if self.sent.is_none() {
+                self.send();
+            }
+            let until = match &self.sent {
+                Some(sent) => sent.deadline,
+                None => self
+                    .retry
+                    .map_or(self.next_heartbeat, |retry| retry.min(self.next_heartbeat)),
+            };
+            let value = tokio::select! {
+                // What was answered counts, however late it is read.
+                biased;
+                value = self.wire.next() => value,
+                () = wake.notified() => continue,
+                primary = async { self.other.as_mut().expect("there is one").await }, if self.other.is_some() => {
+                    if primary {
+                        return Trouble::Replica;
+                    }
+                    self.other = None;
+                    continue;
+                }
+                () = sleep_until(until) => match &self.sent {
+                    Some(_) => return Trouble::Late(ANSWER),
+                    None => continue,
+                },
+            };
+            let taken = match value {
+                Ok(value) => self.take(value, attempt),
+                Err(trouble) => Err(trouble),
+            };
+            if let Err(trouble) = taken {
+                return trouble;
+            }
+        }
+    }
+
+    /// Sends what is to be done, or a heartbeat if it is time for one.
+    fn send(&mut self) {
+        let now = Instant::now();
+        let may_begin = self.retry.is_none_or(|retry| retry <= now);
+        let batch = self.shared.channels().work(self.server, may_begin, BATCH);
+        if batch == Batch::default() && now < self.next_heartbeat {
+            return;
+        }
+        if may_begin {
+            self.retry = None;
+        }
+        let (subscribe, unsubscribe, per_command) = match self.server {
+            // Each channel by itself: all of a command must be in one slot.
+            Server::At(..) => ("SSUBSCRIBE", "SUNSUBSCRIBE", 1),
+            Server::Only => ("SUBSCRIBE", "UNSUBSCRIBE", PER_COMMAND),
+        };
+        let mut commands = 0;
+        for (name, channels) in [(unsubscribe, &batch.end), (subscribe, &batch.begin)] {
+            for channels in channels.chunks(per_command) {
+                let channels: Vec<&str> = channels.iter().map(AsRef::as_ref).collect();
+                self.wire.queue(cmd(name).arg(channels));
+                commands += 1;
+            }
+        }
+        self.wire.queue(&hello());
+        self.next_heartbeat = now + HEARTBEAT;
+        self.sent = Some(Sent {
+            begun: batch.begin,
+            commands,
+            refusals: Vec::new(),
+            deadline: now + ANSWER,
+            recovered: false,
+        });
+    }
+
+    /// Takes a value that is no message.
+    fn take(&mut self, value: Value, attempt: &mut u32) -> Result<(), Trouble> {
+        match value {
+            Value::Push { kind, data } => {
+                self.push(&kind, &data);
+                Ok(())
+            }
+            Value::ServerError(error) => {
+                let refusal = Refusal::new(&error, self.server);
+                if let Remedy::Follow(slot, to) = &refusal.remedy {
+                    let mut channels = self.shared.channels();
+                    channels.moved(*slot, to.clone());
+                    channels.ask(Some(self.server.clone()));
+                }
+                match &mut self.sent {
+                    Some(sent) if sent.refusals.len() < sent.commands => {
+                        sent.refusals.push(refusal);
+                        Ok(())
+                    }
+                    // Of the last one: the connection is good for nothing.
+                    _ => Err(Trouble::Refused(refusal)),
+                }
+            }
+            answer => {
+                let replica = is_replica(&answer).ok_or(Trouble::Strange)?;
+                let sent = self.sent.take().ok_or(Trouble::Strange)?;
+                self.answered(sent);
+                *attempt = 0;
+                self.check_role(replica)
+            }
+        }
+    }
+
+    /// Takes what nobody asked for, and what confirms a subscription or its end.
+    fn push(&mut self, kind: &PushKind, data: &[Value]) {
+        let channel = match data.first() {
+            Some(Value::BulkString(channel)) => std::str::from_utf8(channel).unwrap_or_default(),
+            _ => "",
+        };
+        match kind {
+            PushKind::Subscribe | PushKind::SSubscribe => {
+                let recovered = self.shared.channels().confirmed(self.server, channel);
+                if let Some(sent) = &mut self.sent {
+                    sent.recovered |= recovered;
+                }
+                if recovered {
+                    self.shared.resubscribed.fetch_add(1, Ordering::Relaxed);
+                }
+            }
+            PushKind::Unsubscribe | PushKind::SUnsubscribe => {
+                if self.shared.channels().ended(self.server, channel) {
+                    self.shared.count_lost(Cause::Ended);
+                    debug!(server = %self.server, channel, "Redis has ended a subscription");
+                }
+            }
+            // Those of the usual form are taken out by the reader.
+            PushKind::Message | PushKind::SMessage => self.shared.count_unexpected("message"),
+            PushKind::PMessage => self.shared.count_unexpected("pmessage"),
+            PushKind::PSubscribe => self.shared.count_unexpected("psubscribe"),
+            PushKind::PUnsubscribe => self.shared.count_unexpected("punsubscribe"),
+            PushKind::Invalidate => self.shared.count_unexpected("invalidate"),
+            // Of the library's own connections, which this is none of.
+            PushKind::Disconnection => self.shared.count_unexpected("disconnection"),
+            // `Other`, and kinds that the library will have a name for.
+            _ => self.shared.count_unexpected("other"),
+        }
+    }
+
+    /// All that was sent is answered.
+    fn answered(&mut self, sent: Sent) {
+        let mut channels = self.shared.channels();
+        let failed = channels.unconfirmed(self.server, sent.begun);
+        if failed == 0 {
+            self.failures = 0;
+            if channels.is_idle(self.server) {
+                channels.set_trouble(self.server, None);
+            }
+        } else {
+            let for_operators = |refusal: &Refusal| refusal.remedy == Remedy::Operator;
+            let refusals = &sent.refusals;
+            let worst = refusals.iter().find(|one| for_operators(one));
+            let worst = worst.or(refusals.first());
+            let pause = match worst.map(|refusal| &refusal.remedy) {
+                Some(Remedy::Operator) => FOR_OPERATORS,
+                _ => (Duration::from_millis(25) * (1 << self.failures.min(5))).min(FOR_OPERATORS),
+            };
+            let trouble = worst.map_or("subscriptions are not confirmed", |one| one.text.as_str());
+            if self.failures == 0 {
+                warn!(redis = %self.target, server = %self.server, failed, trouble,
+                    "subscriptions are refused; trying again");
+            }
+            self.failures += 1;
+            self.retry = Some(Instant::now() + pause);
+            channels.set_trouble(self.server, Some(trouble));
+            channels.ask(Some(self.server.clone()));
+        }
+        drop(channels);
+        self.shared.tell(sent.recovered);
+    }
+
+    /// Follows the role of the server: messages are published on primaries.
+    fn check_role(&mut self, replica: bool) -> Result<(), Trouble> {
+        let was = std::mem::replace(&mut self.replica, replica);
+        if !replica {
+            return Ok(());
+        }
+        match self.server {
+            Server::At(..) => self.shared.channels().ask(Some(self.server.clone())),
+            Server::Only if !was => return Err(Trouble::Replica),
+            // It hears what its primary does, until the address leads to that.
+            Server::Only => {
+                let (target, server) = (self.target, self.server);
+                if self.other.is_none() {
+                    let opening = Wire::open(target, server, Arc::new(|_: &[u8], _| {}));
+                    let primary = opening.map(|opened| matches!(opened, Ok((_, false))));
+                    self.other = Some(primary.boxed());
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn hello() -> Cmd {
+    let mut hello = cmd("HELLO");
+    hello.arg(3);
+    hello
+}

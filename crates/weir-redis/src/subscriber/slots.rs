@@ -1,0 +1,174 @@
+//! Which server of a Redis Cluster owns which slot.
+
+use std::{collections::HashMap, fmt, sync::Arc};
+
+use redis::{Value, cluster_routing::Slot};
+
+#[allow(dead_code, reason = "what probes need comes before them")]
+/// How many names are tried to find one in a slot of each server.
+const NAMES: u32 = 1 << 16;
+
+/// A server that is subscribed to.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) enum Server {
+    /// The one server, or the master that Sentinels name; its address is looked up at each connection.
+    Only,
+    /// A primary of a Redis Cluster.
+    At(Arc<str>, u16),
+}
+
+impl Server {
+    pub(crate) fn at(host: &str, port: u16) -> Self {
+        Self::At(host.into(), port)
+    }
+
+    /// Another server that this one names. An empty host is its own; `?` is one that it doesn't know.
+    pub(super) fn neighbour(&self, host: &str, port: u16) -> Option<Self> {
+        match (host, self) {
+            ("", Self::At(own, _)) => Some(Self::At(Arc::clone(own), port)),
+            ("", Self::Only) | ("?", _) => None,
+            _ => Some(Self::at(host, port)),
+        }
+    }
+}
+
+impl fmt::Display for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Only => f.write_str("the server"),
+            Self::At(host, port) if host.contains(':') => write!(f, "[{host}]:{port}"),
+            Self::At(host, port) => write!(f, "{host}:{port}"),
+        }
+    }
+}
+
+/// The owners of the slots.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Slots(HashMap<Slot, Server>);
+
+impl Slots {
+    /// Reads the answer of `asked` to `CLUSTER SLOTS`; nothing if it knows no cluster.
+    pub(crate) fn read(answer: &Value, asked: &Server) -> Option<Self> {
+        let mut slots = HashMap::new();
+        for range in array(answer)? {
+            let [first, last, primary, ..] = array(range)? else {
+                return None;
+            };
+            let [host, port, ..] = array(primary)? else {
+                return None;
+            };
+            let host = match host {
+                Value::BulkString(host) => std::str::from_utf8(host).ok()?,
+                Value::Nil => "",
+                _ => return None,
+            };
+            let Some(owner) = asked.neighbour(host, number(port)?) else {
+                continue;
+            };
+            for slot in number(first)?..=number(last)? {
+                slots.insert(Slot::new(slot)?, owner.clone());
+            }
+        }
+        (!slots.is_empty()).then_some(Self(slots))
+    }
+
+    pub(crate) fn owner(&self, channel: &str) -> Option<&Server> {
+        self.0.get(&Slot::for_key(channel))
+    }
+
+    /// Notes that another server owns a slot.
+    pub(crate) fn moved(&mut self, slot: Slot, to: Server) {
+        self.0.insert(slot, to);
+    }
+
+    /// All owners.
+    pub(crate) fn owners(&self) -> Vec<Server> {
+        let mut owners: Vec<_> = self.0.values().cloned().collect();
+        owners.sort_unstable();
+        owners.dedup();
+        owners
+    }
+
+    #[allow(dead_code, reason = "what probes need comes before them")]
+    /// The lowest number per server whose `name` is in one of its slots.
+    pub(crate) fn names(&self, name: impl Fn(u32) -> String) -> HashMap<Server, String> {
+        let servers = self.owners().len();
+        let mut names = HashMap::new();
+        for number in 0..NAMES {
+            let name = name(number);
+            if let Some(owner) = self.owner(&name)
+                && !names.contains_key(owner)
+            {
+                names.insert(owner.clone(), name);
+                if names.len() == servers {
+                    break;
+                }
+            }
+        }
+        names
+    }
+}
+
+fn array(value: &Value) -> Option<&[Value]> {
+    match value {
+        Value::Array(values) => Some(values),
+        _ => None,
+    }
+}
+
+fn number(value: &Value) -> Option<u16> {
+    match value {
+        Value::Int(number) => (*number).try_into().ok(),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn server(host: &str, port: i64) -> Value {
+        let host = Value::BulkString(host.as_bytes().to_vec());
+        let id = Value::BulkString(b"id".to_vec());
+        Value::Array(vec![host, Value::Int(port), id, Value::Array(vec![])])
+    }
+
+    fn range(first: i64, last: i64, servers: Vec<Value>) -> Value {
+        let mut range = vec![Value::Int(first), Value::Int(last)];
+        range.extend(servers);
+        Value::Array(range)
+    }
+
+    #[test]
+    fn slots_belong_to_the_first_server_of_their_range() {
+        let asked = Server::at("a", 1);
+        let answer = Value::Array(vec![
+            range(0, 8_191, vec![server("a", 1), server("c", 3)]),
+            range(8_192, 16_382, vec![server("", 2), server("d", 4)]),
+            range(16_383, 16_383, vec![server("?", 5)]),
+        ]);
+        let slots = Slots::read(&answer, &asked).expect("slots");
+        assert_eq!(slots.owners(), [asked.clone(), Server::at("a", 2)]);
+        // Slot 12182, as the specification says.
+        assert_eq!(slots.owner("foo"), Some(&Server::at("a", 2)));
+        assert_eq!(slots.owner("x:{foo}:y"), Some(&Server::at("a", 2)));
+        let names = slots.names(|n| format!("{{{n}}}"));
+        assert_eq!(names.len(), 2);
+        for (server, name) in &names {
+            assert_eq!(slots.owner(name), Some(server));
+        }
+    }
+
+    #[test]
+    fn an_answer_of_another_form_is_no_topology() {
+        let asked = Server::at("a", 1);
+        for answer in [
+            Value::Array(vec![]),
+            Value::Nil,
+            Value::Array(vec![range(0, 99_999, vec![server("a", 1)])]),
+            Value::Array(vec![range(0, 1, vec![])]),
+        ] {
+            assert_eq!(Slots::read(&answer, &asked), None);
+        }
+    }
+}
