@@ -18,6 +18,7 @@ use weir_engine::{Engine, Session};
 use weir_protocol::{Code, Connect, Fault, Limits, event_name};
 
 use crate::{
+    ack_id,
     direct::{Direct, DirectAdapter},
     edge::TRACEPARENT,
     link::Link,
@@ -145,7 +146,12 @@ impl MessageHandler<DirectAdapter, ()> for Dispatch {
             return session.refuse("", &fault, ack);
         };
         let attachments = attachments.unwrap_or_default().into();
-        match event_name(&text) {
+        let name = event_name(&text);
+        let ack = match ack_id::check(ack, &text) {
+            Ok(ack) => ack,
+            Err(fault) => return session.refuse(&name.unwrap_or_default(), &fault, None),
+        };
+        match name {
             Some(name) => session.receive(&name, &text, attachments, ack),
             None => {
                 let fault = Fault::field("event", "the packet does not begin with a name");

@@ -1,6 +1,6 @@
 //! What is done with a connection's requests: Socket.IO's, or the web app's.
 
-use std::{convert::Infallible, net::IpAddr, sync::Arc, time::Duration};
+use std::{convert::Infallible, fmt::Debug, net::IpAddr, sync::Arc, time::Duration};
 
 use axum::{Router, body::Body, response::IntoResponse};
 use bytes::Bytes;
@@ -23,6 +23,7 @@ use tungstenite::handshake::derive_accept_key;
 
 use crate::{
     accept::{Connection, Gate},
+    ack_id,
     client::Client,
     config::Egress,
     direct::DirectAdapter,
@@ -208,15 +209,18 @@ impl Edge {
         let length = length.and_then(|length| length.to_str().ok()?.parse().ok());
         let _share = self.intake.take(length).await;
         // From when there is room for it: a body that never ends would keep its connection.
-        match timeout(PATIENCE, self.pass(request)).await {
+        match timeout(PATIENCE, self.pass(ack_id::marked(request))).await {
             Ok(response) => response,
             Err(_) => refused(StatusCode::REQUEST_TIMEOUT, "the body took too long"),
         }
     }
 
     /// Has the library answer, or the web app.
-    async fn pass(mut self, request: Request<Incoming>) -> Response<Body> {
-        let Ok(response) = Service::<Request<Incoming>>::call(&mut self.socketio, request).await;
+    async fn pass<B>(mut self, request: Request<B>) -> Response<Body>
+    where
+        B: hyper::body::Body<Data = Bytes, Error = hyper::Error> + Debug + Send + Unpin + 'static,
+    {
+        let Ok(response) = Service::<Request<B>>::call(&mut self.socketio, request).await;
         response.map(Body::new)
     }
 }

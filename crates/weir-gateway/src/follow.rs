@@ -12,6 +12,10 @@ pub(crate) struct Header {
     pub(crate) kind: Kind,
     /// The payload's length in bytes.
     pub(crate) length: u64,
+    /// Whether the message that it begins is text.
+    pub(crate) text: bool,
+    /// What the payload is masked with; zeros if it is not.
+    pub(crate) mask: [u8; 4],
 }
 
 /// A frame's kind, as its opcode says.
@@ -37,6 +41,11 @@ impl Follower {
     /// Whether what was followed so far ends with a whole frame.
     pub(crate) fn at_boundary(&self) -> bool {
         self.payload_left == 0 && self.header_bytes == 0
+    }
+
+    /// Whether the next byte is one of a payload.
+    pub(crate) fn in_payload(&self) -> bool {
+        self.payload_left > 0
     }
 
     /// Follows the next bytes of the stream.
@@ -74,7 +83,7 @@ impl Follower {
         const MASKED: u8 = 0x80;
         const CONTROL: u8 = 0x08;
         const OPCODE: u8 = 0x0f;
-        const MASK_BYTES: usize = 4;
+        const TEXT: u8 = 1;
         let header = &self.header[..usize::from(self.header_bytes)];
         let (&[first, second], rest) = header.split_first_chunk()?;
         let (length, rest) = match second & !MASKED {
@@ -88,9 +97,10 @@ impl Follower {
             }
             short => (short.into(), rest),
         };
-        if second & MASKED != 0 && rest.len() < MASK_BYTES {
-            return None;
-        }
+        let mask = match second & MASKED {
+            0 => [0; 4],
+            _ => *rest.first_chunk()?,
+        };
         Some(Header {
             last: first & LAST != 0,
             kind: match first & OPCODE {
@@ -99,6 +109,8 @@ impl Follower {
                 _ => Kind::First,
             },
             length,
+            text: first & OPCODE == TEXT,
+            mask,
         })
     }
 }
@@ -166,6 +178,8 @@ pub(crate) mod tests {
                 last,
                 kind,
                 length: 300,
+                text: first == 0x81,
+                mask: [0x82; 4],
             };
             assert_eq!(Follower::default().step(&bytes), (8, Some(header)));
         }

@@ -1,6 +1,7 @@
 //! The edge of a node: configuration, listeners, and what clients and operators see of it.
 
 mod accept;
+mod ack_id;
 mod client;
 mod clients;
 mod cluster;

@@ -8,6 +8,7 @@
 use std::ops::Range;
 
 use bytes::Bytes;
+use weir_protocol::MAX_ACK_ID;
 
 use crate::inbound::FREE_BYTES;
 
@@ -25,8 +26,8 @@ const PACKET: &[u8] = b"451-";
 /// How the array begins.
 const EVENT: &[u8] = br#"["media","#;
 
-/// The longest number of an acknowledgement.
-const ACK_DIGITS: usize = 18;
+/// The longest number of an acknowledgement that may be small enough.
+const ACK_DIGITS: usize = 16;
 
 /// What a stream of whole frames goes on with.
 #[derive(Debug, PartialEq, Eq)]
@@ -181,7 +182,9 @@ fn array(packet: &[u8]) -> Option<(Option<i64>, usize)> {
     }
     let number = rest[..digits].iter().map(|digit| i64::from(digit - b'0'));
     let ack = number.reduce(|number, digit| number * 10 + digit);
-    Some((ack, PACKET.len() + digits))
+    // What is larger is refused by the library's way.
+    let held = ack.is_none_or(|id| id <= MAX_ACK_ID);
+    held.then_some((ack, PACKET.len() + digits))
 }
 
 #[cfg(test)]
@@ -237,7 +240,12 @@ mod tests {
     fn an_event_is_read_whatever_its_length_and_its_acknowledgement() {
         for length in [0, 1, 3, 125, 126, 1_200, 65_535, 65_536, 200_000] {
             let payload: Vec<u8> = (0..length).map(|at| at as u8).collect();
-            for (ack, number) in [("", None), ("0", Some(0)), ("907", Some(907))] {
+            for (ack, number) in [
+                ("", None),
+                ("0", Some(0)),
+                ("907", Some(907)),
+                ("9007199254740991", Some(MAX_ACK_ID)),
+            ] {
                 let mut bytes = event(&format!("451-{ack}{HEADER}"), &payload);
                 let length = bytes.len();
                 bytes.extend(b"more");
@@ -282,7 +290,8 @@ mod tests {
             r#"42["media",{}]"#,
             r#"451-["message",{"data":{"_placeholder":true,"num":0}}]"#,
             r#"451-["media"]"#,
-            r#"451-1234567890123456789["media",{}]"#,
+            r#"451-9007199254740992["media",{}]"#,
+            r#"451-12345678901234567["media",{}]"#,
             r#"451-/other,["media",{}]"#,
             "3",
         ] {

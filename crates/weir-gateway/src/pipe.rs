@@ -19,7 +19,7 @@ use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use weir_protocol::event;
 
-use crate::{accept::Connection, inbound::Inbound, lane::Lane, link::Link, media::Next};
+use crate::{accept::Connection, ack_id, inbound::Inbound, lane::Lane, link::Link, media::Next};
 
 /// What one read takes from a socket at the most.
 const READ_BYTES: usize = 64 * 1024;
@@ -41,6 +41,7 @@ pub(crate) struct Pipe {
     lane: Arc<Lane>,
     link: Arc<Link>,
     inbound: Inbound,
+    ids: ack_id::Frames,
     /// What was read from the socket and not yet by the library.
     ahead: BytesMut,
     ahead_is: Ahead,
@@ -71,6 +72,7 @@ impl Pipe {
             lane,
             link,
             inbound,
+            ids: ack_id::Frames::default(),
             ahead: ahead.into(),
             ahead_is: Ahead::Others,
         }
@@ -120,7 +122,7 @@ impl Pipe {
     fn pass(&mut self, buffer: &mut ReadBuf<'_>) {
         let offered = self.ahead.len().min(buffer.remaining());
         let passed = self.inbound.pass(&self.ahead[..offered]);
-        buffer.put_slice(&self.ahead[..passed]);
+        hand_over(buffer, &self.ahead[..passed], &mut self.ids);
         self.ahead.advance(passed);
         if self.ahead.is_empty() {
             self.ahead = BytesMut::new();
@@ -147,7 +149,7 @@ impl Pipe {
             if is == Ahead::Others {
                 let offered = rest.len().min(buffer.remaining());
                 let passed = self.inbound.pass(&rest[..offered]);
-                buffer.put_slice(&rest[..passed]);
+                hand_over(buffer, &rest[..passed], &mut self.ids);
                 rest = &rest[passed..];
             }
             self.ahead = rest.into();
@@ -171,6 +173,13 @@ impl Pipe {
         });
         short.map_or(read, Ok)
     }
+}
+
+/// Gives the library the next bytes of the stream.
+fn hand_over(buffer: &mut ReadBuf<'_>, bytes: &[u8], ids: &mut ack_id::Frames) {
+    let start = buffer.filled().len();
+    buffer.put_slice(bytes);
+    ids.pass(&mut buffer.filled_mut()[start..]);
 }
 
 impl AsyncRead for Pipe {

@@ -29,8 +29,8 @@ impl Connect {
         let raw = raw.filter(|raw| raw.get() != "null");
         let fields = Fields::parse("auth", raw, limits)?;
         Ok(Self {
-            token: fields.one_of::<String>("token", "a string")?,
-            traceparent: fields.one_of::<String>("traceparent", "a string")?,
+            token: fields.text_or_null("token")?,
+            traceparent: fields.text_or_null("traceparent")?,
         })
     }
 }
@@ -78,7 +78,14 @@ mod tests {
             token: Some(token.to_owned()),
             traceparent: None,
         };
-        for nothing in [None, Some(""), Some("null"), Some("{}"), Some(r#"{"a":1}"#)] {
+        for nothing in [
+            None,
+            Some(""),
+            Some("null"),
+            Some("{}"),
+            Some(r#"{"a":1}"#),
+            Some(r#"{"token":null,"traceparent":null}"#),
+        ] {
             assert_eq!(Connect::parse(nothing, &limits), Ok(Connect::default()));
         }
         assert_eq!(
@@ -90,7 +97,8 @@ mod tests {
             "[]",
             "\"a\"",
             r#"{"token":1}"#,
-            r#"{"token":null}"#,
+            r#"{"token":{}}"#,
+            r#"{"traceparent":1}"#,
             "{",
         ] {
             let fault = Connect::parse(Some(wrong), &limits).expect_err(wrong);

@@ -122,6 +122,14 @@ impl<'a> Fields<'a> {
         }
     }
 
+    /// A text that no limit is held to, or `null` for none.
+    pub(crate) fn text_or_null(&self, field: &str) -> Result<Option<String>, Fault> {
+        match self.known.value(field) {
+            Some(raw) if raw.get() == "null" => Ok(None),
+            _ => self.read(field, "a string"),
+        }
+    }
+
     /// A list of texts, at most `limit` of them.
     pub(crate) fn list(&self, field: &str, limit: usize) -> Result<Option<Vec<String>>, Fault> {
         let value: Option<Vec<String>> = self.read(field, "an array of strings")?;

@@ -28,7 +28,7 @@ pub use change::{Change, CloseReason, LeaveReason, RoomEvent, Snapshot};
 pub use connect::{Connect, event_name};
 pub use encode::{Ack, Notice};
 pub use fault::{Code, Fault};
-pub use frame::Frame;
+pub use frame::{Frame, MAX_ACK_ID};
 pub use id::{MemberId, RoomId, TrackId};
 pub use init::Init;
 pub use json::Json;
