@@ -8,6 +8,7 @@ mod demand;
 mod flow;
 mod ingest;
 mod quota;
+mod throttle;
 
 pub use arrivals::{Arrivals, Arrived};
 pub use beginning::Beginning;
@@ -16,3 +17,4 @@ pub use demand::Demand;
 pub use flow::{Flow, Offer, Start};
 pub use ingest::{Ingest, KeyRule};
 pub use quota::{Exceeded, IngestQuota, Quota};
+pub use throttle::{Throttle, Throttled};

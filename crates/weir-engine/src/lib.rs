@@ -13,6 +13,7 @@ mod engine;
 mod follow;
 mod id;
 mod inflow;
+mod keyframe;
 mod link;
 mod member;
 mod outlet;

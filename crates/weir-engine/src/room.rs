@@ -12,23 +12,16 @@ use std::{
 use futures_util::future::{join_all, try_join};
 use tokio::{
     sync::{OnceCell, watch},
-    time::timeout,
+    time::{Instant, timeout},
 };
 use weir_cluster::{
     BusError, Directory, DirectoryError, Joined, Relayed, Signal, Subscription, Watch,
 };
-use weir_protocol::{Ack, Code, Fault, MemberId, Notice, RoomEvent, RoomId, SendMessage, TrackId};
+use weir_protocol::{Ack, Code, Fault, MemberId, RoomEvent, RoomId, SendMessage, TrackId};
 
 use crate::{
-    ByKind,
-    follow::Claim,
-    inflow::Open,
-    link::Link,
-    lock,
-    member::Member,
-    reply::{Reply, notify},
-    state::State,
-    track::Track,
+    ByKind, follow::Claim, inflow::Open, link::Link, lock, member::Member, reply::Reply,
+    state::State, track::Track,
 };
 
 /// How long whoever subscribes to tracks of other nodes waits until these nodes know.
@@ -44,6 +37,8 @@ const ECHO: Duration = Duration::from_millis(1_500);
 #[derive(Debug)]
 pub(crate) struct Room {
     pub(crate) link: Link,
+    /// What times are counted from.
+    start: Instant,
     /// Held while members are told of a change, so that all are told in one order. Nobody calls
     /// the directory or the bus with it.
     state: Mutex<State>,
@@ -72,9 +67,20 @@ impl Room {
             elsewhere: state.is_elsewhere(),
             state: Mutex::new(state),
             link,
+            start: Instant::now(),
             events: watch::Sender::new(0),
             told: OnceCell::new(),
         }
+    }
+
+    /// A member of this node.
+    pub(crate) fn seated(&self, id: &MemberId) -> Option<Arc<Member>> {
+        self.state().seated(id).cloned()
+    }
+
+    /// How long this node has had to do with the room.
+    pub(crate) fn age(&self) -> Duration {
+        self.start.elapsed()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -108,7 +114,7 @@ impl Room {
     }
 
     /// Takes a signal of another node.
-    pub(crate) fn signal(&self, signal: &Arc<Signal>) {
+    pub(crate) fn signal(self: &Arc<Self>, signal: &Arc<Signal>) {
         match &**signal {
             Signal::Message { .. } => self.state().message(signal),
             Signal::KeyframeRequested(track) => {
@@ -235,29 +241,6 @@ impl Room {
         }
     }
 
-    /// Asks a track's publisher for a key chunk.
-    ///
-    /// # Errors
-    /// `unavailable` if it is on another node that cannot be reached.
-    pub(crate) fn request_keyframe(&self, track: &Track) -> Result<(), Fault> {
-        if self.request_keyframe_here(track) {
-            return Ok(());
-        }
-        let requested = Arc::new(Signal::KeyframeRequested(track.id));
-        let sent = self.link.bus.send(&self.link.room, &requested);
-        sent.map_err(|error| unavailable(&error))
-    }
-
-    /// Asks a track's publisher for a key chunk, if it is connected to this node.
-    fn request_keyframe_here(&self, track: &Track) -> bool {
-        let owner = self.state().seated(&track.owner).cloned();
-        if let Some(owner) = &owner {
-            let notice = Notice::KeyframeRequested(track.id).frame();
-            notify(&*owner.outlet, &self.link.counters, &notice);
-        }
-        owner.is_some()
-    }
-
     /// Hands a message to those whom it is for: without `to`, everybody but its sender.
     ///
     /// # Errors
@@ -296,7 +279,7 @@ pub(crate) fn relay(track: &Track, relayed: &Relayed) {
     }
 }
 
-fn unavailable(error: &BusError) -> Fault {
+pub(crate) fn unavailable(error: &BusError) -> Fault {
     Fault::new(Code::Unavailable, error.to_string())
 }
 

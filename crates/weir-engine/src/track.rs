@@ -7,7 +7,7 @@ use std::{
 
 use opentelemetry::{KeyValue, trace::SpanContext};
 use weir_cluster::{Hop, Interest, Relayed, trace};
-use weir_core::{Arrived, Beginning, Demand, Flow, Ingest, Offer, Start};
+use weir_core::{Arrived, Beginning, Demand, Flow, Ingest, Offer, Start, Throttle};
 use weir_protocol::{
     Chunk, Frame, MemberId, Notice, Published, Track as TrackRecord, TrackId, TrackKind,
 };
@@ -15,6 +15,7 @@ use weir_protocol::{
 use crate::{
     Counters, Delivery, Outlet,
     follow::Following,
+    keyframe,
     link::{FromBus, TrackLink},
     lock,
     member::Member,
@@ -31,6 +32,8 @@ pub(crate) struct Track {
     /// Held while a chunk is numbered and fanned out, so that all subscribers see one order. Nobody
     /// calls the bus with it.
     media: Mutex<Media>,
+    /// How often its publisher is asked for a key chunk.
+    pub(crate) keyframes: Mutex<Throttle>,
 }
 
 #[derive(Debug)]
@@ -124,6 +127,7 @@ impl Track {
                 source,
                 subscribers: Vec::new(),
             }),
+            keyframes: Mutex::new(keyframe::throttle()),
         }
     }
 

@@ -258,6 +258,65 @@ async fn messages_and_requests_for_key_chunks_reach_members_of_other_nodes() {
     assert_eq!(refused["error"]["code"], "unavailable");
 }
 
+/// How often a publisher was asked for a key chunk of each of its tracks, by `track`.
+fn keyframe_requests(client: &Client, track: &Value) -> usize {
+    let events = client.events().into_iter();
+    let asked = events.filter(|(name, argument)| {
+        name == "track:keyframe-requested" && argument["track"] == *track
+    });
+    asked.count()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_publisher_is_asked_for_a_key_chunk_once_a_second_and_track() {
+    let hub = hub();
+    let (a, b) = (Node::new(&hub), Node::new(&hub));
+    let (ann, bob, room) = pair(&a, &b).await;
+    let carl = Client::new(&a.engine);
+    join(&carl, &room).await;
+    let (track, other) = (publish(&ann, "video"), publish(&ann, "video"));
+    settle().await;
+    let request = async |client: &Client, track: &Value| {
+        let answer = ask(client, "track:request-keyframe", json!({ "track": track })).await;
+        assert_eq!(answer, json!({"ok": true}), "whoever asks is answered");
+        settle().await;
+    };
+    let pass = async |time: Duration| {
+        tokio::time::advance(time).await;
+        settle().await;
+    };
+    request(&bob, &track).await;
+    assert_eq!(keyframe_requests(&ann, &track), 1, "the first at once");
+    for client in [&bob, &carl, &carl, &bob] {
+        request(client, &track).await;
+    }
+    assert_eq!(keyframe_requests(&ann, &track), 1);
+    request(&carl, &other).await;
+    assert_eq!(keyframe_requests(&ann, &other), 1, "each track for itself");
+    pass(Duration::from_millis(999)).await;
+    assert_eq!(keyframe_requests(&ann, &track), 1);
+    pass(Duration::from_millis(2)).await;
+    assert_eq!(keyframe_requests(&ann, &track), 2, "the others together");
+    pass(Duration::from_secs(5)).await;
+    assert_eq!(keyframe_requests(&ann, &track), 2, "nobody asked again");
+    // A viewer that asks every 500 ms for 10 s.
+    for _ in 0..20 {
+        request(&bob, &track).await;
+        pass(Duration::from_millis(500)).await;
+    }
+    let asked = keyframe_requests(&ann, &track) - 2;
+    assert!((10..=11).contains(&asked), "{asked} times in 10 s");
+    assert_eq!(keyframe_requests(&ann, &other), 1);
+
+    // What waits is for nobody when the track is gone.
+    request(&bob, &track).await;
+    request(&bob, &track).await;
+    let before = keyframe_requests(&ann, &track);
+    ask(&ann, "track:unpublish", json!({ "track": track })).await;
+    pass(Duration::from_secs(2)).await;
+    assert_eq!(keyframe_requests(&ann, &track), before);
+}
+
 #[tokio::test(start_paused = true)]
 async fn nobody_joins_while_the_bus_is_away_and_the_others_go_on() {
     let hub = hub();

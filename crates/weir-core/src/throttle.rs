@@ -1,0 +1,104 @@
+//! At most one of many requests a period.
+
+use std::time::Duration;
+
+/// Lets the first request through at once and coalesces those that follow within a period: they are
+/// served together at its end.
+///
+/// Times are since any fixed moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Throttle {
+    period: Duration,
+    /// When the next request may be served.
+    next: Duration,
+    /// Whether requests wait for that.
+    waiting: bool,
+}
+
+/// What becomes of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Throttled {
+    /// It is served now.
+    Now,
+    /// It is served after so long, by whoever got this answer: call [`Throttle::release`] then.
+    After(Duration),
+    /// It is served with one that waits already.
+    Coalesced,
+}
+
+impl Throttle {
+    /// A throttle that has let nothing through yet.
+    #[must_use]
+    pub const fn new(period: Duration) -> Self {
+        Self {
+            period,
+            next: Duration::ZERO,
+            waiting: false,
+        }
+    }
+
+    /// Takes a request.
+    pub fn ask(&mut self, now: Duration) -> Throttled {
+        if self.waiting {
+            return Throttled::Coalesced;
+        }
+        if now >= self.next {
+            self.next = now + self.period;
+            return Throttled::Now;
+        }
+        self.waiting = true;
+        Throttled::After(self.next - now)
+    }
+
+    /// The requests that waited are served.
+    pub fn release(&mut self, now: Duration) {
+        self.waiting = false;
+        self.next = now + self.period;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn millis(millis: u64) -> Duration {
+        Duration::from_millis(millis)
+    }
+
+    #[test]
+    fn the_first_is_served_at_once_and_the_others_at_the_end_of_the_period() {
+        let mut throttle = Throttle::new(millis(1_000));
+        assert_eq!(throttle.ask(millis(5_000)), Throttled::Now);
+        assert_eq!(throttle.ask(millis(5_400)), Throttled::After(millis(600)));
+        assert_eq!(throttle.ask(millis(5_401)), Throttled::Coalesced);
+        throttle.release(millis(6_000));
+        assert_eq!(throttle.ask(millis(6_999)), Throttled::After(millis(1)));
+        throttle.release(millis(7_000));
+        assert_eq!(throttle.ask(millis(8_000)), Throttled::Now);
+    }
+
+    #[test]
+    fn requests_of_any_pattern_are_served_once_a_period_and_none_is_lost() {
+        for step in [1, 7, 100, 499, 500, 999, 1_000, 1_001] {
+            let mut throttle = Throttle::new(millis(1_000));
+            let (mut served, mut due) = (Vec::new(), None);
+            for now in (0..20_000).step_by(step).map(millis) {
+                if due.is_some_and(|due| due <= now) {
+                    let due = due.take().expect("it was there");
+                    throttle.release(due);
+                    served.push(due);
+                }
+                match throttle.ask(now) {
+                    Throttled::Now => served.push(now),
+                    Throttled::After(wait) => due = Some(now + wait),
+                    Throttled::Coalesced => assert!(due.is_some(), "it waits for nobody"),
+                }
+            }
+            for two in served.windows(2) {
+                let gap = two[1] - two[0];
+                assert!(gap >= millis(1_000), "{gap:?} at a step of {step} ms");
+                assert!(gap <= millis(1_000 + step as u64), "{gap:?} at {step} ms");
+            }
+        }
+    }
+}
