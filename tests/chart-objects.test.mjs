@@ -109,6 +109,11 @@ test("secrets stay in Secrets", () => {
     name: "redis-auth",
     key: "url",
   });
+  assert.deepEqual(variable("WEIR_REDIS__SENTINEL_PASSWORD", "Sentinel over TLS").valueFrom.secretKeyRef, {
+    name: "weir",
+    key: "redis-sentinel-password",
+  });
+  assert.equal(variable("WEIR_REDIS__SENTINEL_USERNAME", "Sentinel over TLS").value, "watcher");
   assert.equal(variable("SSL_CERT_FILE", "Sentinel over TLS").value, "/etc/weir-redis-ca/ca.crt");
   const names = objects(render({ ...SETS["a server whose password is in a Secret"] })).map(({ kind }) => kind);
   assert.ok(!names.includes("Secret"));

@@ -1,6 +1,9 @@
 // For each value of the chart one that it does not have by default, and what must be set for it to matter.
 const server = { redis: { mode: "standalone", hosts: ["r"] } };
 const secret = { redis: { ...server.redis, existingSecret: { name: "auth" } } };
+const sentinel = {
+  redis: { mode: "sentinel", hosts: ["s"], sentinelUsername: "sam", sentinelPassword: "word" },
+};
 const tls = { redis: { ...server.redis, tls: { enabled: true, caSecret: "ca" } } };
 const tryout = { tryoutRedis: { enabled: true } };
 const telemetry = { telemetry: { endpoint: "http://collector" }, networkPolicy: { enabled: true } };
@@ -29,8 +32,14 @@ export const CHANGES = {
   "redis.database": { from: server, to: 3 },
   "redis.username": { from: server, to: "ann" },
   "redis.password": { from: server, to: "secret" },
+  "redis.sentinelUsername": { from: sentinel, to: "ann" },
+  "redis.sentinelPassword": { from: sentinel, to: "other" },
   "redis.existingSecret.name": { from: server, to: "auth" },
   "redis.existingSecret.passwordKey": { from: secret, to: "pass" },
+  "redis.existingSecret.sentinelPasswordKey": {
+    from: { redis: { ...sentinel.redis, existingSecret: { name: "auth" } } },
+    to: "pass",
+  },
   "redis.existingSecret.urlKey": { from: secret, to: "url" },
   "redis.tls.enabled": { from: server, to: true },
   "redis.tls.caSecret": { from: tls, to: "other" },

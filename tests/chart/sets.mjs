@@ -23,6 +23,8 @@ export const SETS = {
       mode: "sentinel",
       hosts: ["s1.data", "s2.data:26380", "s3.data"],
       sentinelMaster: "main",
+      sentinelUsername: "watcher",
+      sentinelPassword: "s3ntin&l /+",
       tls: { enabled: true, caSecret: "redis-ca", caKey: "tls.crt" },
     },
     networkPolicy: { enabled: true },
@@ -133,6 +135,8 @@ export const GUARDED = [
   [{ redis: { mode: "cluster" } }, /redis\.mode is cluster, so redis\.hosts must say where it is/],
   [{ redis: { hosts: ["r1", "r2"] } }, /redis\.hosts is set \(r1, r2\), so redis\.mode must say what is there/],
   [{ redis: { mode: "cluster", hosts: ["c"], database: 1 } }, /redis\.database is 1, and a Redis Cluster has only database 0/],
+  [{ redis: { mode: "cluster", hosts: ["c"], sentinelPassword: "p" } }, /redis\.mode is cluster, so there are no Sentinels/],
+  [{ redis: { mode: "sentinel", hosts: ["s"], sentinelUsername: "u" } }, /redis\.sentinelUsername needs redis\.sentinelPassword/],
   [{ redis: { mode: "standalone", hosts: ["r"], existingSecret: { urlKey: "url" } } }, /redis\.existingSecret\.name must be/],
   [{ redis: { mode: "standalone", hosts: ["r"] }, tryoutRedis: { enabled: true } }, /exclude each other/],
   [

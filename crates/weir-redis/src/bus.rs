@@ -79,7 +79,7 @@ impl RedisBus {
                 }
             };
             Shared {
-                keys: Keys::new(&options.prefix),
+                keys: Keys::new(&options.prefix, target.database),
                 subscriber: Subscriber::new(target, Arc::new(on_message)),
                 subscriptions: Mutex::default(),
                 origin: rand::rng().random(),

@@ -12,7 +12,10 @@ use redis::{
 };
 use tokio::time::timeout;
 
-use crate::{Target, target::Topology};
+use crate::{
+    Target,
+    target::{Credentials, Topology},
+};
 
 /// How long a connection may take to be made, and an answer to come.
 const TIMEOUT: Duration = Duration::from_secs(2);
@@ -49,13 +52,15 @@ impl Connection {
             .set_response_timeout(Some(TIMEOUT))
             .set_push_sender(push.clone());
         let client = match &target.topology {
-            Topology::Standalone => Client::open(info(target, &target.nodes[0], true)?)?,
+            Topology::Standalone => {
+                Client::open(info(target, &target.nodes[0], settings(target))?)?
+            }
             Topology::Sentinel { master } => master_client(target, master).await?,
             Topology::Cluster => {
                 let nodes: Result<Vec<_>, _> = target
                     .nodes
                     .iter()
-                    .map(|node| info(target, node, true))
+                    .map(|node| info(target, node, settings(target)))
                     .collect();
                 let mut builder = ClusterClientBuilder::new(nodes?)
                     .use_protocol(ProtocolVersion::RESP3)
@@ -88,7 +93,7 @@ async fn master_client(target: &Target, master: &str) -> Result<Client, RedisErr
     let sentinels: Result<Vec<_>, _> = target
         .nodes
         .iter()
-        .map(|node| info(target, node, false))
+        .map(|node| info(target, node, sentinel_settings(target)))
         .collect();
     let mut node =
         SentinelNodeConnectionInfo::default().set_redis_connection_info(settings(target));
@@ -119,24 +124,39 @@ pub(crate) async fn sentinel_master(
     }
 }
 
+/// How a server is spoken to, of which kind it ever is.
 fn settings(target: &Target) -> RedisConnectionInfo {
-    let mut settings = RedisConnectionInfo::default()
+    let settings = RedisConnectionInfo::default()
         .set_protocol(ProtocolVersion::RESP3)
         .set_db(target.database.into());
-    if let Some(username) = &target.username {
+    authenticated(settings, &target.username, &target.password)
+}
+
+/// How a Sentinel is spoken to: it has no databases, and users of its own.
+fn sentinel_settings(target: &Target) -> RedisConnectionInfo {
+    let Credentials { username, password } = &target.sentinel;
+    authenticated(RedisConnectionInfo::default(), username, password)
+}
+
+fn authenticated(
+    mut settings: RedisConnectionInfo,
+    username: &Option<String>,
+    password: &Option<String>,
+) -> RedisConnectionInfo {
+    if let Some(username) = username {
         settings = settings.set_username(username);
     }
-    if let Some(password) = &target.password {
+    if let Some(password) = password {
         settings = settings.set_password(password);
     }
     settings
 }
 
-/// How to connect to a node of the target; Sentinels have no users of the server's.
+/// How to connect to a node of the target, a server or a Sentinel.
 fn info(
     target: &Target,
     (host, port): &(String, u16),
-    authenticate: bool,
+    settings: RedisConnectionInfo,
 ) -> Result<ConnectionInfo, RedisError> {
     let address = if target.tls {
         ConnectionAddr::TcpTls {
@@ -149,8 +169,5 @@ fn info(
         ConnectionAddr::Tcp(host.clone(), *port)
     };
     let info = address.into_connection_info()?;
-    Ok(match authenticate {
-        true => info.set_redis_settings(settings(target)),
-        false => info,
-    })
+    Ok(info.set_redis_settings(settings))
 }

@@ -94,7 +94,7 @@ impl RedisDirectory {
         options: &DirectoryOptions,
         inbox: Arc<dyn Inbox>,
     ) -> Result<Self, DirectoryError> {
-        let keys = Keys::new(&options.prefix);
+        let keys = Keys::new(&options.prefix, target.database);
         let store = Store::new(target, keys, options.empty_ttl)?;
         let (healthy, _) = watch::channel(false);
         let shared = Arc::new_cyclic(|shared: &std::sync::Weak<Shared>| {

@@ -10,20 +10,32 @@ use weir_protocol::{MemberId, RoomId, TrackId};
 
 /// Names that begin with a prefix, so that several clusters, or others, may use the same Redis.
 #[derive(Debug, Clone)]
-pub(crate) struct Keys(Arc<str>);
+pub(crate) struct Keys {
+    prefix: Arc<str>,
+    /// What channels begin with: Redis has one set of channels for all databases, so the
+    /// database's number is part of their names.
+    channels: Arc<str>,
+}
 
 impl Keys {
-    pub(crate) fn new(prefix: &str) -> Self {
-        Self(prefix.into())
+    pub(crate) fn new(prefix: &str, database: u8) -> Self {
+        Self {
+            prefix: prefix.into(),
+            channels: format!("{prefix}:{database}").into(),
+        }
     }
 
     fn of_room(&self, room: &RoomId, what: &str) -> String {
-        format!("{}:{{{room}}}:{what}", self.0)
+        format!("{}:{{{room}}}:{what}", self.prefix)
+    }
+
+    fn channel_of_room(&self, room: &RoomId, what: &str) -> String {
+        format!("{}:{{{room}}}:{what}", self.channels)
     }
 
     fn of_nodes(&self, what: &str) -> String {
         // No room's id has a dot, so no room shares this hash tag.
-        format!("{}:{{.nodes}}:{what}", self.0)
+        format!("{}:{{.nodes}}:{what}", self.prefix)
     }
 
     /// The keys of a room's state, in the order in which the scripts take them: hashes of the
@@ -36,28 +48,28 @@ impl Keys {
 
     /// Channel: what changes in the room's state.
     pub(crate) fn events(&self, room: &RoomId) -> String {
-        self.of_room(room, "events")
+        self.channel_of_room(room, "events")
     }
 
     /// The room whose channel of events this is.
     pub(crate) fn room_of(&self, channel: &str) -> Option<RoomId> {
-        let rest = channel.strip_prefix(&*self.0)?.strip_prefix(":{")?;
+        let rest = channel.strip_prefix(&*self.channels)?.strip_prefix(":{")?;
         rest.strip_suffix("}:events").map(RoomId::made)
     }
 
     /// Channel: what the room's nodes tell each other without it being state.
     pub(crate) fn signals(&self, room: &RoomId) -> String {
-        self.of_room(room, "signals")
+        self.channel_of_room(room, "signals")
     }
 
     /// Channel: a track's chunks.
     pub(crate) fn chunks(&self, TrackKey { room, track }: &TrackKey) -> String {
-        self.of_room(room, &format!("chunks:{track}"))
+        self.channel_of_room(room, &format!("chunks:{track}"))
     }
 
     /// What a channel of the bus is for.
     pub(crate) fn channel(&self, channel: &str) -> Option<Channel> {
-        let rest = channel.strip_prefix(&*self.0)?.strip_prefix(":{")?;
+        let rest = channel.strip_prefix(&*self.channels)?.strip_prefix(":{")?;
         let (room, what) = rest.split_once("}:")?;
         let room = RoomId::made(room);
         if what == "signals" {
@@ -109,7 +121,7 @@ mod tests {
 
     #[test]
     fn the_documented_names_are_those_of_the_code() {
-        let keys = Keys::new("weir");
+        let keys = Keys::new("weir", 0);
         let room = RoomId::made("ROOM");
         let track = TrackKey {
             room: room.clone(),
@@ -136,7 +148,7 @@ mod tests {
 
     #[test]
     fn channels_read_back() {
-        let keys = Keys::new("a:b");
+        let keys = Keys::new("a:b", 3);
         let room = RoomId::made("hall-1_x");
         assert_eq!(keys.room_of(&keys.events(&room)), Some(room.clone()));
         assert_eq!(keys.room_of(&keys.signals(&room)), None);
@@ -149,7 +161,9 @@ mod tests {
         let chunks = keys.chunks(&track);
         assert_eq!(keys.channel(&chunks), Some(Channel::Chunks(track)));
         assert_eq!(keys.channel(&keys.events(&room)), None);
-        assert_eq!(Keys::new("a").channel(&chunks), None);
+        assert_eq!(Keys::new("a", 3).channel(&chunks), None);
+        assert_eq!(Keys::new("a:b", 0).channel(&chunks), None);
+        assert_eq!(Keys::new("a:b", 0).room_of(&keys.events(&room)), None);
         let member = MemberId::new("m");
         let entry = Keys::held_entry(&room, &member);
         assert_eq!(Keys::held_member(&entry), Some((room, member)));

@@ -9,7 +9,7 @@ use fred::{
     types::{
         Builder, Value,
         config::{
-            Config, Options as CommandOptions, ReconnectPolicy, ServerConfig, TlsConnector,
+            Config, Options as CommandOptions, ReconnectPolicy, Server, ServerConfig, TlsConnector,
             UnresponsiveConfig,
         },
     },
@@ -65,7 +65,10 @@ impl Store {
             username: target.username.clone(),
             password: target.password.clone(),
             server: server(target),
-            version: fred::types::RespVersion::RESP3,
+            // With RESP3 the client authenticates by a `HELLO` in one unquoted line, which a space or
+            // a quote in the password breaks; with RESP2 by `AUTH`, whose arguments hold every
+            // byte. Nothing that the directory asks for needs RESP3.
+            version: fred::types::RespVersion::RESP2,
             database: (!cluster).then_some(target.database),
             tls: match target.tls {
                 true => Some(TlsConnector::default_rustls().map_err(unavailable)?.into()),
@@ -445,7 +448,15 @@ fn server(target: &Target) -> ServerConfig {
             ServerConfig::new_centralized(host, *port)
         }
         Topology::Cluster => ServerConfig::new_clustered(hosts),
-        Topology::Sentinel { master } => ServerConfig::new_sentinel(hosts, master.clone()),
+        Topology::Sentinel { master } => {
+            let hosts = hosts.into_iter().map(Server::from).collect();
+            ServerConfig::Sentinel {
+                hosts,
+                service_name: master.clone(),
+                username: target.sentinel.username.clone(),
+                password: target.sentinel.password.clone(),
+            }
+        }
     }
 }
 

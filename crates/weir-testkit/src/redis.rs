@@ -156,10 +156,31 @@ const CONFIG: &str = concat!(
     "/../../deploy/redis.conf"
 );
 
+/// Has a server listen on an address, too, if it is another than where it always does.
+fn listening(address: &str) -> String {
+    match address {
+        "127.0.0.1" => String::new(),
+        other => format!("bind 127.0.0.1 {other}"),
+    }
+}
+
+/// An address as URLs have it.
+fn in_url(address: &str) -> String {
+    match address.contains(':') {
+        true => format!("[{address}]"),
+        false => address.to_owned(),
+    }
+}
+
 impl RedisServer {
     /// One server.
     pub async fn standalone() -> Self {
-        let process = RedisProcess::start("redis-server", CONFIG);
+        Self::standalone_with("").await
+    }
+
+    /// One server, with lines of its own in its configuration.
+    pub async fn standalone_with(config: &str) -> Self {
+        let process = RedisProcess::start("redis-server", &format!("{CONFIG}\n{config}"));
         process.until("it answers", &["ping"], "PONG").await;
         Self {
             url: format!("redis://127.0.0.1:{}", process.port),
@@ -169,16 +190,24 @@ impl RedisServer {
 
     /// A Redis Cluster of three primaries.
     pub async fn cluster() -> Self {
-        Self::cluster_of(3, 0).await
+        Self::cluster_of(3, 0, "127.0.0.1").await
     }
 
     /// A Redis Cluster of three primaries with a replica each.
     pub async fn cluster_with_replicas() -> Self {
-        Self::cluster_of(6, 1).await
+        Self::cluster_of(6, 1, "127.0.0.1").await
     }
 
-    async fn cluster_of(servers: usize, replicas: usize) -> Self {
-        let config = format!("{CONFIG}\ncluster-enabled yes\ncluster-node-timeout 2000");
+    /// A Redis Cluster of three primaries, which know each other by a loopback address of theirs.
+    pub async fn cluster_on(address: &str) -> Self {
+        Self::cluster_of(3, 0, address).await
+    }
+
+    async fn cluster_of(servers: usize, replicas: usize, address: &str) -> Self {
+        let config = format!(
+            "{CONFIG}\ncluster-enabled yes\ncluster-node-timeout 2000\n{}",
+            listening(address)
+        );
         let processes: Vec<_> = (0..servers)
             .map(|_| RedisProcess::start("redis-server", &config))
             .collect();
@@ -187,7 +216,7 @@ impl RedisServer {
         }
         let hosts: Vec<_> = processes
             .iter()
-            .map(|one| format!("127.0.0.1:{}", one.port))
+            .map(|one| format!("{address}:{}", one.port))
             .collect();
         let replicas = replicas.to_string();
         let mut arguments = vec!["--cluster", "create"];
@@ -200,7 +229,11 @@ impl RedisServer {
                 .until("the cluster is ready", &["cluster", "info"], ready)
                 .await;
         }
-        let url = format!("redis-cluster://{}?node={}", hosts[0], hosts[1]);
+        let host = in_url(address);
+        let url = format!(
+            "redis-cluster://{host}:{}?node={host}:{}",
+            processes[0].port, processes[1].port
+        );
         let server = Self { processes, url };
         let all = format!("cluster_known_nodes:{servers}");
         for process in &server.processes {
@@ -291,9 +324,16 @@ impl RedisServer {
 
     /// A master, a replica, and three Sentinels.
     pub async fn sentinel() -> Self {
-        let master = RedisProcess::start("redis-server", CONFIG);
+        Self::sentinel_on("127.0.0.1").await
+    }
+
+    /// A master, a replica, and three Sentinels, which know each other by a loopback address of
+    /// theirs.
+    pub async fn sentinel_on(address: &str) -> Self {
+        let listening = listening(address);
+        let master = RedisProcess::start("redis-server", &format!("{CONFIG}\n{listening}"));
         master.until("it answers", &["ping"], "PONG").await;
-        let replica = format!("{CONFIG}\nreplicaof 127.0.0.1 {}", master.port);
+        let replica = format!("{CONFIG}\n{listening}\nreplicaof {address} {}", master.port);
         let replica = RedisProcess::start("redis-server", &replica);
         replica
             .until(
@@ -303,7 +343,7 @@ impl RedisServer {
             )
             .await;
         let config = format!(
-            "sentinel monitor m 127.0.0.1 {} 2\nsentinel down-after-milliseconds m 1000\n\
+            "{listening}\nsentinel monitor m {address} {} 2\nsentinel down-after-milliseconds m 1000\n\
              sentinel failover-timeout m 5000",
             master.port
         );
@@ -320,8 +360,9 @@ impl RedisServer {
                 .until("Sentinels know the replica", &about, replicas)
                 .await;
         }
+        let host = in_url(address);
         let url = format!(
-            "redis-sentinel://127.0.0.1:{}?node=127.0.0.1:{}&master=m",
+            "redis-sentinel://{host}:{}?node={host}:{}&master=m",
             sentinels[0].port, sentinels[1].port
         );
         let mut processes = vec![master, replica];

@@ -72,7 +72,7 @@ redis://{{ include "weir.fullname" . }}-redis:6379
 {{- $user := "" -}}
 {{- if or .username $password }}{{ $user = printf "%s%s@" (.username | urlquery | replace "+" "%20") (ternary (printf ":%s" $password) "" (ne $password "")) }}{{ end -}}
 {{- $query := list -}}
-{{- if eq .mode "sentinel" }}{{ $query = append $query (printf "master=%s" (.sentinelMaster | urlquery)) }}{{ end -}}
+{{- if eq .mode "sentinel" }}{{ $query = append $query (printf "master=%s" (.sentinelMaster | urlquery | replace "+" "%20")) }}{{ end -}}
 {{- range rest .hosts }}{{ $query = append $query (printf "node=%s" .) }}{{ end -}}
 {{ $scheme }}://{{ $user }}{{ first .hosts }}
 {{- if and .database (ne .mode "cluster") }}/{{ .database }}{{ end }}
@@ -81,9 +81,9 @@ redis://{{ include "weir.fullname" . }}-redis:6379
 {{- end -}}
 {{- end }}
 
-{{/* Whether the chart keeps the URL in a Secret of its own. */}}
+{{/* Whether the chart keeps the URL, and the Sentinels' password, in a Secret of its own. */}}
 {{- define "weir.ownSecret" -}}
-{{- if and (ne .Values.redis.mode "none") .Values.redis.password (not .Values.redis.existingSecret.name) (not .Values.tryoutRedis.enabled) }}true{{ end -}}
+{{- if and (ne .Values.redis.mode "none") (or .Values.redis.password .Values.redis.sentinelPassword) (not .Values.redis.existingSecret.name) (not .Values.tryoutRedis.enabled) }}true{{ end -}}
 {{- end }}
 
 {{/* The configuration file of the nodes. */}}
@@ -137,6 +137,12 @@ redis://{{ include "weir.fullname" . }}-redis:6379
 {{- if and .Values.redis.existingSecret.urlKey (not .Values.redis.existingSecret.name) -}}
 {{- fail "redis.existingSecret.urlKey is set, so redis.existingSecret.name must be" -}}
 {{- end -}}
+{{- if and (ne .Values.redis.mode "sentinel") (or .Values.redis.sentinelUsername .Values.redis.sentinelPassword .Values.redis.existingSecret.sentinelPasswordKey) -}}
+{{- fail (printf "redis.mode is %s, so there are no Sentinels: leave redis.sentinelUsername, redis.sentinelPassword and redis.existingSecret.sentinelPasswordKey empty" .Values.redis.mode) -}}
+{{- end -}}
+{{- if and .Values.redis.sentinelUsername (not (or .Values.redis.sentinelPassword .Values.redis.existingSecret.sentinelPasswordKey)) -}}
+{{- fail "redis.sentinelUsername needs redis.sentinelPassword or redis.existingSecret.sentinelPasswordKey beside it" -}}
+{{- end -}}
 {{- if and (eq .Values.redis.mode "cluster") (gt (int .Values.redis.database) 0) -}}
 {{- fail (printf "redis.database is %d, and a Redis Cluster has only database 0" (int .Values.redis.database)) -}}
 {{- end -}}
@@ -153,7 +159,7 @@ redis://{{ include "weir.fullname" . }}-redis:6379
 {{- if and .Values.httpRoute.enabled (not .Values.httpRoute.parentRefs) -}}
 {{- fail "httpRoute.enabled needs httpRoute.parentRefs: which Gateways it belongs to" -}}
 {{- end -}}
-{{- range $section, $keys := dict "server" (list "listen" "ops_listen") "redis" (list "url") "telemetry" (ternary (list "otlp_endpoint" "otlp_protocol") list (ne .Values.telemetry.endpoint "")) -}}
+{{- range $section, $keys := dict "server" (list "listen" "ops_listen") "redis" (list "url" "sentinel_username" "sentinel_password") "telemetry" (ternary (list "otlp_endpoint" "otlp_protocol") list (ne .Values.telemetry.endpoint "")) -}}
 {{- $given := get $.Values.config $section | default dict -}}
 {{- range $keys -}}
 {{- if hasKey $given . -}}
@@ -190,6 +196,19 @@ redis://{{ include "weir.fullname" . }}-redis:6379
 {{- else }}
 - name: WEIR_REDIS__URL
   value: {{ include "weir.redisUrl" . | quote }}
+{{- end }}
+{{- if eq .Values.redis.mode "sentinel" }}
+{{- with .Values.redis.sentinelUsername }}
+- name: WEIR_REDIS__SENTINEL_USERNAME
+  value: {{ . | quote }}
+{{- end }}
+{{- if and $secret.name $secret.sentinelPasswordKey }}
+- name: WEIR_REDIS__SENTINEL_PASSWORD
+  valueFrom: { secretKeyRef: { name: {{ $secret.name }}, key: {{ $secret.sentinelPasswordKey | quote }} } }
+{{- else if and .Values.redis.sentinelPassword (include "weir.ownSecret" .) }}
+- name: WEIR_REDIS__SENTINEL_PASSWORD
+  valueFrom: { secretKeyRef: { name: {{ include "weir.fullname" . }}, key: redis-sentinel-password } }
+{{- end }}
 {{- end }}
 {{- if and .Values.redis.tls.enabled .Values.redis.tls.caSecret }}
 - name: SSL_CERT_FILE

@@ -13,11 +13,11 @@ pub(super) fn contradictions(config: &Config, values: &Values) -> Vec<Problem> {
         let (stated, other_stated) = (&values[key], &values[other]);
         found.push(Problem::Refused {
             key: key.to_owned(),
-            value: shown(&stated.value),
+            value: shown(key, &stated.value),
             origin: stated.origin.clone(),
             right: format!(
                 "{why} {other} = {} ({}); {right}",
-                shown(&other_stated.value),
+                shown(other, &other_stated.value),
                 other_stated.origin
             ),
         });
@@ -58,6 +58,29 @@ pub(super) fn contradictions(config: &Config, values: &Values) -> Vec<Problem> {
                 "give that, too",
             );
         }
+    }
+
+    let credentials = [
+        ("redis.sentinel_username", &redis.sentinel_username),
+        ("redis.sentinel_password", &redis.sentinel_password),
+    ];
+    for (key, value) in credentials {
+        if !value.is_empty() && !redis.has_sentinels() {
+            refuse(
+                key,
+                "is for Sentinels, which are not what it is given with:",
+                "redis.url",
+                "write a URL such as redis-sentinel://…?master=NAME, or leave it out",
+            );
+        }
+    }
+    if !redis.sentinel_username.is_empty() && redis.sentinel_password.is_empty() {
+        refuse(
+            "redis.sentinel_username",
+            "needs its password beside it,",
+            "redis.sentinel_password",
+            "give that, too",
+        );
     }
 
     let limits = &config.limits;

@@ -73,14 +73,19 @@ pub enum Problem {
     },
 }
 
-/// A value as people are shown it: without the user and password of a URL.
-pub(super) fn shown(value: &Value) -> String {
+/// A key's value as people are shown it: without the user and password of a URL, and of a password
+/// only whether there is one.
+pub(super) fn shown(key: &str, value: &Value) -> String {
     let text = value.to_string();
+    if key.to_ascii_lowercase().contains("password") {
+        let none = value.as_str().is_some_and(str::is_empty);
+        return if none { text } else { "\"***\"".to_owned() };
+    }
     let Some((scheme, rest)) = text.split_once("://") else {
         return text;
     };
-    let host = rest.find(['/', '?']).unwrap_or(rest.len());
-    match rest[..host].rfind('@') {
+    // The last one: what is refused may have a password with characters that are not escaped.
+    match rest.rfind('@') {
         Some(at) => format!("{scheme}://***{}", &rest[at..]),
         None => text,
     }

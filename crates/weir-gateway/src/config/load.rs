@@ -87,7 +87,11 @@ impl Sources {
 /// What is wrong with the values of one layer, each taken alone.
 fn check(layer: &Layer) -> Vec<Problem> {
     let problem = |entry: &Entry| {
-        let (key, value, origin) = (entry.key.clone(), shown(&entry.value), entry.origin.clone());
+        let (key, value, origin) = (
+            entry.key.clone(),
+            shown(&entry.key, &entry.value),
+            entry.origin.clone(),
+        );
         let Some(rule) = names::rule(&key) else {
             let nearest = names::nearest(&key).map(str::to_owned);
             return Some(Problem::Unknown {

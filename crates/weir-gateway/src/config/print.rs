@@ -10,7 +10,8 @@ use super::rules::KEYS;
 /// A file that `--config` takes, with the origin of each value in a comment behind it:
 /// `listen = "0.0.0.0:8080"  # default`.
 ///
-/// The users and passwords in URLs are left out, so a file that is printed needs them put back.
+/// The users and passwords in URLs, and passwords, are left out, so a file that is printed needs
+/// them put back.
 impl fmt::Display for Effective {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let lines: Vec<(&str, String, &str)> = KEYS
@@ -20,7 +21,7 @@ impl fmt::Display for Effective {
                 let (section, name) = names::split(key);
                 (
                     section,
-                    format!("{name} = {}", shown(&stated.value)),
+                    format!("{name} = {}", shown(key, &stated.value)),
                     stated.origin.as_str(),
                 )
             })

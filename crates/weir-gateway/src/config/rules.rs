@@ -31,6 +31,8 @@ pub(super) enum Rule {
     Prefix,
     /// Where HTTP is taken, or nothing.
     Endpoint,
+    /// A user name or a password, or nothing.
+    Credential,
 }
 
 const fn bytes(min: u32) -> Rule {
@@ -136,6 +138,8 @@ pub(super) const KEYS: &[(&str, Rule)] = &[
     ("redis.url", Rule::Redis),
     ("redis.directory_url", Rule::Redis),
     ("redis.bus_url", Rule::Redis),
+    ("redis.sentinel_username", Rule::Credential),
+    ("redis.sentinel_password", Rule::Credential),
     ("redis.prefix", Rule::Prefix),
     (
         "redis.batch_ms",
@@ -180,7 +184,8 @@ impl Rule {
                     .map(drop)
                     .map_err(|why| format!("must be {self} ({why})"));
             }
-            (Self::Switch, Value::Boolean(_)) | (Self::Redis, Value::String(_)) => true,
+            (Self::Switch, Value::Boolean(_))
+            | (Self::Redis | Self::Credential, Value::String(_)) => true,
             (Self::Endpoint, Value::String(text)) => {
                 let url = text.parse::<http::Uri>().ok();
                 let scheme = url.as_ref().and_then(http::Uri::scheme_str);
@@ -211,6 +216,7 @@ impl Rule {
             | Self::LogFilter
             | Self::Redis
             | Self::Prefix
+            | Self::Credential
             | Self::Endpoint => None,
         };
         typed.unwrap_or_else(|| Value::String(text.to_owned()))
@@ -253,6 +259,7 @@ impl fmt::Display for Rule {
                  \"redis-cluster://…\", or nothing",
             ),
             Self::Endpoint => f.write_str("a URL such as \"http://localhost:4317\", or nothing"),
+            Self::Credential => f.write_str("text, as it is, or nothing"),
             Self::Prefix => f.write_str("1 to 64 characters of A-Z a-z 0-9 _ - . :"),
             Self::LogFilter => f.write_str(
                 "a level (error, warn, info, debug, trace, off) or directives such as \

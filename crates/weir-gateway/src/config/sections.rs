@@ -185,6 +185,11 @@ pub struct Redis {
     pub directory_url: String,
     /// What carries chunks and messages between nodes. Default `url`.
     pub bus_url: String,
+    /// User name of the Sentinels that `url`, `directory_url` or `bus_url` name; they have users of
+    /// their own. Default none, which is their default user.
+    pub sentinel_username: String,
+    /// Password of these Sentinels, as it is: nothing is escaped. Default none.
+    pub sentinel_password: String,
     /// What the names of all keys and channels begin with. Default `weir`.
     pub prefix: String,
     /// How long a node may collect what its clients send, and the chunks that it publishes, to handle
@@ -199,6 +204,8 @@ impl Default for Redis {
             url: String::new(),
             directory_url: String::new(),
             bus_url: String::new(),
+            sentinel_username: String::new(),
+            sentinel_password: String::new(),
             prefix: "weir".to_owned(),
             batch: Duration::ZERO,
         }
@@ -212,12 +219,19 @@ impl Redis {
         self.targets().is_some()
     }
 
+    /// Whether Sentinels say where one of the planes is.
+    pub(super) fn has_sentinels(&self) -> bool {
+        self.targets()
+            .is_some_and(|(directory, bus)| [directory, bus].iter().any(Target::has_sentinels))
+    }
+
     /// Where the directory and the bus are, if there is a Redis.
     pub(crate) fn targets(&self) -> Option<(Target, Target)> {
         let target = |own: &str| {
             let url = if own.is_empty() { &self.url } else { own };
             // Checked when the configuration was loaded.
-            url.parse().ok()
+            let target: Target = url.parse().ok()?;
+            Some(target.with_sentinel_credentials(&self.sentinel_username, &self.sentinel_password))
         };
         Some((target(&self.directory_url)?, target(&self.bus_url)?))
     }
