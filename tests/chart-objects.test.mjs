@@ -110,7 +110,7 @@ test("secrets stay in Secrets", () => {
     key: "url",
   });
   assert.deepEqual(variable("WEIR_REDIS__SENTINEL_PASSWORD", "Sentinel over TLS").valueFrom.secretKeyRef, {
-    name: "weir",
+    name: "live-weir",
     key: "redis-sentinel-password",
   });
   assert.equal(variable("WEIR_REDIS__SENTINEL_USERNAME", "Sentinel over TLS").value, "watcher");

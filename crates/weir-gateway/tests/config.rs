@@ -155,6 +155,57 @@ fn refusals_name_the_key_the_value_and_what_would_be_right() {
 }
 
 #[test]
+fn credentials_of_sentinels_are_taken_as_they_are_and_not_shown() {
+    let sentinels = "redis-sentinel://u:server%27s@s?master=m";
+    let loaded = loaded(sources(
+        "",
+        &[
+            ("WEIR_REDIS__URL", sentinels),
+            ("WEIR_REDIS__SENTINEL_USERNAME", "watcher"),
+            ("WEIR_REDIS__SENTINEL_PASSWORD", "s3cret %41&"),
+        ],
+        &[],
+    ));
+    assert_eq!(loaded.config.redis.sentinel_username, "watcher");
+    assert_eq!(loaded.config.redis.sentinel_password, "s3cret %41&");
+    let printed = loaded.to_string();
+    for part in [
+        "sentinel_username = \"watcher\"",
+        "sentinel_password = \"***\"",
+    ] {
+        assert!(printed.contains(part), "{part} in {printed}");
+    }
+    assert!(!printed.contains("s3cret") && !printed.contains("server%27"));
+    for (file, parts) in [
+        (
+            "[redis]\nurl = \"redis://r\"\nsentinel_password = \"s3cret\"\n",
+            ["redis.sentinel_password = \"***\"", "redis-sentinel://"],
+        ),
+        (
+            "[redis]\nurl = \"redis-sentinel://r?master=m\"\nsentinel_username = \"u\"\n",
+            ["redis.sentinel_username", "redis.sentinel_password"],
+        ),
+        (
+            "[redis]\nsentinel_pasword = \"s3cret\"\nsentinel_password = 12345\n",
+            [
+                "did you mean redis.sentinel_password?",
+                "redis.sentinel_password = \"***\"",
+            ],
+        ),
+        (
+            "[redis]\nurl = \"redis://u:s3cret/12345@r\"\n",
+            ["redis.url = \"redis://***@r\"", "write %2F"],
+        ),
+    ] {
+        let error = refused(sources(file, &[], &[]));
+        for part in parts {
+            assert!(error.contains(part), "{file}: no {part:?} in {error}");
+        }
+        assert!(!error.contains("12345"), "{error}");
+    }
+}
+
+#[test]
 fn two_listeners_may_not_have_one_port_where_their_addresses_meet() {
     for (listen, ops_listen, meet) in [
         ("127.0.0.1:80", "127.0.0.1:80", true),

@@ -233,7 +233,7 @@ fn read(text: &str) -> Result<Target, TargetError> {
 /// certificates name it.
 fn host_and_port(url: &Url, port: u16) -> Option<(String, u16)> {
     let host = match url.host()? {
-        Host::Domain(name) if name.is_empty() => return None,
+        Host::Domain("") => return None,
         Host::Domain(name) => name.to_owned(),
         Host::Ipv4(address) => address.to_string(),
         Host::Ipv6(address) => address.to_string(),

@@ -188,9 +188,10 @@ impl Environment {
     }
 
     fn unknown(&mut self, name: String, nearest: Option<&str>, value: &OsString) {
+        let value = Value::String(value.to_string_lossy().into_owned());
         self.problems.push(Problem::Unknown {
+            value: shown(&name, &value),
             key: name,
-            value: shown(&Value::String(value.to_string_lossy().into_owned())),
             origin: "environment".to_owned(),
             nearest: nearest.map(names::variable),
         });
