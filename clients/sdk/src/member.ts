@@ -29,7 +29,7 @@ export function member(wire: WireMember, selfId: string | undefined): Member {
     metadata,
     joinedAt: wire.joinedAt,
     isSelf: wire.id === selfId,
-    decodes: decodes?.filter((each): each is string => typeof each === "string"),
+    decodes: decodes?.filter((each) => typeof each === "string").map((each) => each.toLowerCase()),
     transforms: isObject(own) && own.transforms === true,
   };
 }

@@ -1,22 +1,19 @@
-import { fromBase64 } from "./base64.js";
 import type { ServerClock } from "./clock.js";
 import { Emitter } from "./emitter.js";
-import { codecFamily } from "./encode/codecs.js";
 import { WeirError } from "./errors.js";
+import { KeyBackoff } from "./key-backoff.js";
 import type { Member } from "./member.js";
-import { AudioPlayer } from "./play/audio.js";
-import { type Feed, MediaSourcePlayer, mediaSourcePlays } from "./play/media-source.js";
+import { MediaSourcePlayer } from "./play/media-source.js";
+import { openPlayer } from "./play/open.js";
 import type { MediaChunk, PicturePlayer, PlayerHost, SoundPlayer } from "./play/player.js";
 import { Surface } from "./play/surface.js";
 import type { Lane, Timeline } from "./play/timeline.js";
-import { VideoPlayer } from "./play/video.js";
-import { WebmWriter } from "./play/webm-writer.js";
 import type { ReceivedHeader, Requests, TrackKind, WireTrack } from "./protocol.js";
 import { Rate, type RemoteTrackStats } from "./stats.js";
 import { type ChunkInfo, type ChunkTransform, InOrder } from "./transform.js";
 
-/** A key chunk is asked for at most so often. */
-const ASK_AGAIN_MS = 500;
+/** Chunks that are kept at most until the browser has said whether it decodes them. */
+const EARLY = 64;
 /** A `ts` that is farther from the node's clock was not stamped with it. */
 const SAME_CLOCK_MS = 60_000;
 
@@ -39,7 +36,7 @@ export type RemoteTrackEvents = {
   firstframe: [];
   /** Chunks make no sense: another key, or damaged. Told at most once a second. */
   undecodable: [];
-  /** This browser cannot play the track. */
+  /** This browser cannot play the track: `not_supported`, once, and again after a change of the codec. */
   error: [error: WeirError];
 };
 
@@ -68,7 +65,14 @@ export class RemoteTrack extends Emitter<RemoteTrackEvents> {
   #sound: SoundPlayer | undefined;
   #lane: Lane | undefined;
   #volume = 1;
-  #askedAt = Number.NEGATIVE_INFINITY;
+  /** Counts what was opened; what a player of before tells is not heard. */
+  #attempt = 0;
+  /** Whether there is, or was, something to play it with. */
+  #opened = false;
+  /** What waits for the browser's word; `undefined` once it has given it. */
+  #early: MediaChunk[] | undefined;
+  #error: WeirError | undefined;
+  readonly #keys = new KeyBackoff();
   #told = { first: false, undecodableAt: Number.NEGATIVE_INFINITY };
   #size: { width: number; height: number } | undefined;
   #latencyMs: number | undefined;
@@ -120,6 +124,11 @@ export class RemoteTrack extends Emitter<RemoteTrackEvents> {
 
   get muted(): boolean {
     return this.#wire.muted;
+  }
+
+  /** Why this browser cannot play it; `undefined` if nothing speaks against it. */
+  get error(): WeirError | undefined {
+    return this.#error;
   }
 
   /** Whether its chunks are received. */
@@ -175,18 +184,19 @@ export class RemoteTrack extends Emitter<RemoteTrackEvents> {
     await this.#host.request("track:subscribe", { track: this.id });
     if (this.#subscribed) return;
     this.#subscribed = true;
-    this.#open();
+    if (!this.#player) this.#open();
+    else if (this.kind === "video") this.#ask();
   }
 
   async unsubscribe(): Promise<void> {
     await this.#host.request("track:unsubscribe", { track: this.id });
     this.#subscribed = false;
-    this.#player?.gap();
+    this.#break();
   }
 
   /** Asks its publisher for a key chunk. */
   async requestKeyframe(): Promise<void> {
-    this.#askedAt = performance.now();
+    this.#keys.take(performance.now());
     await this.#host.request("track:request-keyframe", { track: this.id });
   }
 
@@ -224,7 +234,10 @@ export class RemoteTrack extends Emitter<RemoteTrackEvents> {
     this.#order.run(
       () => transform?.decode(payload, info) ?? payload,
       (opened) => this.#play({ ...chunk, payload: opened }),
-      () => this.#undecodable(1),
+      () => {
+        this.#break();
+        this.#undecodable(1);
+      },
     );
   }
 
@@ -236,7 +249,7 @@ export class RemoteTrack extends Emitter<RemoteTrackEvents> {
     this.#order.run(
       () => new Uint8Array(0),
       () => {
-        this.#player?.gap();
+        this.#break();
         this.emit("gap", gap);
       },
       () => {},
@@ -248,16 +261,18 @@ export class RemoteTrack extends Emitter<RemoteTrackEvents> {
     const before = this.#wire;
     this.#wire = wire;
     if (before.codec === wire.codec && before.init === wire.init) return;
-    if (!this.#player) return;
+    if (!this.#opened) return;
     this.#close();
-    this.#open();
+    this.#keys.reset();
+    if (this.#subscribed) this.#open();
   }
 
   /** @internal The connection is another one: what comes next need not follow what came before. */
   resume(subscribed: boolean): void {
     this.#subscribed = subscribed;
-    this.#player?.gap();
+    this.#break();
     this.#lane?.reset();
+    this.#keys.reset();
     if (subscribed && this.kind === "video") this.#ask();
   }
 
@@ -276,14 +291,36 @@ export class RemoteTrack extends Emitter<RemoteTrackEvents> {
     if (!this.#subscribed) return;
     // A decoder of sound would make noise of it rather than say that it makes no sense.
     if (this.member.transforms && !this.#host.transform) this.#undecodable(1);
-    else this.#player?.push(chunk);
+    else this.#push(chunk);
     this.emit("chunk", chunk);
+  }
+
+  #push(chunk: MediaChunk): void {
+    if (!this.#early) {
+      this.#player?.push(chunk);
+      return;
+    }
+    this.#early.push(chunk);
+    if (this.#early.length > EARLY) this.#early.shift();
+  }
+
+  /** What comes next does not follow what came before. */
+  #break(): void {
+    if (this.#early) this.#early = [];
+    this.#player?.gap();
   }
 
   #open(): void {
     if (this.kind === "data") return;
+    this.#opened = true;
+    this.#error = undefined;
+    const attempt = ++this.#attempt;
+    const refuse = (reason: string) => {
+      if (this.#attempt === attempt) this.#refuse(reason);
+    };
     const host: PlayerHost = {
       needKey: () => this.#ask(),
+      unsupported: refuse,
       undecodable: (chunks) => this.#undecodable(chunks),
       shown: (ts, width, height) => this.#shown(ts, width, height),
       dropped: (frames) => {
@@ -295,27 +332,51 @@ export class RemoteTrack extends Emitter<RemoteTrackEvents> {
       blocked: () => this.#host.audioBlocked(),
     };
     this.#lane = this.#host.timeline(this.#wire.member).lane(this.kind);
-    const player = openPlayer(this.#wire, this.#surface, this.#lane, host);
-    if (!player) {
-      const error = new WeirError("not_supported", `this browser cannot play "${this.codec}"`);
-      queueMicrotask(() => this.emit("error", error));
+    const opened = openPlayer(this.#wire, this.#surface, this.#lane, host);
+    if (!opened) {
+      // Whoever is told of the track next is to hear it.
+      queueMicrotask(() => refuse("neither WebCodecs nor Media Source Extensions know it"));
       return;
     }
+    const { player, supported } = opened;
     this.#player = player;
+    this.#early = [];
     if ("begin" in player) this.#picture = player;
     if ("volume" in player) {
       this.#sound = player;
       player.volume = this.#volume;
     }
-    if (this.kind === "video") this.#ask();
+    void supported.then((can) => {
+      if (!can) refuse("its decoders do not know it");
+      else if (this.#attempt === attempt) this.#start(player);
+    });
+  }
+
+  /** The browser decodes it: plays what has come meanwhile. */
+  #start(player: PicturePlayer | SoundPlayer): void {
+    const early = this.#early ?? [];
+    this.#early = undefined;
+    for (const chunk of early) player.push(chunk);
+    if (this.kind === "video" && !early.some(({ key }) => key)) this.#ask();
+  }
+
+  #refuse(reason: string): void {
+    const { codec, sampleRate, channels } = this.#wire;
+    const sound = [sampleRate && `${sampleRate} Hz`, channels && `${channels} channels`];
+    const what = [`"${codec}"`, ...(this.kind === "audio" ? sound : [])].filter(Boolean).join(", ");
+    this.#close();
+    this.#error = new WeirError("not_supported", `this browser cannot play ${what}: ${reason}`);
+    this.emit("error", this.#error);
   }
 
   #close(): void {
+    this.#attempt += 1;
     this.#player?.stop();
     this.#lane?.stop();
     this.#player = undefined;
     this.#picture = undefined;
     this.#sound = undefined;
+    this.#early = undefined;
   }
 
   #expect(kind: TrackKind): void {
@@ -323,10 +384,11 @@ export class RemoteTrack extends Emitter<RemoteTrackEvents> {
     throw new WeirError("not_supported", `track ${this.id} is ${this.kind}, not ${kind}`);
   }
 
-  /** A refusal has no consequence: it is asked again when a chunk is in want of it. */
+  /** Asks for a key chunk, unless that was done lately. A refusal has no consequence: it is asked again. */
   #ask(): void {
-    if (performance.now() - this.#askedAt < ASK_AGAIN_MS) return;
-    this.requestKeyframe().catch(() => {});
+    if (!this.#player || this.#early || !this.#subscribed || this.kind !== "video") return;
+    if (!this.#keys.take(performance.now())) return;
+    this.#host.request("track:request-keyframe", { track: this.id }).catch(() => {});
   }
 
   #undecodable(chunks: number): void {
@@ -339,6 +401,7 @@ export class RemoteTrack extends Emitter<RemoteTrackEvents> {
 
   #shown(ts: number, width: number, height: number): void {
     this.#rate.shown.add(1);
+    this.#keys.shown(performance.now());
     if (width > 0) this.#size = { width, height };
     const latency = this.#host.clock.at(performance.now()) - ts / 1_000;
     if (this.kind === "video" && Math.abs(latency) < SAME_CLOCK_MS) this.#latencyMs = Math.max(0, latency);
@@ -346,42 +409,4 @@ export class RemoteTrack extends Emitter<RemoteTrackEvents> {
     this.#told.first = true;
     this.emit("firstframe");
   }
-}
-
-/** The player for such a track: WebCodecs where they are there and know the codec, Media Source Extensions otherwise. */
-function openPlayer(
-  wire: WireTrack,
-  surface: Surface,
-  lane: Lane,
-  host: PlayerHost,
-): PicturePlayer | SoundPlayer | undefined {
-  const { kind, codec } = wire;
-  const init = wire.init === undefined ? undefined : fromBase64(wire.init);
-  const description = init ? { description: init } : {};
-  if (kind === "data") return undefined;
-  if (!codec.includes("/")) {
-    if (kind === "video" && typeof VideoDecoder !== "undefined") {
-      return new VideoPlayer({ codec, ...description }, surface, lane, host);
-    }
-    if (kind === "audio" && typeof AudioDecoder !== "undefined") {
-      const sampleRate = wire.sampleRate ?? 48_000;
-      return new AudioPlayer(
-        { codec, sampleRate, numberOfChannels: wire.channels ?? 1, ...description },
-        lane,
-        host,
-      );
-    }
-  }
-  const feed = feedOf(wire, init);
-  return feed && mediaSourcePlays(feed) ? new MediaSourcePlayer(kind, feed, surface, host) : undefined;
-}
-
-function feedOf(wire: WireTrack, init: Uint8Array | undefined): Feed | undefined {
-  if (wire.codec.includes("/")) return { type: wire.codec, init };
-  const codec = codecFamily(wire.codec);
-  const { width = 640, height = 360, sampleRate = 48_000, channels = 1 } = wire;
-  if (codec === "opus") return { writer: new WebmWriter({ kind: "audio", codec, sampleRate, channels }) };
-  if (codec === "vp8" || codec === "vp9")
-    return { writer: new WebmWriter({ kind: "video", codec, width, height }) };
-  return undefined;
 }

@@ -1,6 +1,7 @@
 import { CaptureClock } from "../capture/capture-clock.js";
 import type { FrameSource } from "../capture/frames.js";
 import { readSamples } from "../capture/samples.js";
+import { isReclaimed } from "../codec-error.js";
 import { asWeirError, WeirError } from "../errors.js";
 import { Level } from "../level.js";
 import { OPUS } from "./codecs.js";
@@ -16,7 +17,7 @@ export class AudioTrackEncoder implements TrackEncoder {
   readonly skipped = 0;
   readonly #host: EncoderHost;
   readonly #level = new Level();
-  readonly #encoder: AudioEncoder;
+  #encoder: AudioEncoder;
   #clock = new CaptureClock();
   #source: FrameSource | undefined;
   #format: { sampleRate: number; channels: number } | undefined;
@@ -25,10 +26,7 @@ export class AudioTrackEncoder implements TrackEncoder {
   constructor(host: EncoderHost, bitrate: number) {
     this.#host = host;
     this.targetBitrate = bitrate;
-    this.#encoder = new AudioEncoder({
-      output: (chunk) => this.#deliver(chunk),
-      error: (error) => this.#fail(new WeirError("not_supported", `the encoder failed: ${error.message}`)),
-    });
+    this.#encoder = this.#open();
   }
 
   get level(): number {
@@ -54,6 +52,20 @@ export class AudioTrackEncoder implements TrackEncoder {
     if (this.#encoder.state !== "closed") this.#encoder.close();
   }
 
+  #open(): AudioEncoder {
+    this.#format = undefined;
+    const encoder = new AudioEncoder({
+      output: (chunk) => this.#deliver(chunk),
+      error: (error) => {
+        if (this.#stopped) return;
+        if (isReclaimed(error)) {
+          if (this.#encoder === encoder) this.#encoder = this.#open();
+        } else this.#fail(new WeirError("not_supported", `the encoder failed: ${error.message}`));
+      },
+    });
+    return encoder;
+  }
+
   #take(data: AudioData): void {
     try {
       if (this.#stopped) return;
@@ -61,10 +73,13 @@ export class AudioTrackEncoder implements TrackEncoder {
       this.#clock.observe(data.timestamp + data.duration, performance.now());
       this.#level.add(data);
       if (!this.#host.open()) return;
+      // Its error may still be on the way.
+      if (this.#encoder.state === "closed") this.#encoder = this.#open();
       this.#configure(data);
       this.#encoder.encode(data);
     } catch (error) {
-      this.#fail(asWeirError(error));
+      if (isReclaimed(error)) this.#encoder = this.#open();
+      else this.#fail(asWeirError(error));
     } finally {
       data.close();
     }

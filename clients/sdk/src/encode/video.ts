@@ -1,5 +1,6 @@
 import { CaptureClock } from "../capture/capture-clock.js";
 import { type FrameSource, readFrames } from "../capture/frames.js";
+import { isReclaimed } from "../codec-error.js";
 import { asWeirError, WeirError } from "../errors.js";
 import { BitrateControl } from "./bitrate.js";
 import { encoderConfig } from "./codecs.js";
@@ -90,21 +91,32 @@ export class VideoTrackEncoder implements TrackEncoder {
   }
 
   #open(): VideoEncoder {
-    return new VideoEncoder({
+    const encoder = new VideoEncoder({
       output: (chunk) => this.#deliver(chunk),
       error: (error) => {
         if (this.#stopped) return;
+        if (isReclaimed(error)) {
+          // Nothing is wrong with the codec or the pictures.
+          if (this.#encoder === encoder) this.#reopen();
+          return;
+        }
         if (this.#redraw) {
           this.#host.failed(new WeirError("not_supported", `the encoder failed: ${error.message}`));
           return;
         }
         // Some cameras' pixels are of a format that can be drawn, and not be encoded.
         this.#redraw = new OffscreenCanvas(2, 2).getContext("2d", { alpha: false }) ?? undefined;
-        this.#config = undefined;
-        this.#keys.restart();
-        this.#encoder = this.#open();
+        this.#reopen();
       },
     });
+    return encoder;
+  }
+
+  /** Opens another encoder, which holds nothing of the browser's before the next picture configures it. */
+  #reopen(): void {
+    this.#config = undefined;
+    this.#keys.restart();
+    this.#encoder = this.#open();
   }
 
   /** What is encoded for `frame`; whoever asks closes it. */
@@ -152,6 +164,8 @@ export class VideoTrackEncoder implements TrackEncoder {
       this.#keys.restart();
       return;
     }
+    // Its error may still be on the way.
+    if (this.#encoder.state === "closed") this.#reopen();
     if (this.#encoder.encodeQueueSize > QUEUE || this.#bitrate.tooMuch(this.#host.backlog())) {
       this.#skipped += 1;
       return;
@@ -163,6 +177,10 @@ export class VideoTrackEncoder implements TrackEncoder {
       this.#encoder.encode(picture, { keyFrame: this.#keys.take(now) });
       picture.close();
     } catch (error) {
+      if (isReclaimed(error)) {
+        this.#reopen();
+        return;
+      }
       this.stop();
       this.#host.failed(asWeirError(error));
     }

@@ -1,4 +1,5 @@
 import { audioContext, loadWorklet, SAMPLE_RATE } from "../audio-context.js";
+import { isReclaimed, isUnsupported } from "../codec-error.js";
 import { Level } from "../level.js";
 import { HeardClock } from "./heard-clock.js";
 import type { MediaChunk, PlayerHost, SoundPlayer } from "./player.js";
@@ -63,7 +64,7 @@ export class AudioPlayer implements SoundPlayer {
 
   push(chunk: MediaChunk): void {
     // What was cached has been heard by the others already.
-    if (chunk.replay) return;
+    if (chunk.replay || this.#stopped) return;
     try {
       this.#decoding().decode(
         new EncodedAudioChunk({
@@ -72,8 +73,8 @@ export class AudioPlayer implements SoundPlayer {
           data: chunk.payload as AllowSharedBufferSource,
         }),
       );
-    } catch {
-      this.#fail();
+    } catch (error) {
+      this.#fail(error);
     }
   }
 
@@ -109,8 +110,8 @@ export class AudioPlayer implements SoundPlayer {
     if (this.#decoder && this.#decoder.state !== "closed") return this.#decoder;
     const decoder = new AudioDecoder({
       output: (data) => this.#play(data),
-      error: () => {
-        if (this.#decoder === decoder) this.#fail();
+      error: (error) => {
+        if (this.#decoder === decoder) this.#fail(error);
       },
     });
     this.#decoder = decoder;
@@ -143,9 +144,13 @@ export class AudioPlayer implements SoundPlayer {
     );
   }
 
-  #fail(): void {
+  /** Decodes on at the next chunk, with another decoder. */
+  #fail(error: unknown): void {
+    const decoder = this.#decoder;
     this.#decoder = undefined;
-    this.#host.undecodable(1);
+    if (decoder && decoder.state !== "closed") decoder.close();
+    if (isUnsupported(error)) this.#host.unsupported((error as Error).message);
+    else if (!isReclaimed(error)) this.#host.undecodable(1);
   }
 }
 

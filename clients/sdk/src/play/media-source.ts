@@ -1,3 +1,5 @@
+import { isUnsupported } from "../codec-error.js";
+import { initSegment, needsInit, startsSegment } from "./container.js";
 import type { MediaChunk, PicturePlayer, PlayerHost, SoundPlayer } from "./player.js";
 import type { Surface } from "./surface.js";
 import type { WebmWriter } from "./webm-writer.js";
@@ -10,19 +12,35 @@ const BEHIND_S = 0.1;
 const HURRY_RATE = 1.1;
 /** What has been played is kept so long. */
 const KEPT_S = 10;
+/** The same once the browser has no room left. */
+const KEPT_FULL_S = 1;
+/** Bytes that wait for the browser at most. */
+const QUEUE_BYTES = 16 * 1_048_576;
 
 /** What a {@link MediaSourcePlayer} is fed with: chunks that are muxed here, or pieces of a container. */
 export type Feed = { writer: WebmWriter } | { type: string; init: Uint8Array | undefined };
 
 /** Whether the browser plays this here. */
 export function mediaSourcePlays(feed: Feed): boolean {
-  const type = "writer" in feed ? feed.writer.type : feed.type;
-  return typeof MediaSource !== "undefined" && MediaSource.isTypeSupported(type);
+  return typeof MediaSource !== "undefined" && MediaSource.isTypeSupported(feedType(feed));
+}
+
+function feedType(feed: Feed): string {
+  return "writer" in feed ? feed.writer.type : feed.type;
+}
+
+/** What is appended next; `resets` has the parser forget the piece that it was in the midst of. */
+interface Piece {
+  bytes: Uint8Array;
+  resets: boolean;
 }
 
 /**
  * Plays through Media Source Extensions: what WebCodecs cannot decode, since the browser has none or
  * since the chunks are pieces of a container.
+ *
+ * A MediaSource ends for good with the first bytes that it cannot parse, such as those after a lost
+ * piece. It is then replaced: another one begins at the next key or initialisation piece.
  */
 export class MediaSourcePlayer implements PicturePlayer, SoundPlayer {
   readonly level = 0;
@@ -31,26 +49,31 @@ export class MediaSourcePlayer implements PicturePlayer, SoundPlayer {
   readonly #host: PlayerHost;
   readonly #video: boolean;
   readonly #element: HTMLVideoElement;
-  readonly #source = new MediaSource();
   readonly #surface: Surface;
-  readonly #url: string;
+  /** The latest initialisation segment of a container. */
+  #init: Uint8Array | undefined;
+  /** The one in use; `undefined` before the first piece, and after it has ended. */
+  #source: MediaSource | undefined;
+  #url = "";
   #buffer: SourceBuffer | undefined;
-  #queue: Uint8Array[] = [];
+  #queue: Piece[] = [];
+  #queued = 0;
   #waitsForKey = true;
   #firstTs: number | undefined;
   #frame = 0;
 
   constructor(kind: "audio" | "video", feed: Feed, surface: Surface, host: PlayerHost) {
     this.#feed = feed;
+    this.#init = "writer" in feed ? undefined : feed.init;
     this.#surface = surface;
     this.#host = host;
     this.#video = kind === "video";
     // A `<video>` plays sound as well, and a container of either kind may have both.
     this.#element = document.createElement("video");
     this.#element.playsInline = true;
-    this.#url = URL.createObjectURL(this.#source);
-    this.#source.addEventListener("sourceopen", () => this.#open(), { once: true });
-    this.#element.src = this.#url;
+    this.#element.addEventListener("error", () => {
+      if (this.#element.error) this.#giveUp(this.#source);
+    });
     if (this.#video) this.#watch();
     else this.#element.addEventListener("timeupdate", () => this.#shown(this.#element.currentTime, 0, 0));
   }
@@ -76,19 +99,18 @@ export class MediaSourcePlayer implements PicturePlayer, SoundPlayer {
   }
 
   push(chunk: MediaChunk): void {
-    if (chunk.key) this.#waitsForKey = false;
-    if (this.#waitsForKey) {
+    const init = "writer" in this.#feed ? undefined : initSegment(chunk.payload);
+    if (init) this.#init = init;
+    if (this.#waitsForKey && !this.#startsAt(chunk, init !== undefined)) {
       this.#host.dropped(1);
       this.#host.needKey();
       return;
     }
-    if ("writer" in this.#feed) {
-      this.#firstTs ??= chunk.ts;
-      const timeMs = Math.max(0, (chunk.ts - this.#firstTs) / 1_000);
-      this.#append(this.#feed.writer.chunk(timeMs, chunk.key, chunk.payload));
-    } else {
-      this.#append(chunk.payload);
-    }
+    // After a loss the parser may stand in the midst of what came before.
+    const resets = this.#waitsForKey && this.#source !== undefined && !("writer" in this.#feed);
+    this.#waitsForKey = false;
+    if (!this.#source) this.#begin(init !== undefined);
+    this.#append(this.#bytes(chunk), resets);
   }
 
   gap(): void {
@@ -101,47 +123,126 @@ export class MediaSourcePlayer implements PicturePlayer, SoundPlayer {
   }
 
   stop(): void {
+    this.#drop();
     this.#element.cancelVideoFrameCallback?.(this.#frame);
     this.#element.removeAttribute("src");
     this.#element.load();
-    URL.revokeObjectURL(this.#url);
-    this.#queue = [];
   }
 
-  #open(): void {
-    const type = "writer" in this.#feed ? this.#feed.writer.type : this.#feed.type;
-    const buffer = this.#source.addSourceBuffer(type);
-    this.#buffer = buffer;
-    buffer.addEventListener("updateend", () => this.#appended());
-    buffer.addEventListener("error", () => this.#host.undecodable(1));
-    const init = "writer" in this.#feed ? this.#feed.writer.header() : this.#feed.init;
-    if (init) this.#queue.unshift(init);
+  /** Whether playing can start at this chunk. Of sound every chunk counts as a key chunk. */
+  #startsAt({ key, payload }: MediaChunk, init: boolean): boolean {
+    if ("writer" in this.#feed) return key || !this.#video;
+    if (init) return true;
+    if (!this.#init && needsInit(this.#feed.type)) return false;
+    return key || (!this.#video && startsSegment(this.#feed.type, payload));
+  }
+
+  #bytes({ ts, key, payload }: MediaChunk): Uint8Array {
+    if (!("writer" in this.#feed)) return payload;
+    this.#firstTs ??= ts;
+    return this.#feed.writer.chunk(Math.max(0, (ts - this.#firstTs) / 1_000), key, payload);
+  }
+
+  /** Begins with another MediaSource; `hasInit` if the next piece has what such a stream begins with. */
+  #begin(hasInit: boolean): void {
+    const source = new MediaSource();
+    this.#source = source;
+    this.#url = URL.createObjectURL(source);
+    source.addEventListener("sourceopen", () => this.#open(source), { once: true });
+    source.addEventListener("sourceended", () => this.#giveUp(source));
+    source.addEventListener("sourceclose", () => this.#giveUp(source));
+    source.sourceBuffers.addEventListener("removesourcebuffer", () => this.#giveUp(source));
+    this.#element.src = this.#url;
+    let init = hasInit ? undefined : this.#init;
+    if ("writer" in this.#feed) init = this.#feed.writer.header();
+    if (init) this.#append(init, false);
+  }
+
+  #open(source: MediaSource): void {
+    if (this.#source !== source) return;
+    try {
+      const buffer = source.addSourceBuffer(feedType(this.#feed));
+      this.#buffer = buffer;
+      buffer.addEventListener("updateend", () => this.#appended(source));
+      buffer.addEventListener("error", () => this.#giveUp(source));
+    } catch (error) {
+      if (isUnsupported(error)) this.#host.unsupported((error as Error).message);
+      else this.#giveUp(source);
+      return;
+    }
     this.#next();
   }
 
-  #append(bytes: Uint8Array): void {
-    this.#queue.push(bytes);
+  /** Gives a MediaSource up that takes nothing any more. */
+  #giveUp(source: MediaSource | undefined): void {
+    if (!source || this.#source !== source) return;
+    this.#drop();
+    this.#waitsForKey = true;
+    this.#host.undecodable(1);
+    this.#host.needKey();
+  }
+
+  #drop(): void {
+    this.#source = undefined;
+    this.#buffer = undefined;
+    this.#clear();
+    URL.revokeObjectURL(this.#url);
+  }
+
+  #clear(): void {
+    this.#queue = [];
+    this.#queued = 0;
+  }
+
+  #append(bytes: Uint8Array, resets: boolean): void {
+    if (this.#queued + bytes.length > QUEUE_BYTES) {
+      // A page in the background may not be given its MediaSource for long.
+      this.#giveUp(this.#source);
+      return;
+    }
+    this.#queue.push({ bytes, resets });
+    this.#queued += bytes.length;
     this.#next();
   }
 
   #next(): void {
-    const buffer = this.#buffer;
-    if (!buffer || buffer.updating || this.#source.readyState !== "open") return;
-    const { currentTime, buffered } = this.#element;
-    if (buffered.length > 0 && currentTime - buffered.start(0) > 2 * KEPT_S) {
-      buffer.remove(buffered.start(0), currentTime - KEPT_S);
-      return;
-    }
-    const bytes = this.#queue.shift();
-    if (!bytes) return;
+    const [source, buffer] = [this.#source, this.#buffer];
+    if (!source || !buffer || buffer.updating) return;
+    const [piece] = this.#queue;
+    if (!piece) return;
     try {
-      buffer.appendBuffer(bytes as BufferSource);
-    } catch {
-      this.#host.undecodable(1);
+      const { currentTime, buffered } = this.#element;
+      if (buffered.length > 0 && currentTime - buffered.start(0) > 2 * KEPT_S) {
+        buffer.remove(buffered.start(0), currentTime - KEPT_S);
+        return;
+      }
+      if (piece.resets) buffer.abort();
+      buffer.appendBuffer(piece.bytes as BufferSource);
+      this.#queue.shift();
+      this.#queued -= piece.bytes.length;
+    } catch (error) {
+      const full = error instanceof Error && error.name === "QuotaExceededError";
+      if (!full || !this.#evict(buffer)) this.#giveUp(source);
     }
   }
 
-  #appended(): void {
+  /** Makes room for the next piece: of what was played, or, where nothing plays, of all but the newest second. */
+  #evict(buffer: SourceBuffer): boolean {
+    const { buffered, currentTime } = this.#element;
+    if (buffered.length === 0) return false;
+    const from = buffered.start(0);
+    let until = currentTime - KEPT_FULL_S;
+    if (until <= from) {
+      until = this.#end - KEPT_FULL_S;
+      if (until <= from) return false;
+      this.#element.currentTime = this.#end - BEHIND_S;
+    }
+    buffer.remove(from, until);
+    return true;
+  }
+
+  #appended(source: MediaSource): void {
+    if (this.#source !== source) return;
     this.#next();
     const element = this.#element;
     if (element.buffered.length === 0) return;

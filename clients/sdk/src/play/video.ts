@@ -1,3 +1,4 @@
+import { isReclaimed, isUnsupported } from "../codec-error.js";
 import type { MediaChunk, PicturePlayer, PlayerHost } from "./player.js";
 import { Presenter } from "./presenter.js";
 import type { Surface } from "./surface.js";
@@ -68,8 +69,8 @@ export class VideoPlayer implements PicturePlayer {
           data: chunk.payload as AllowSharedBufferSource,
         }),
       );
-    } catch {
-      this.#fail();
+    } catch (error) {
+      this.#fail(error);
     }
   }
 
@@ -98,8 +99,8 @@ export class VideoPlayer implements PicturePlayer {
         if (frame.timestamp > this.#oldUntil) this.#lane.observe(frame.timestamp, performance.now());
         this.#presenter.add(frame);
       },
-      error: () => {
-        if (this.#decoder === decoder) this.#fail();
+      error: (error) => {
+        if (this.#decoder === decoder) this.#fail(error);
       },
     });
     this.#decoder = decoder;
@@ -107,12 +108,17 @@ export class VideoPlayer implements PicturePlayer {
     return decoder;
   }
 
-  #fail(): void {
+  /** Decodes on at the next key chunk, with another decoder. */
+  #fail(error: unknown): void {
     const decoder = this.#decoder;
     this.#decoder = undefined;
     if (decoder && decoder.state !== "closed") decoder.close();
     this.#waitsForKey = true;
-    this.#host.undecodable(1);
+    if (isUnsupported(error)) {
+      this.#host.unsupported((error as Error).message);
+      return;
+    }
+    if (!isReclaimed(error)) this.#host.undecodable(1);
     this.#host.needKey();
   }
 }

@@ -23,8 +23,9 @@ export class WebmWriter {
     return `${this.#track.kind}/webm;codecs="${this.#track.codec}"`;
   }
 
-  /** What the stream begins with. */
+  /** What the stream begins with, also one that is begun anew: the next chunk opens a Cluster. */
   header(): Uint8Array {
+    this.#clusterMs = undefined;
     return join([
       element(0x1a45dfa3, [
         element(0x4286, uint(1)),

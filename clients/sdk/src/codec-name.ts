@@ -1,0 +1,43 @@
+/** Short names, and the least of what each may stand for in the WebCodecs registry. */
+const SHORT: Readonly<Record<string, string>> = {
+  vp9: "vp09.00.10.08",
+  vp09: "vp09.00.10.08",
+  h264: "avc1.42E01F",
+  avc1: "avc1.42E01F",
+  av1: "av01.0.04M.08",
+  av01: "av01.0.04M.08",
+};
+
+/**
+ * Returns `codec` in the spelling that browsers know. Programs write `VP8`, `Opus` or `AVC1.42e01f`;
+ * the names of the WebCodecs registry and of MIME types are in lower case, and browsers compare bytes.
+ */
+export function normalCodec(codec: string): string {
+  const trimmed = codec.trim();
+  if (trimmed.includes("/")) return mimeType(trimmed);
+  const spelled = codecName(trimmed);
+  // The registry has one name for VP8, MP4 another.
+  if (spelled === "vp08" || spelled.startsWith("vp08.")) return "vp8";
+  return SHORT[spelled] ?? spelled;
+}
+
+/** The family in lower case; profile and level, as in `av01.0.04M.08` and `hvc1.1.6.L93.B0`, in upper case. */
+function codecName(codec: string): string {
+  const [family = "", ...rest] = codec.split(".");
+  return [family.toLowerCase(), ...rest.map((each) => each.toUpperCase())].join(".");
+}
+
+/** RFC 6838, 4.2: type, subtype and names of parameters are compared without regard to case. */
+function mimeType(type: string): string {
+  const [essence = "", ...parameters] = type.split(";");
+  const spelled = parameters
+    .map((each) => /^\s*([^=\s]+)\s*=\s*"?([^"]*?)"?\s*$/.exec(each))
+    .filter((match) => match !== null)
+    .map(([, name = "", value = ""]) => {
+      const codecs = value.split(",").map((each) => codecName(each.trim()));
+      return name.toLowerCase() === "codecs"
+        ? `codecs="${codecs.join(",")}"`
+        : `${name.toLowerCase()}="${value}"`;
+    });
+  return [essence.trim().toLowerCase(), ...spelled].join(";");
+}

@@ -1,0 +1,71 @@
+import { fromBase64 } from "../base64.js";
+import { normalCodec } from "../codec-name.js";
+import { codecFamily } from "../encode/codecs.js";
+import type { WireTrack } from "../protocol.js";
+import { AudioPlayer } from "./audio.js";
+import { type Feed, MediaSourcePlayer, mediaSourcePlays } from "./media-source.js";
+import type { PicturePlayer, PlayerHost, SoundPlayer } from "./player.js";
+import type { Surface } from "./surface.js";
+import type { Lane } from "./timeline.js";
+import { VideoPlayer } from "./video.js";
+import { WebmWriter } from "./webm-writer.js";
+
+export interface Opened {
+  player: PicturePlayer | SoundPlayer;
+  /** Whether the browser decodes the track. Nothing is to be played before it is known. */
+  supported: Promise<boolean>;
+}
+
+/**
+ * Returns the player for such a track: WebCodecs where they are there and the codec is none of a
+ * container, Media Source Extensions otherwise; `undefined` if neither plays it.
+ */
+export function openPlayer(
+  wire: WireTrack,
+  surface: Surface,
+  lane: Lane,
+  host: PlayerHost,
+): Opened | undefined {
+  const { kind } = wire;
+  const codec = normalCodec(wire.codec);
+  const init = wire.init === undefined ? undefined : fromBase64(wire.init);
+  const description = init ? { description: init } : {};
+  if (kind === "data") return undefined;
+  if (!codec.includes("/")) {
+    if (kind === "video" && typeof VideoDecoder !== "undefined") {
+      const config = { codec, ...description };
+      const supported = answer(() => VideoDecoder.isConfigSupported(config));
+      return { player: new VideoPlayer(config, surface, lane, host), supported };
+    }
+    if (kind === "audio" && typeof AudioDecoder !== "undefined") {
+      const sampleRate = wire.sampleRate ?? 48_000;
+      const config = { codec, sampleRate, numberOfChannels: wire.channels ?? 1, ...description };
+      const supported = answer(() => AudioDecoder.isConfigSupported(config));
+      return { player: new AudioPlayer(config, lane, host), supported };
+    }
+  }
+  const feed = feedOf(wire, codec, init);
+  if (!feed || !mediaSourcePlays(feed)) return undefined;
+  return { player: new MediaSourcePlayer(kind, feed, surface, host), supported: Promise.resolve(true) };
+}
+
+/** A configuration that makes no sense, or, in older browsers, is not known, throws or rejects. */
+async function answer(ask: () => Promise<{ supported?: boolean }>): Promise<boolean> {
+  try {
+    return (await ask()).supported === true;
+  } catch {
+    return false;
+  }
+}
+
+function feedOf(wire: WireTrack, codec: string, init: Uint8Array | undefined): Feed | undefined {
+  if (codec.includes("/")) return { type: codec, init };
+  const family = codecFamily(codec);
+  const { width = 640, height = 360, sampleRate = 48_000, channels = 1 } = wire;
+  // A header says how many channels there are in one byte, and more than two only with a mapping.
+  if (family === "opus" && channels <= 2)
+    return { writer: new WebmWriter({ kind: "audio", codec: family, sampleRate, channels }) };
+  if (family === "vp8" || family === "vp9")
+    return { writer: new WebmWriter({ kind: "video", codec: family, width, height }) };
+  return undefined;
+}
