@@ -13,6 +13,7 @@ const LOGS = {
   failures: [/^no room "no-such-room"$/, /^closed $/],
   picture: [/^publishes vp\d\S* with at most 300000 bit\/s$/],
   data: [/^chunk 1: 1 2 3$/, /^Ann about positions: that was one$/],
+  keys: [/^true everything$/],
   encryption: [/^Bob reads a secret$/, /^Eve reads nothing$/],
   devices: [/^WebCodecs: yes$/, /^1 camera, now fake_device_0$/],
 };

@@ -1,3 +1,4 @@
+import { parseAddress } from "./address.js";
 import { Link } from "./link.js";
 import { Room } from "./room.js";
 import type { ChunkTransform } from "./transform.js";
@@ -20,11 +21,13 @@ const REQUEST_TIMEOUT_MS = 10_000;
 
 /**
  * Connects to a node of a cluster, at the address of its load balancer or at one of several. Resolves
- * when it stands; it is in no room then. Rejects with `disconnected` if nobody answers, or with what the
- * node refuses it for. Once it stands, a lost connection comes back by itself.
+ * when it stands; it is in no room then. Rejects with `bad_request` if an address cannot work, with
+ * `disconnected` if nobody answers, or with what the node refuses it for. Once it stands, a lost
+ * connection comes back by itself.
  */
 export async function connect(url: string | string[], options: ConnectOptions = {}): Promise<Room> {
-  const link = new Link(Array.isArray(url) ? url : [url], {
+  const addresses = (Array.isArray(url) ? url : [url]).map(parseAddress);
+  const link = new Link(addresses, {
     timeoutMs: CONNECT_TIMEOUT_MS,
     requestTimeoutMs: options.requestTimeoutMs ?? REQUEST_TIMEOUT_MS,
     reconnectTimeoutMs: options.reconnectTimeoutMs ?? Number.POSITIVE_INFINITY,

@@ -1,4 +1,5 @@
 import { io, type Socket } from "socket.io-client";
+import type { Address } from "./address.js";
 import { Emitter } from "./emitter.js";
 import { CONTRACT_CODES, type ErrorCode, refusal, WeirError } from "./errors.js";
 import {
@@ -48,7 +49,10 @@ export class Connection extends Emitter<ConnectionEvents> {
   #askedAt: number | undefined;
   #backlogAtAsking = 0;
   #roundTripMs: number | undefined;
-  #ended = false;
+  /** Why it has ended. */
+  #endedBy: WeirError | undefined;
+  /** Rejects each request that waits for its answer. */
+  readonly #pending = new Set<(error: WeirError) => void>();
   /** Bytes of payload: sent, and known to have arrived. */
   readonly #payload = { sent: 0, confirmed: 0 };
   #confirming: number | undefined;
@@ -56,11 +60,16 @@ export class Connection extends Emitter<ConnectionEvents> {
   #quickestMs = Number.POSITIVE_INFINITY;
 
   /** Resolves when a request can be sent; rejects with why that cannot be. */
-  static open(url: string, options: ConnectionOptions, signal?: AbortSignal): Promise<Connection> {
+  static open(
+    { url, origin, path }: Address,
+    options: ConnectionOptions,
+    signal?: AbortSignal,
+  ): Promise<Connection> {
+    const abortion = () => new WeirError("aborted", "the attempt to connect was ended");
+    if (signal?.aborted) return Promise.reject(abortion());
     return new Promise((resolve, reject) => {
-      const { origin, pathname } = new URL(url, globalThis.location?.href);
       const socket = io(origin, {
-        path: `${pathname.replace(/\/$/, "")}/socket.io/`,
+        path,
         transports: ["websocket"],
         reconnection: false,
         forceNew: true,
@@ -73,7 +82,7 @@ export class Connection extends Emitter<ConnectionEvents> {
         then();
       };
       const aborted = () => {
-        settle(() => reject(new WeirError("aborted", "the attempt to connect was ended")));
+        settle(() => reject(abortion()));
         socket.disconnect();
       };
       socket.once("connect", () => settle(() => resolve(new Connection(socket, options.requestTimeoutMs))));
@@ -82,7 +91,6 @@ export class Connection extends Emitter<ConnectionEvents> {
         socket.disconnect();
       });
       signal?.addEventListener("abort", aborted);
-      if (signal?.aborted) aborted();
     });
   }
 
@@ -108,7 +116,7 @@ export class Connection extends Emitter<ConnectionEvents> {
   }
 
   get ended(): boolean {
-    return this.#ended;
+    return this.#endedBy !== undefined;
   }
 
   /** From a question to its answer, at the last one. */
@@ -132,24 +140,26 @@ export class Connection extends Emitter<ConnectionEvents> {
     return performance.now() - this.#confirming > this.#quickestMs + CONGESTED_MS;
   }
 
-  /** Sends a request and awaits its answer; rejects with the node's refusal, `timeout` or `disconnected`. */
+  /** Sends a request and awaits its answer; rejects with the node's refusal, `timeout`, `disconnected` or `closed`. */
   request<E extends keyof Requests>(event: E, argument: Requests[E][0]): Promise<Requests[E][1]> {
     return new Promise((resolve, reject) => {
-      if (this.#ended) {
-        reject(new WeirError("disconnected", `${event} was not sent: there is no connection`));
+      if (this.#endedBy) {
+        reject(this.#endedBy);
         return;
       }
-      const lost = this.on("lost", (error) => {
+      const fail = (error: WeirError) => {
         clearTimeout(timer);
+        this.#pending.delete(fail);
         reject(error);
-      });
-      const timer = setTimeout(() => {
-        lost();
-        reject(new WeirError("timeout", `${event} was not answered within ${this.#requestTimeoutMs} ms`));
-      }, this.#requestTimeoutMs);
+      };
+      const timer = setTimeout(
+        () => fail(new WeirError("timeout", `${event} was not answered within ${this.#requestTimeoutMs} ms`)),
+        this.#requestTimeoutMs,
+      );
+      this.#pending.add(fail);
       this.#socket.emit(event as string, argument, (answer: Answer<Requests[E][1]>) => {
+        if (!this.#pending.delete(fail)) return;
         clearTimeout(timer);
-        lost();
         if (answer.ok) resolve(answer);
         else reject(refusal(answer.error));
       });
@@ -158,7 +168,7 @@ export class Connection extends Emitter<ConnectionEvents> {
 
   /** Sends a chunk; refusals come as `error` notices. */
   media(header: SentHeader, payload: Uint8Array): void {
-    if (this.#ended) return;
+    if (this.#endedBy) return;
     const now = performance.now();
     this.#mediaAt = now;
     this.#payload.sent += payload.length;
@@ -179,7 +189,7 @@ export class Connection extends Emitter<ConnectionEvents> {
 
   /** Asks at once whether the other side is still there, for instance when the network has changed. */
   probe(): void {
-    if (this.#askedAt !== undefined || this.#ended) return;
+    if (this.#askedAt !== undefined || this.#endedBy) return;
     const askedAt = performance.now();
     this.#askedAt = askedAt;
     this.#backlogAtAsking = this.#waiting;
@@ -190,9 +200,9 @@ export class Connection extends Emitter<ConnectionEvents> {
     });
   }
 
-  /** Ends it; nobody is told that it was lost. */
-  close(): void {
-    this.#end();
+  /** Ends it without `lost`; requests that wait are rejected with `reason`. */
+  close(reason: WeirError): void {
+    this.#end(reason);
     this.#socket.disconnect();
   }
 
@@ -225,14 +235,15 @@ export class Connection extends Emitter<ConnectionEvents> {
   #silentTicks = 0;
 
   #lose(error: WeirError): void {
-    if (this.#ended) return;
-    this.#end();
+    if (this.#endedBy) return;
+    this.#end(error);
     this.emit("lost", error);
   }
 
-  #end(): void {
-    this.#ended = true;
+  #end(reason: WeirError): void {
+    this.#endedBy ??= reason;
     clearInterval(this.#ticks);
+    for (const fail of [...this.#pending]) fail(this.#endedBy);
   }
 }
 
@@ -254,9 +265,7 @@ function waiting(packets: readonly { data?: unknown }[]): number {
 function connectError(url: string, error: Error): WeirError {
   const [code = "", ...rest] = error.message.split(": ");
   if ((CONTRACT_CODES as readonly string[]).includes(code)) {
-    return new WeirError(code as ErrorCode, rest.join(": "), {
-      retryable: code === "unavailable" || code === "draining" || code === "rate_limited",
-    });
+    return new WeirError(code as ErrorCode, rest.join(": "));
   }
   const reason = error.message === "timeout" ? "no answer in time" : error.message;
   return new WeirError("disconnected", `${url} cannot be reached: ${reason}`, { cause: error });

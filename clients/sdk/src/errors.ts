@@ -23,6 +23,7 @@ export const LOCAL_CODES = [
   "disconnected",
   "timeout",
   "aborted",
+  "closed",
   "not_supported",
   "permission_denied",
   "device_not_found",
@@ -32,7 +33,16 @@ export const LOCAL_CODES = [
 
 export type ErrorCode = (typeof CONTRACT_CODES)[number] | (typeof LOCAL_CODES)[number];
 
-const RETRYABLE: ReadonlySet<string> = new Set(["disconnected", "timeout", "device_busy", "draining"]);
+/** The contract's retryable codes, and those of this side. */
+const RETRYABLE: ReadonlySet<string> = new Set([
+  "rate_limited",
+  "unavailable",
+  "draining",
+  "internal",
+  "disconnected",
+  "timeout",
+  "device_busy",
+]);
 
 /** Every error of the SDK. `code` is for programs, `message` for people. */
 export class WeirError extends Error {
@@ -74,9 +84,15 @@ export function captureError(what: string, cause: unknown): WeirError {
   }
 }
 
-/** `error` as a {@link WeirError}, whatever it was. */
+/** Returns `error` as a {@link WeirError}. What is none is a fault of the page, which no retry mends. */
 export function asWeirError(error: unknown): WeirError {
   if (error instanceof WeirError) return error;
   const message = error instanceof Error ? error.message : String(error);
-  return new WeirError("internal", message, { cause: error });
+  return new WeirError("internal", message, { retryable: false, cause: error });
+}
+
+/** Returns the error of every call after the end; `cause` is what ended it. */
+export function closedError(cause?: WeirError): WeirError {
+  const message = `the connection was closed${cause ? `: ${cause.message}` : ""}; connect again`;
+  return new WeirError("closed", message, cause ? { cause } : {});
 }

@@ -17,7 +17,7 @@ export type {
   VideoPreset,
 } from "./encode/presets.js";
 export { CONTRACT_CODES, type ErrorCode, LOCAL_CODES, WeirError } from "./errors.js";
-export { LocalTrack } from "./local-track.js";
+export { LocalTrack, type LocalTrackEvents } from "./local-track.js";
 export type { Member } from "./member.js";
 export type { Json, JsonObject, LeaveReason, RoomInfo, TrackDescription, TrackKind } from "./protocol.js";
 export { type Chunk, type Gap, RemoteTrack, type RemoteTrackEvents } from "./remote-track.js";

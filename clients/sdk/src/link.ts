@@ -1,6 +1,7 @@
+import type { Address } from "./address.js";
 import { Connection, type ConnectionOptions } from "./connection.js";
 import { Emitter } from "./emitter.js";
-import { asWeirError, WeirError } from "./errors.js";
+import { asWeirError, closedError, WeirError } from "./errors.js";
 
 /** How long the first attempts may take, then every further one. Early ones are short, since a packet lost then costs seconds. */
 const ATTEMPT_MS = [1_000, 1_000, 1_500, 2_000, 5_000];
@@ -25,16 +26,16 @@ type LinkEvents = {
  * that grow and differ, until it is closed.
  */
 export class Link extends Emitter<LinkEvents> {
-  readonly #urls: string[];
+  readonly #addresses: readonly Address[];
   readonly #options: LinkOptions;
   #connection: Connection | undefined;
   #closed = new AbortController();
   #wake: (() => void) | undefined;
   #turn = 0;
 
-  constructor(urls: string[], options: LinkOptions) {
+  constructor(addresses: readonly Address[], options: LinkOptions) {
     super();
-    this.#urls = urls;
+    this.#addresses = addresses;
     this.#options = options;
     globalThis.addEventListener?.("online", this.#online);
   }
@@ -46,10 +47,11 @@ export class Link extends Emitter<LinkEvents> {
 
   /** The first connection: each address is tried once, and the last refusal is the error. */
   async open(signal?: AbortSignal): Promise<Connection> {
-    let failure = new WeirError("bad_request", "connect needs at least one address");
-    for (let attempt = 0; attempt < this.#urls.length; attempt++) {
+    let failure = new WeirError("bad_request", "url: empty; connect needs at least one address");
+    for (const address of this.#addresses) {
+      this.#turn += 1;
       try {
-        return this.#stand(await Connection.open(this.#next(), this.#options, signal));
+        return this.#stand(await Connection.open(address, this.#options, signal));
       } catch (error) {
         failure = asWeirError(error);
         if (!failure.retryable) break;
@@ -64,15 +66,17 @@ export class Link extends Emitter<LinkEvents> {
     const leaving = this.#connection;
     setTimeout(() => {
       if (this.#connection !== leaving || this.#closed.signal.aborted) return;
-      leaving?.close();
-      this.#fall(new WeirError("draining", "the node is being replaced"));
+      const reason = new WeirError("draining", "the node is being replaced");
+      leaving?.close(reason);
+      this.#fall(reason);
     }, afterMs);
   }
 
-  close(): void {
+  /** Ends the connection, and every attempt at another one. */
+  close(reason = closedError()): void {
     this.#closed.abort();
     this.#wake?.();
-    this.#connection?.close();
+    this.#connection?.close(reason);
     this.#connection = undefined;
     globalThis.removeEventListener?.("online", this.#online);
   }
@@ -82,10 +86,10 @@ export class Link extends Emitter<LinkEvents> {
     this.#wake?.();
   };
 
-  #next(): string {
-    const url = this.#urls[this.#turn % this.#urls.length] ?? "";
+  #next(): Address | undefined {
+    const address = this.#addresses[this.#turn % this.#addresses.length];
     this.#turn += 1;
-    return url;
+    return address;
   }
 
   #stand(connection: Connection): Connection {
@@ -111,7 +115,14 @@ export class Link extends Emitter<LinkEvents> {
       const timeoutMs = Math.min(this.#options.timeoutMs, ATTEMPT_MS[attempt] ?? LATER_ATTEMPT_MS);
       try {
         const options = { ...this.#options, timeoutMs };
-        const connection = await Connection.open(this.#next(), options, this.#closed.signal);
+        const address = this.#next();
+        if (!address) break;
+        const connection = await Connection.open(address, options, this.#closed.signal);
+        // It may have been closed between the answer and here.
+        if (this.#closed.signal.aborted) {
+          connection.close(closedError());
+          return;
+        }
         this.emit("up", this.#stand(connection));
         return;
       } catch (error) {

@@ -1,6 +1,7 @@
 import { toBase64 } from "./base64.js";
 import type { ServerClock } from "./clock.js";
 import type { Connection } from "./connection.js";
+import { Emitter } from "./emitter.js";
 import { AudioTrackEncoder } from "./encode/audio.js";
 import { candidates, encodable } from "./encode/codecs.js";
 import type { Encoded, EncoderHost, TrackEncoder } from "./encode/encoder.js";
@@ -42,8 +43,16 @@ export interface Encoding {
   codec?: VideoCodec;
 }
 
+export type LocalTrackEvents = {
+  /**
+   * Somebody needs a key chunk: to begin, or after a loss. The SDK's own encoders make one; raw chunks are
+   * the page's, so the next one it writes should be one.
+   */
+  keyrequest: [];
+};
+
 /** A track that this member publishes. */
-export class LocalTrack {
+export class LocalTrack extends Emitter<LocalTrackEvents> {
   readonly kind: TrackKind;
   readonly source: string | undefined;
   readonly #host: LocalTrackHost;
@@ -64,6 +73,7 @@ export class LocalTrack {
 
   /** @internal */
   constructor(description: TrackDescription, host: LocalTrackHost, capture?: Capture, encoding?: Encoding) {
+    super();
     this.kind = description.kind;
     this.source = description.source;
     this.#description = description;
@@ -160,7 +170,8 @@ export class LocalTrack {
 
   /**
    * Sends a chunk of a track of {@link Room.publishChunks}. Without `ts` it is stamped with the present
-   * time. Throws `too_large`, or `disconnected` while there is no connection.
+   * time. Throws `too_large`, `disconnected` while there is no connection, or `closed` when it is not
+   * published any more.
    */
   write(payload: Uint8Array, header: { ts?: number; key?: boolean; dur?: number } = {}): void {
     if (this.#encoding)
@@ -171,6 +182,7 @@ export class LocalTrack {
         `payload: ${payload.length} bytes, and at most ${LIMITS.chunkBytes} are taken`,
       );
     }
+    if (this.#gone) throw new WeirError("closed", "the track is not published any more");
     if (!this.#open) throw new WeirError("disconnected", "there is no connection to send the chunk over");
     const ts = header.ts ?? Math.round(this.#host.clock.at(performance.now()) * 1_000);
     this.#send(payload, ts, header.key === true, header.dur);
@@ -202,7 +214,8 @@ export class LocalTrack {
       return;
     }
     this.#id = track.id;
-    this.#encoder?.requestKey();
+    // Nobody has seen anything of it under this id.
+    this.requestKey();
     if (this.#muted) await connection.request("track:update", { track: track.id, muted: true });
   }
 
@@ -214,6 +227,7 @@ export class LocalTrack {
   /** @internal Somebody needs a key chunk. */
   requestKey(): void {
     this.#encoder?.requestKey();
+    this.emit("keyrequest");
   }
 
   /** @internal The others have changed: goes on with a codec that all of them decode, if it has to. */

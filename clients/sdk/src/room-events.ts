@@ -8,7 +8,7 @@ import type { RemoteTrack } from "./remote-track.js";
  * - `connected`: in no room
  * - `joined`: in a room
  * - `reconnecting`: the connection was lost; it comes back by itself, into the room it was in
- * - `closed`: for good
+ * - `closed`: for good, by `close()`, by `leave()` while it reconnects, or by an error
  */
 export type ConnectionState = "connected" | "joined" | "reconnecting" | "closed";
 
@@ -19,6 +19,12 @@ export interface JoinOptions {
   metadata?: JsonObject;
   /** Receive every track of the others without asking. Default true. */
   autoSubscribe?: boolean;
+  /**
+   * Makes the room, with default values, if there is none: `true` at each join, `"return"` only at those
+   * after a lost connection. A node without Redis that was restarted has forgotten its rooms; with either
+   * value those who were in one find each other in it again. Default false: `room_not_found`.
+   */
+  create?: boolean | "return";
 }
 
 export interface MessageOptions {
@@ -34,7 +40,7 @@ export interface Message {
 }
 
 export type RoomEvents = {
-  /** `closed` has the error that ended it, and none after `close()`. `reconnecting` has what was lost. */
+  /** `closed` has the error that ended it, and none after `close()` or `leave()`. `reconnecting` has what was lost. */
   state: [state: ConnectionState, error?: WeirError];
   "member:joined": [member: Member];
   "member:updated": [member: Member];

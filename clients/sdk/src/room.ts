@@ -1,13 +1,11 @@
-import { captureCamera, captureMicrophone, captureScreen } from "./capture/devices.js";
 import { ServerClock } from "./clock.js";
 import type { Connection } from "./connection.js";
-import { describe } from "./describe.js";
 import { Emitter } from "./emitter.js";
 import { decodes } from "./encode/codecs.js";
 import type { AudioOptions, MicrophoneOptions, VideoOptions } from "./encode/presets.js";
-import { asWeirError, refusal, WeirError } from "./errors.js";
+import { asWeirError, closedError, refusal, WeirError } from "./errors.js";
 import type { Link } from "./link.js";
-import { type Capture, LocalTrack, type LocalTrackHost } from "./local-track.js";
+import type { LocalTrack } from "./local-track.js";
 import { type Member, memberSuccession, wireMetadata } from "./member.js";
 import type {
   Json,
@@ -19,6 +17,7 @@ import type {
   TrackDescription,
   WireMember,
 } from "./protocol.js";
+import { Publications, type PublicationsHost } from "./publications.js";
 import type { RemoteTrack } from "./remote-track.js";
 import type { ConnectionState, JoinOptions, MessageOptions, RoomEvents } from "./room-events.js";
 import { Roster, type RosterHost } from "./roster.js";
@@ -53,9 +52,14 @@ export class Room extends Emitter<RoomEvents> {
   readonly #clock = new ServerClock();
   readonly #speakers = new Speakers();
   readonly #sound: Sound;
-  readonly #published = new Set<LocalTrack>();
+  readonly #over = new AbortController();
   #state: ConnectionState = "connected";
   #membership: Membership | undefined;
+  /** The connection that the membership is of, also before the state says so. */
+  #home: Connection | undefined;
+  #leaving = false;
+  /** What ended it. */
+  #endedBy: WeirError | undefined;
   /** What arrived before the answer to `room:join` was taken in. */
   #early: (() => void)[] | undefined;
   #listening: ReturnType<typeof setInterval> | undefined;
@@ -98,7 +102,7 @@ export class Room extends Emitter<RoomEvents> {
 
   /** One's own tracks. */
   get published(): ReadonlySet<LocalTrack> {
-    return this.#published;
+    return this.#publications.tracks;
   }
 
   /** Who speaks, the loudest first, oneself included. */
@@ -121,15 +125,31 @@ export class Room extends Emitter<RoomEvents> {
     return (await this.#request("room:create", options)).room;
   }
 
-  /** Becomes a member of a room: `room_not_found`, `room_full`, `already_joined`. */
+  /** Becomes a member of a room: `room_not_found` (unless {@link JoinOptions.create}), `room_full`, `already_joined`. */
   async join(room: string, options: JoinOptions = {}): Promise<void> {
     await this.#join(this.#connection(), room, options);
     this.#become("joined");
   }
 
-  /** Leaves the room; own tracks are unpublished, and what was captured for them stops. */
+  /**
+   * Leaves the room; own tracks are unpublished, and what was captured for them stops. Without a
+   * connection, or when it is lost meanwhile, there is nothing left to keep: the state is `closed` then,
+   * and nothing comes back.
+   */
   async leave(): Promise<void> {
-    await this.#request("room:leave", {});
+    if (this.#state === "reconnecting") return this.#end(undefined);
+    const connection = this.#connection();
+    this.#leaving = true;
+    try {
+      await connection.request("room:leave", {});
+    } catch (error) {
+      const unheard = error instanceof WeirError && error.code === "timeout";
+      if (this.#state !== "closed" && !unheard) throw error;
+      this.#end(undefined);
+      return;
+    } finally {
+      this.#leaving = false;
+    }
     this.#forget();
     this.#become("connected");
   }
@@ -156,45 +176,31 @@ export class Room extends Emitter<RoomEvents> {
   }
 
   /** Captures and publishes a camera; rejects as {@link captureCamera} does. */
-  async publishCamera(options: VideoOptions & { deviceId?: string } = {}): Promise<LocalTrack> {
-    const again = (deviceId: string | undefined) =>
-      captureCamera({ ...options, ...(deviceId === undefined ? {} : { deviceId }) });
-    return this.#capture("camera", options, again, options.deviceId);
+  publishCamera(options: VideoOptions & { deviceId?: string } = {}): Promise<LocalTrack> {
+    return this.#publications.camera(options);
   }
 
   /** Captures and publishes a microphone; rejects as {@link captureMicrophone} does. */
-  async publishMicrophone(options: MicrophoneOptions = {}): Promise<LocalTrack> {
-    const { processing = true } = options;
-    const again = (deviceId: string | undefined) =>
-      captureMicrophone({ processing, ...(deviceId === undefined ? {} : { deviceId }) });
-    return this.#capture("microphone", options, again, options.deviceId);
+  publishMicrophone(options: MicrophoneOptions = {}): Promise<LocalTrack> {
+    return this.#publications.microphone(options);
   }
 
   /** Has the user choose what to share, and publishes its picture and, if there is some, its sound. */
-  async publishScreen(options: VideoOptions & { audio?: boolean } = {}): Promise<LocalTrack[]> {
-    this.#connection();
-    const captured = await captureScreen(options);
-    // It cannot be captured again without asking, but it ends with the track.
-    const again = () => Promise.reject(new WeirError("not_supported", "a screen is shared anew, not again"));
-    const tracks: LocalTrack[] = [];
-    for (const track of captured) {
-      const source = track.kind === "video" ? "screen" : "screen-audio";
-      tracks.push(await this.#publishTrack({ track, again }, { ...options, source }));
-    }
-    return tracks;
+  publishScreen(options: VideoOptions & { audio?: boolean } = {}): Promise<LocalTrack[]> {
+    return this.#publications.screen(options);
   }
 
   /** Publishes a track that was captured elsewhere; it is not stopped when it is unpublished. */
-  publish(
+  async publish(
     track: MediaStreamTrack,
     options: VideoOptions & AudioOptions & { source?: string; name?: string } = {},
   ): Promise<LocalTrack> {
-    return this.#publishTrack({ track }, options);
+    return this.#publications.track({ track }, options);
   }
 
   /** Publishes a track of raw chunks, which {@link LocalTrack.write} sends. */
   publishChunks(description: TrackDescription): Promise<LocalTrack> {
-    return this.#announce(new LocalTrack(description, this.#localHost));
+    return this.#publications.chunks(description);
   }
 
   /** Lets the others be heard; to be called from a click if {@link audioBlocked}. */
@@ -208,24 +214,29 @@ export class Room extends Emitter<RoomEvents> {
     return this.#sound.use(deviceId);
   }
 
-  readonly #localHost: LocalTrackHost = ((room: Room) => ({
-    get connection() {
-      return room.#link.connection;
-    },
-    get clock() {
-      return room.#clock;
-    },
-    get transform() {
-      return room.#transform;
-    },
-    decodes: () =>
-      [...room.#roster.members.values()].filter(({ isSelf }) => !isSelf).map((each) => each.decodes),
-    updated: (track) => room.emit("local:updated", track),
-    unpublished: (track) => {
-      if (room.#published.delete(track)) room.emit("local:unpublished", track);
-    },
-    failed: (error) => room.#tell(error),
-  }))(this);
+  readonly #publications = new Publications(
+    ((room: Room) => ({
+      get connection() {
+        return room.#link.connection;
+      },
+      get clock() {
+        return room.#clock;
+      },
+      get transform() {
+        return room.#transform;
+      },
+      closed: room.#over.signal,
+      ready: () => room.#connection(),
+      decodes: () =>
+        [...room.#roster.members.values()].filter(({ isSelf }) => !isSelf).map((each) => each.decodes),
+      updated: (track) => room.emit("local:updated", track),
+      published: (track) => room.emit("local:published", track),
+      unpublished: (track) => {
+        if (room.#publications.tracks.delete(track)) room.emit("local:unpublished", track);
+      },
+      failed: (error) => room.#tell(error),
+    }))(this) satisfies PublicationsHost,
+  );
 
   readonly #roster = new Roster(
     ((room: Room) => ({
@@ -247,15 +258,12 @@ export class Room extends Emitter<RoomEvents> {
     }))(this) satisfies RosterHost,
   );
 
+  /** The connection over which it is in its room, or in none. */
   #connection(): Connection {
+    if (this.#state === "closed") throw closedError(this.#endedBy);
     const { connection } = this.#link;
-    if (connection && this.#state !== "closed") return connection;
-    throw new WeirError(
-      "disconnected",
-      this.#state === "closed"
-        ? "the connection was closed"
-        : "there is no connection now; it is coming back",
-    );
+    if (connection && (this.#state !== "reconnecting" || connection === this.#home)) return connection;
+    throw new WeirError("disconnected", "there is no connection now; it is coming back");
   }
 
   async #request<E extends keyof Requests>(event: E, argument: Requests[E][0]): Promise<Requests[E][1]> {
@@ -263,20 +271,29 @@ export class Room extends Emitter<RoomEvents> {
   }
 
   async #join(connection: Connection, room: string, options: JoinOptions): Promise<void> {
-    const { metadata = {}, ...rest } = options;
+    const { metadata = {}, create, ...rest } = options;
     const secret = await newSecret();
     const last = this.#membership;
+    // Left out, the node's configuration decides.
+    const creates = create === "return" ? (last ? true : undefined) : create;
     const after = last?.secret && { id: last.selfId, secret: last.secret.secret };
     const whole = await this.#wireMetadata(metadata, secret, after && { after });
     const early: (() => void)[] = [];
     this.#early = early;
     const askedAt = performance.now();
     try {
-      const snapshot = await connection.request("room:join", { ...rest, room, metadata: whole });
+      const snapshot = await connection.request("room:join", {
+        ...rest,
+        room,
+        metadata: whole,
+        ...(creates === undefined ? {} : { create: creates }),
+      });
+      if (this.#state === "closed") throw closedError(this.#endedBy);
       this.#clock.observe(snapshot.self.joinedAt, askedAt, performance.now());
       const view = new View(snapshot);
       const before = last?.view ?? new View({ ...snapshot, members: [], tracks: [] });
       this.#membership = { room, options, selfId: snapshot.self.id, view, secret };
+      this.#home = connection;
       // The room may not know yet that the lost connection's member is gone.
       if (last && last.selfId !== snapshot.self.id) view.retire(last.selfId);
       const kept = new Set(this.#roster.tracks.keys());
@@ -331,7 +348,7 @@ export class Room extends Emitter<RoomEvents> {
     }[keyof Notices];
     switch (notice.event) {
       case "track:keyframe-requested":
-        for (const track of this.#published) if (track.id === notice.argument.track) track.requestKey();
+        this.#publications.requestKey(notice.argument.track);
         return;
       case "room:closed":
         this.#forget();
@@ -363,50 +380,16 @@ export class Room extends Emitter<RoomEvents> {
   #apply(change: Change): void {
     this.#roster.apply(change);
     if (change.what !== "member:joined" && change.what !== "member:updated") return;
-    this.#suit();
+    this.#publications.suit();
     void this.#succeed(change.member);
   }
 
-  /** Own tracks are encoded with what the present members decode. */
-  #suit(): void {
-    for (const track of this.#published) track.suit().catch((error) => this.#tell(asWeirError(error)));
-  }
-
-  async #capture(
-    source: "camera" | "microphone",
-    options: VideoOptions & AudioOptions,
-    again: (deviceId: string | undefined) => Promise<MediaStreamTrack>,
-    deviceId: string | undefined,
-  ): Promise<LocalTrack> {
-    this.#connection();
-    const track = await again(deviceId);
-    return this.#publishTrack({ track, again }, { ...options, source });
-  }
-
-  #publishTrack(
-    capture: Capture,
-    options: VideoOptions & AudioOptions & { source?: string; name?: string },
-  ): Promise<LocalTrack> {
-    const { description, encoding } = describe(capture.track, options);
-    return this.#announce(new LocalTrack(description, this.#localHost, capture, encoding));
-  }
-
-  async #announce(track: LocalTrack): Promise<LocalTrack> {
-    try {
-      await track.publish(this.#connection());
-    } catch (error) {
-      track.stop();
-      throw asWeirError(error);
-    }
-    this.#published.add(track);
-    this.emit("local:published", track);
-    // Somebody may have come while it was announced.
-    this.#suit();
-    return track;
-  }
-
   #down(error: WeirError): void {
-    for (const track of this.#published) track.suspend();
+    if (this.#leaving) {
+      this.#end(undefined);
+      return;
+    }
+    this.#publications.suspend();
     this.#become("reconnecting", error);
   }
 
@@ -428,11 +411,7 @@ export class Room extends Emitter<RoomEvents> {
       return;
     }
     this.#become("joined");
-    for (const track of [...this.#published]) {
-      track.publish(connection).catch((error) => {
-        if (!connection.ended) this.#tell(asWeirError(error));
-      });
-    }
+    this.#publications.restore(connection);
   }
 
   /** The lost connection may still hold the seat: a full room is tried for as long as it can. */
@@ -451,7 +430,7 @@ export class Room extends Emitter<RoomEvents> {
   }
 
   #hear(): void {
-    const own = [...this.#published].map((track) => ({ track, member: this.self }));
+    const own = [...this.published].map((track) => ({ track, member: this.self }));
     const others = [...this.#roster.tracks.values()].map((track) => ({ track, member: track.member }));
     if (this.#speakers.observe(loudness([...own, ...others]), performance.now())) {
       this.emit("speakers", this.#speakers.active);
@@ -478,18 +457,18 @@ export class Room extends Emitter<RoomEvents> {
     clearInterval(this.#listening);
     this.#listening = undefined;
     this.#membership = undefined;
-    for (const track of [...this.#published]) {
-      track.stop();
-      this.#localHost.unpublished(track);
-    }
+    this.#home = undefined;
+    this.#publications.clear();
     this.#roster.clear();
   }
 
   #end(error: WeirError | undefined): void {
     if (this.#state === "closed") return;
-    this.#link.close();
+    this.#endedBy = error;
+    this.#link.close(closedError(error));
     this.#forget();
     this.#sound.stop();
     this.#become("closed", error);
+    this.#over.abort();
   }
 }

@@ -1,7 +1,8 @@
 import { LocalTrack, type Member, RemoteTrack } from "@weir/sdk";
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useReducer, useRef, useState } from "preact/hooks";
 import { Lock, Microphone } from "./icons";
 import { SelfPicture } from "./preview";
+import { UNPLAYABLE } from "./words";
 
 /** So long after the last chunk that made no sense it is not mentioned any more. */
 const GARBLED_MS = 2_500;
@@ -21,6 +22,7 @@ interface Props {
 export function Tile({ member, track, silent, speaking, screen = false }: Props) {
   const remote = track instanceof RemoteTrack ? track : undefined;
   const garbled = useGarbled(remote);
+  const unplayable = useUnplayable(remote);
   const own = track instanceof LocalTrack && !track.muted ? track.mediaStreamTrack : undefined;
   const name = member.isSelf ? `${member.name} (you)` : member.name;
   return (
@@ -35,6 +37,12 @@ export function Tile({ member, track, silent, speaking, screen = false }: Props)
       {remote && !remote.muted && <Picture track={remote} label={`Picture of ${name}`} />}
       {own && (screen ? <OwnScreen track={own} /> : <SelfPicture track={own} />)}
       {!own && (!remote || remote.muted) && <Avatar member={member} />}
+      {unplayable && (
+        <div class="garbled" role="alert" data-failure={UNPLAYABLE.code}>
+          <strong>{UNPLAYABLE.title}</strong>
+          <span>{UNPLAYABLE.advice}</span>
+        </div>
+      )}
       {garbled && (
         <div class="garbled" role="alert" data-failure="undecodable">
           <Lock />
@@ -72,6 +80,13 @@ function useGarbled(track: RemoteTrack | undefined): boolean {
     };
   }, [track]);
   return garbled;
+}
+
+/** Whether this browser cannot play it, for as long as its publisher does not change the codec. */
+function useUnplayable(track: RemoteTrack | undefined): boolean {
+  const [, redraw] = useReducer((count: number) => count + 1, 0);
+  useEffect(() => track?.on("error", () => redraw(undefined)), [track]);
+  return track?.error !== undefined && !track.muted;
 }
 
 function Picture({ track, label }: { track: RemoteTrack; label: string }) {

@@ -53,6 +53,7 @@ const WORDS = {
   },
   timeout: { title: "The server did not answer", advice: "Look at your network connection, then try again." },
   aborted: { title: "It was stopped", advice: "Try again when you are ready." },
+  closed: { title: "The connection was closed", advice: "Join the room again." },
   not_supported: {
     title: "This browser cannot do that",
     advice:
@@ -89,6 +90,13 @@ export function failure(error: unknown, what?: string): Failure {
   const { title, advice } = WORDS[code];
   return { code, title: what === undefined ? title : `${what}: ${title.toLowerCase()}`, advice };
 }
+
+/** Somebody's picture cannot be decoded here. */
+export const UNPLAYABLE: Failure = {
+  code: "not_supported",
+  title: "This browser cannot play it",
+  advice: "It is sent in a format that is not known here. Try a current Chrome, Edge, Firefox or Safari.",
+};
 
 /** The link's key is none. */
 export const BAD_KEY: Failure = {

@@ -1,0 +1,67 @@
+import { WeirError } from "./errors.js";
+
+/** Where a node answers. */
+export interface Address {
+  /** As it was given. */
+  readonly url: string;
+  readonly origin: string;
+  /** The path of its Socket.IO endpoint. */
+  readonly path: string;
+}
+
+const SCHEMES = ["http:", "https:", "ws:", "wss:"];
+/** A host, with a port or a path behind it or not: what lacks a scheme. `mailto:x` is none. */
+const BARE = /^(\[[\da-f:.]+\]|[\w.-]+)(:\d+)?([/?#]|$)/i;
+const LOCAL = /^(localhost|.*\.localhost|127(\.\d+){3}|\[::1\])$/;
+
+/** Parses what {@link connect} is given. Throws `bad_request`, which no retry changes, with what to write instead. */
+export function parseAddress(url: unknown): Address {
+  if (typeof url !== "string" || url.trim() === "") {
+    const given = typeof url === "string" ? "empty" : String(url);
+    throw wrong(`${given}; write the address of a node, such as "http://localhost:8080"`);
+  }
+  const text = url.trim();
+  const quoted = JSON.stringify(url);
+  const page = globalThis.location;
+  const relative = text.startsWith("/");
+  if (!relative && !/^[a-z][a-z\d+.-]*:\/\//i.test(text) && BARE.test(text)) {
+    throw wrong(`${quoted} has no scheme; write "${suggestion(text)}"`);
+  }
+  if (relative && !page?.origin?.startsWith("http")) {
+    throw wrong(`${quoted} has no host, and there is no page to take it from; write "http://HOST${text}"`);
+  }
+  const parsed = URL.canParse(text, page?.href) ? new URL(text, page?.href) : undefined;
+  if (!parsed) {
+    const [, port] = /:(\d+)(?:[/?#]|$)/.exec(text.replace(/^[^/]*\/\//, "")) ?? [];
+    throw wrong(
+      Number(port) > 65_535
+        ? `${quoted} has the port ${port}, and ports end at 65535`
+        : `${quoted} is not a URL; write one such as "http://localhost:8080"`,
+    );
+  }
+  const { protocol, hostname, port, origin, pathname } = parsed;
+  if (!SCHEMES.includes(protocol)) {
+    throw wrong(`${quoted} has the scheme "${protocol.slice(0, -1)}", and Socket.IO needs http or https`);
+  }
+  if (port === "0") throw wrong(`${quoted} has the port 0, to which nothing can connect`);
+  const secure = protocol === "https:" || protocol === "wss:";
+  if (page?.protocol === "https:" && !secure && !LOCAL.test(hostname)) {
+    throw wrong(
+      `${quoted} is not encrypted, and browsers refuse that to pages over https; write "https://…"`,
+    );
+  }
+  // Some write the endpoint rather than the node.
+  const prefix = pathname.replace(/\/(socket\.io\/?)?$/, "");
+  return { url: text, origin, path: `${prefix}/socket.io/` };
+}
+
+function wrong(message: string): WeirError {
+  return new WeirError("bad_request", `url: ${message}`);
+}
+
+/** Names on the Internet are served over https; what has a port, or is this machine, often is not. */
+function suggestion(bare: string): string {
+  const [, host = "", port] = BARE.exec(bare) ?? [];
+  const plain = port !== undefined && port !== ":443";
+  return `${plain || LOCAL.test(host) ? "http" : "https"}://${bare}`;
+}

@@ -1,0 +1,136 @@
+import { captureCamera, captureMicrophone, captureScreen } from "./capture/devices.js";
+import type { Connection } from "./connection.js";
+import { describe } from "./describe.js";
+import type { AudioOptions, MicrophoneOptions, VideoOptions } from "./encode/presets.js";
+import { asWeirError, closedError, WeirError } from "./errors.js";
+import { type Capture, LocalTrack, type LocalTrackHost } from "./local-track.js";
+import type { TrackDescription } from "./protocol.js";
+
+/** What publications need of their room. */
+export interface PublicationsHost extends LocalTrackHost {
+  /** The connection to publish over. Throws `disconnected` or `closed` where there is none. */
+  ready(): Connection;
+  /** Aborted when the room is closed. */
+  readonly closed: AbortSignal;
+  published(track: LocalTrack): void;
+}
+
+/** One's own tracks in a room. */
+export class Publications {
+  readonly tracks = new Set<LocalTrack>();
+  readonly #host: PublicationsHost;
+
+  constructor(host: PublicationsHost) {
+    this.#host = host;
+  }
+
+  camera(options: VideoOptions & { deviceId?: string }): Promise<LocalTrack> {
+    const again = (deviceId: string | undefined) =>
+      captureCamera({ ...options, ...(deviceId === undefined ? {} : { deviceId }) });
+    return this.#capture("camera", options, again, options.deviceId);
+  }
+
+  microphone(options: MicrophoneOptions): Promise<LocalTrack> {
+    const { processing = true } = options;
+    const again = (deviceId: string | undefined) =>
+      captureMicrophone({ processing, ...(deviceId === undefined ? {} : { deviceId }) });
+    return this.#capture("microphone", options, again, options.deviceId);
+  }
+
+  async screen(options: VideoOptions & { audio?: boolean }): Promise<LocalTrack[]> {
+    this.#host.ready();
+    const stop = (late: MediaStreamTrack[]) => {
+      for (const track of late) track.stop();
+    };
+    const captured = await this.#whileOpen(captureScreen(options), stop);
+    // It cannot be captured again without asking, but it ends with the track.
+    const again = () => Promise.reject(new WeirError("not_supported", "a screen is shared anew, not again"));
+    const tracks: LocalTrack[] = [];
+    for (const track of captured) {
+      const source = track.kind === "video" ? "screen" : "screen-audio";
+      tracks.push(await this.track({ track, again }, { ...options, source }));
+    }
+    return tracks;
+  }
+
+  track(
+    capture: Capture,
+    options: VideoOptions & AudioOptions & { source?: string; name?: string },
+  ): Promise<LocalTrack> {
+    const { description, encoding } = describe(capture.track, options);
+    return this.#announce(new LocalTrack(description, this.#host, capture, encoding));
+  }
+
+  chunks(description: TrackDescription): Promise<LocalTrack> {
+    return this.#announce(new LocalTrack(description, this.#host));
+  }
+
+  /** There is no connection: nothing is sent until {@link restore}. */
+  suspend(): void {
+    for (const track of this.tracks) track.suspend();
+  }
+
+  /** Publishes every track again, over another connection. */
+  restore(connection: Connection): void {
+    for (const track of [...this.tracks]) {
+      track.publish(connection).catch((error) => {
+        if (!connection.ended) this.#host.failed(asWeirError(error));
+      });
+    }
+  }
+
+  requestKey(id: number): void {
+    for (const track of this.tracks) if (track.id === id) track.requestKey();
+  }
+
+  /** Encodes with what the present members decode. */
+  suit(): void {
+    for (const track of this.tracks) track.suit().catch((error) => this.#host.failed(asWeirError(error)));
+  }
+
+  /** Stops every track without a word to the node. */
+  clear(): void {
+    for (const track of [...this.tracks]) {
+      track.stop();
+      this.#host.unpublished(track);
+    }
+  }
+
+  async #capture(
+    source: "camera" | "microphone",
+    options: VideoOptions & AudioOptions,
+    again: (deviceId: string | undefined) => Promise<MediaStreamTrack>,
+    deviceId: string | undefined,
+  ): Promise<LocalTrack> {
+    this.#host.ready();
+    const track = await this.#whileOpen(again(deviceId), (late) => late.stop());
+    return this.track({ track, again }, { ...options, source });
+  }
+
+  /** Awaits what the user may take minutes to answer; rejects when the room is closed, and `discard`s what comes then. */
+  #whileOpen<T>(step: Promise<T>, discard: (late: T) => void): Promise<T> {
+    const { closed } = this.#host;
+    return new Promise((resolve, reject) => {
+      const end = () => {
+        reject(closedError());
+        step.then(discard, () => {});
+      };
+      closed.addEventListener("abort", end);
+      step.then(resolve, reject).finally(() => closed.removeEventListener("abort", end));
+    });
+  }
+
+  async #announce(track: LocalTrack): Promise<LocalTrack> {
+    try {
+      await track.publish(this.#host.ready());
+    } catch (error) {
+      track.stop();
+      throw asWeirError(error);
+    }
+    this.tracks.add(track);
+    this.#host.published(track);
+    // Somebody may have come while it was announced.
+    this.suit();
+    return track;
+  }
+}
