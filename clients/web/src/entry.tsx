@@ -155,7 +155,8 @@ async function enterRoom({ room: wanted, key }: Route, name: string): Promise<[R
   const room = await connect(nodeUrl(), transform);
   try {
     const id = wanted ?? (await room.create()).id;
-    await room.join(id, { name: name || "Guest" });
+    // A mistyped link makes no room; a call goes on after its node has forgotten it.
+    await room.join(id, { name: name || "Guest", create: "return" });
     return [room, id];
   } catch (error) {
     room.close();
