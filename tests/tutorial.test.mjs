@@ -9,10 +9,11 @@ import { fileURLToPath } from "node:url";
 import { atEnd } from "./lib/at-end.mjs";
 import { eventually } from "./lib/eventually.mjs";
 import { startNode } from "./lib/node.mjs";
+import { freePort } from "./lib/ports.mjs";
 
-const LINES = 15;
+const LINES = 20;
 
-test("the tutorial has at most 15 lines of stock socket.io-client", async () => {
+test("the tutorial has at most 20 lines of stock socket.io-client", async () => {
   const code = await tutorial();
   const lines = code.trim().split("\n");
   assert.ok(lines.length <= LINES, `${lines.length} lines`);
@@ -39,10 +40,64 @@ test("two who follow the tutorial see each other come, hear each other, and see 
   await first.prints(new RegExp(`^${id} went: disconnected$`, "m"));
 });
 
+test("the tutorial waits for a node that is missing, and says so", async (t) => {
+  const host = `127.0.0.1:${await freePort()}`;
+  const follow = await reader(t, `http://${host}`);
+  const first = follow();
+  await first.prints(/no node answers .*, trying again\n(.*\n)*no node answers/);
+  await startNode(t, {}, { listen: host, opsListen: "127.0.0.1:0" });
+  const [, room] = await first.prints(/^in room (\S+) with process \d+$/m);
+  const second = follow(room);
+  await second.prints(new RegExp(`^in room ${room} with process ${first.pid}, process ${second.pid}$`, "m"));
+  await first.prints(/^track 2, chunk 1: hello$/m);
+});
+
+test("after the node was restarted both who follow the tutorial are in their room again", async (t) => {
+  const where = { listen: `127.0.0.1:${await freePort()}`, opsListen: "127.0.0.1:0" };
+  const node = await startNode(t, {}, where);
+  const follow = await reader(t, node.url);
+  const first = follow();
+  const [, room] = await first.prints(/^in room (\S+) with process \d+$/m);
+  const second = follow(room);
+  await first.prints(/^track 2, chunk 1: hello$/m);
+  await second.prints(/^track 1, chunk \d+: hello$/m);
+
+  await node.kill();
+  for (const each of [first, second]) await each.prints(/^lost the node \(.*\), trying again$/m);
+  const before = [first.output.length, second.output.length];
+  await startNode(t, {}, where);
+  const both = new RegExp(`^in room ${room} with process (\\d+), process (\\d+)$`, "m");
+  await eventually("the second to come back finds the other", () =>
+    [first, second].some(({ output }, index) => both.test(output.slice(before[index]))));
+  for (const [index, each] of [first, second].entries()) {
+    await eventually("each hears the other again", () =>
+      /^track [12], chunk \d+: hello$/m.test(each.output.slice(before[index])));
+    assert.ok(each.running, each.output);
+  }
+});
+
+test("who follows the tutorial alone is told so, and hears who comes later, and again who comes after that", async (t) => {
+  const node = await startNode(t);
+  const follow = await reader(t, node.url);
+  const first = follow();
+  const [, room] = await first.prints(/^nobody else is here: node tutorial\.mjs (\S+)$/m);
+  for (const track of [2, 3]) {
+    const other = follow(room);
+    await first.prints(new RegExp(`^track ${track}, chunk 2: hello$`, "m"));
+    await other.prints(/^track 1, chunk \d+: hello$/m);
+    other.end();
+    const [, id] = await first.prints(new RegExp(`^process ${other.pid} \\((\\S+)\\) came$`, "m"));
+    await first.prints(new RegExp(`^${id} went: disconnected$`, "m"));
+  }
+  assert.ok(first.running, first.output);
+});
+
 test("the tutorial with the id of no room says so", async (t) => {
   const node = await startNode(t);
   const follow = await reader(t, node.url);
-  await follow("no-such-room").prints(/no-such-room/);
+  const lost = follow("no-such-room");
+  await lost.prints(/no room "no-such-room"/);
+  await eventually("it ends", () => !lost.running);
 });
 
 async function tutorial() {
@@ -66,7 +121,8 @@ async function reader(t, url) {
     let output = "";
     child.stdout.on("data", (text) => (output += text));
     child.stderr.on("data", (text) => (output += text));
-    const gone = new Promise((resolve) => child.once("close", resolve));
+    let running = true;
+    const gone = new Promise((resolve) => child.once("close", resolve)).then(() => (running = false));
     const end = () => child.kill("SIGINT");
     atEnd(t, async () => {
       end();
@@ -76,6 +132,16 @@ async function reader(t, url) {
       eventually(`the tutorial prints ${pattern}`, () => output.match(pattern)).catch((error) => {
         throw new Error(`${error.message}; it printed:\n${output}`);
       });
-    return { pid: child.pid, end, prints };
+    return {
+      pid: child.pid,
+      end,
+      prints,
+      get output() {
+        return output;
+      },
+      get running() {
+        return running;
+      },
+    };
   };
 }
