@@ -5,21 +5,17 @@ use std::{convert::Infallible, fmt::Debug, net::IpAddr, sync::Arc, time::Duratio
 use axum::{Router, body::Body, response::IntoResponse};
 use bytes::Bytes;
 use http::{
-    HeaderMap, HeaderValue, Method, Request, Response, StatusCode,
-    header::{
-        CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, RETRY_AFTER, SEC_WEBSOCKET_ACCEPT,
-        SEC_WEBSOCKET_KEY, UPGRADE,
-    },
+    HeaderValue, Method, Request, Response, StatusCode, Uri,
+    header::{ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER},
 };
 use http_body_util::BodyExt;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn, upgrade::OnUpgrade};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use serde::Deserialize;
 use socketioxide::service::SocketIoService;
-use tokio::time::timeout;
+use tokio::{pin, time::timeout};
 use tower_service::Service;
 use tracing::debug;
-use tungstenite::handshake::derive_accept_key;
 
 use crate::{
     accept::{Connection, Gate},
@@ -34,6 +30,18 @@ use crate::{
     polled::Polled,
 };
 
+use self::{
+    handshake::Handshake,
+    probe::Probe,
+    query::{Query, Refusal, Transport},
+};
+
+mod handshake;
+mod probe;
+mod query;
+
+pub(crate) use self::probe::ProbeTimes;
+
 /// The path of Socket.IO.
 pub(crate) const PATH: &str = "/socket.io";
 
@@ -42,6 +50,10 @@ pub(crate) const TRACEPARENT: &str = "traceparent";
 
 /// What a request's head may be long; hyper takes no less.
 const HEAD_BYTES: usize = 16 * 1024;
+
+/// The answer to a polling request that nothing came for.
+/// Source: Engine.IO protocol, revision 4, "Packet encoding".
+const NOOP: &str = "6";
 
 /// Everything that a connection's requests may need. Clones are the same edge.
 #[derive(Clone)]
@@ -52,8 +64,11 @@ pub(crate) struct Edge {
     pub(crate) intake: Intake,
     pub(crate) polled: Polled,
     pub(crate) egress: Egress,
+    /// The longest answer that the library combines from several packets, in bytes.
+    pub(crate) answer_bytes: usize,
     /// How long a connection may take to send a request's head.
     pub(crate) header_timeout: Duration,
+    pub(crate) probe: ProbeTimes,
 }
 
 impl Edge {
@@ -79,75 +94,85 @@ impl Edge {
 
     async fn answer(self, request: Request<Incoming>, peer: IpAddr) -> Response<Body> {
         let path = request.uri().path();
-        let socketio = path
-            .strip_prefix(PATH)
-            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-        if !socketio {
-            return self.pass(request).await;
-        }
-        let mut response = self.answer_socketio(request, peer).await;
+        let below = match path.strip_prefix(PATH) {
+            Some(below) if below.is_empty() || below.starts_with('/') => below,
+            _ => return self.pass(request).await,
+        };
+        let mut response = match below {
+            "" | "/" => self.engine(request, peer).await,
+            _ => missing(below),
+        };
         // A cache that gave one client's session id or packets to another would break both.
         let headers = response.headers_mut();
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         response
     }
 
-    async fn answer_socketio(self, request: Request<Incoming>, peer: IpAddr) -> Response<Body> {
+    /// Answers a request of Engine.IO's.
+    async fn engine(self, request: Request<Incoming>, peer: IpAddr) -> Response<Body> {
         let query = Query::of(&request);
-        if query.sid.is_none() && self.gate.is_draining() {
-            self.gate.count_draining();
-            // Whoever asks again on this connection would ask the same node.
-            let headers = [(CONNECTION, "close"), (RETRY_AFTER, "1")];
-            let why = "this node is draining; connect again to reach another\n";
-            return (StatusCode::SERVICE_UNAVAILABLE, headers, why).into_response();
+        let transport = match query.transport() {
+            Ok(transport) => transport,
+            Err(refusal) => return refusal.answer(),
+        };
+        if query.sid.is_none() {
+            if request.method() != Method::GET {
+                return Refusal::Method.answer();
+            }
+            if !query.is_current() {
+                return Refusal::Version.answer();
+            }
+            if self.gate.is_draining() {
+                return self.draining();
+            }
         }
-        match (query.transport.as_deref(), query.sid) {
-            (Some("websocket"), sid) => self.websocket(request, sid.as_deref()).await,
-            (_, None) => self.open(request, peer).await,
-            (_, Some(sid)) => self.poll(request, &sid).await,
+        match (transport, query.sid) {
+            (Transport::WebSocket, sid) => self.websocket(request, sid.as_deref()),
+            (Transport::Polling, None) => self.open(request, peer).await,
+            (Transport::Polling, Some(sid)) => self.poll(request, &sid).await,
         }
     }
 
+    fn draining(&self) -> Response<Body> {
+        self.gate.count_draining();
+        // Whoever asks again on this connection would ask the same node.
+        let headers = [(CONNECTION, "close"), (RETRY_AFTER, "1")];
+        let why = "this node is draining; connect again to reach another\n";
+        (StatusCode::SERVICE_UNAVAILABLE, headers, why).into_response()
+    }
+
     /// Answers a request to become a WebSocket, as a session of its own or as the one of `sid`.
-    async fn websocket(self, mut request: Request<Incoming>, sid: Option<&str>) -> Response<Body> {
-        let Some(accept) = accept_key(request.method(), request.headers()) else {
-            return refused(StatusCode::BAD_REQUEST, "not a WebSocket handshake");
+    fn websocket(self, mut request: Request<Incoming>, sid: Option<&str>) -> Response<Body> {
+        let handshake = match Handshake::read(&request) {
+            Ok(handshake) => handshake,
+            Err(refused) => return *refused,
         };
-        if Query::of(&request).version.as_deref() != Some("4") {
-            // The library has its own words for this.
-            return self.pass(request).await;
-        }
-        let polled = match sid.map(|sid| self.polled.find(sid)) {
-            Some(Some(link)) if link.may_upgrade() => Some(link),
-            Some(_) => return refused(StatusCode::BAD_REQUEST, "no such session to upgrade"),
+        let probe = match sid.map(|sid| self.polled.find(sid)) {
             None => None,
+            Some(None) => return Refusal::Session.answer(),
+            Some(Some(link)) => {
+                let Some(probe) = Probe::begin(link) else {
+                    let why = "this session is upgrading, or has upgraded";
+                    return Refusal::Request.explain(StatusCode::BAD_REQUEST, why);
+                };
+                Some(probe)
+            }
         };
         let upgrade = hyper::upgrade::on(&mut request);
         // Whatever is kept of the request itself would keep its buffer.
         let mut fresh = Request::new(());
-        *fresh.uri_mut() = request.uri().to_string().parse().unwrap_or_default();
+        *fresh.uri_mut() = library_uri(sid);
         if let Some(traceparent) = request.headers().get(TRACEPARENT)
             && let Ok(copy) = HeaderValue::from_bytes(traceparent.as_bytes())
         {
             fresh.headers_mut().insert(TRACEPARENT, copy);
         }
-        tokio::spawn(self.upgraded(upgrade, fresh, polled));
-        let mut response = Response::new(Body::empty());
-        *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
-        let headers = response.headers_mut();
-        headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
-        headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
-        headers.insert(SEC_WEBSOCKET_ACCEPT, accept);
-        response
+        tokio::spawn(self.upgraded(upgrade, fresh, probe));
+        handshake.answer()
     }
 
-    /// Hands a connection that has become a WebSocket to the library, on a stream of our own.
-    async fn upgraded(
-        self,
-        upgrade: OnUpgrade,
-        mut request: Request<()>,
-        polled: Option<Arc<Link>>,
-    ) {
+    /// Serves a connection that has become a WebSocket.
+    async fn upgraded(self, upgrade: OnUpgrade, request: Request<()>, probe: Option<Probe>) {
         let upgraded = match upgrade.await {
             Ok(upgraded) => upgraded,
             Err(error) => return debug!(%error, "connection ended before it was a WebSocket"),
@@ -155,20 +180,66 @@ impl Edge {
         let parts = upgraded
             .downcast::<TokioIo<Connection>>()
             .expect("the connections that are served are these");
-        let ahead = Bytes::copy_from_slice(&parts.read_buf);
-        let connection = Arc::new(parts.io.into_inner());
+        let connection = parts.io.into_inner();
+        match probe {
+            Some(probe) => {
+                self.probe(connection, &parts.read_buf, request, probe)
+                    .await;
+            }
+            None => {
+                let ahead = Bytes::copy_from_slice(&parts.read_buf);
+                self.begin(connection, ahead, request).await;
+            }
+        }
+    }
+
+    /// Begins a session on a WebSocket.
+    async fn begin(self, connection: Connection, ahead: Bytes, mut request: Request<()>) {
+        let (connection, lane) = self.lane(connection);
+        let link = Arc::new(Link::websocket(Arc::clone(&lane)));
+        let client = Client::new(Arc::clone(&link), request.headers());
+        request.extensions_mut().insert(Arc::new(client));
+        let inbound = Inbound::new(self.intake.clone());
+        let pipe = Pipe::new(connection, lane, link, inbound, ahead);
+        self.hand_over(pipe, request).await;
+    }
+
+    /// Answers the probe of a client that polls, and moves its session to the WebSocket if the
+    /// client does.
+    async fn probe(
+        self,
+        mut connection: Connection,
+        ahead: &[u8],
+        request: Request<()>,
+        probe: Probe,
+    ) {
+        match probe.run(&mut connection, ahead, self.probe).await {
+            Ok(ahead) => {
+                let link = Arc::clone(probe.link());
+                let (connection, lane) = self.lane(connection);
+                link.upgrade(Arc::clone(&lane));
+                drop(probe);
+                let inbound = Inbound::new(self.intake.clone());
+                let pipe = Pipe::upgraded(connection, lane, link, inbound, &ahead);
+                self.hand_over(pipe, request).await;
+            }
+            Err(why) => {
+                drop(probe);
+                debug!(%why, "an upgrade failed; its session goes on polling");
+                probe::give_up(connection, &why).await;
+            }
+        }
+    }
+
+    /// The lane of a connection.
+    fn lane(&self, connection: Connection) -> (Arc<Connection>, Arc<Lane>) {
+        let connection = Arc::new(connection);
         let lane = Lane::new(Arc::clone(&connection), self.egress.queue_bytes);
-        let lane = Arc::new(lane);
-        let link = if let Some(link) = polled {
-            link.upgrade(Arc::clone(&lane));
-            link
-        } else {
-            let link = Arc::new(Link::websocket(Arc::clone(&lane)));
-            let client = Client::new(Arc::clone(&link), request.headers());
-            request.extensions_mut().insert(Arc::new(client));
-            link
-        };
-        let pipe = Pipe::new(connection, lane, link, Inbound::new(self.intake), ahead);
+        (connection, Arc::new(lane))
+    }
+
+    /// Hands a WebSocket to the library, on a stream of our own.
+    async fn hand_over(self, pipe: Pipe, request: Request<()>) {
         let mut socketio = self.socketio;
         let opened = Service::<(Pipe, Request<()>)>::call(&mut socketio, (pipe, request)).await;
         if let Err(error) = opened {
@@ -182,7 +253,11 @@ impl Edge {
             Ok(permit) => permit,
             Err(error) => return refused(StatusCode::SERVICE_UNAVAILABLE, &error.to_string()),
         };
-        let link = Arc::new(Link::polling(self.egress.queue_bytes, permit));
+        let link = Arc::new(Link::polling(
+            self.egress.queue_bytes,
+            self.answer_bytes,
+            permit,
+        ));
         let client = Client::new(Arc::clone(&link), request.headers());
         request.extensions_mut().insert(Arc::new(client));
         let polled = self.polled.clone();
@@ -199,12 +274,47 @@ impl Edge {
 
     /// Answers a request of a session that polls.
     async fn poll(self, request: Request<Incoming>, sid: &str) -> Response<Body> {
-        let link = self.polled.find(sid);
-        if *request.method() == Method::GET {
-            // Ended whether the request is answered or given up.
-            let _polling = link.as_ref().map(|link| link.poll());
-            return self.pass(request).await;
+        let answer = match *request.method() {
+            Method::GET => match self.polled.find(sid) {
+                Some(link) => self.receive(request, &link).await,
+                None => self.pass(request).await,
+            },
+            Method::POST => self.send(request).await,
+            _ => {
+                let allowed = [(ALLOW, "GET, POST")];
+                return (
+                    StatusCode::METHOD_NOT_ALLOWED,
+                    allowed,
+                    "only GET and POST\n",
+                )
+                    .into_response();
+            }
+        };
+        told(answer).await
+    }
+
+    /// Answers a request for packets: with those that there are or that come, or with NOOP if the
+    /// client is about to leave polling.
+    async fn receive(self, request: Request<Incoming>, link: &Link) -> Response<Body> {
+        // Ended whether the request is answered or given up.
+        let polling = link.poll();
+        let answer = self.pass(request);
+        pin!(answer);
+        tokio::select! {
+            // Packets that are there go first.
+            biased;
+            answer = &mut answer => return answer,
+            () = link.upgrade_state().noop() => {}
         }
+        if polling.take_back() {
+            let typed = [(CONTENT_TYPE, "text/plain; charset=UTF-8")];
+            return (typed, NOOP).into_response();
+        }
+        answer.await
+    }
+
+    /// Answers a request that brings packets.
+    async fn send(self, request: Request<Incoming>) -> Response<Body> {
         let length = request.headers().get(CONTENT_LENGTH);
         let length = length.and_then(|length| length.to_str().ok()?.parse().ok());
         let _share = self.intake.take(length).await;
@@ -229,41 +339,38 @@ fn refused(status: StatusCode, why: &str) -> Response<Body> {
     (status, format!("{why}\n")).into_response()
 }
 
-/// The answer to a WebSocket handshake's key (RFC 6455, section 4.2.2), if it is one.
-fn accept_key(method: &Method, headers: &HeaderMap) -> Option<HeaderValue> {
-    let upgrade = headers.get(UPGRADE)?.to_str().ok()?;
-    if *method != Method::GET || !upgrade.eq_ignore_ascii_case("websocket") {
-        return None;
+/// What the library reads from the request of a WebSocket.
+fn library_uri(sid: Option<&str>) -> Uri {
+    let sid = sid.map(|sid| format!("&sid={sid}")).unwrap_or_default();
+    let uri = format!("{PATH}/?EIO=4&transport=websocket{sid}").parse();
+    uri.expect("the id of a session is part of a URI that was read")
+}
+
+/// The answer to a path below Socket.IO's that is none.
+fn missing(below: &str) -> Response<Body> {
+    let is_client =
+        below.starts_with("/socket.io") && (below.ends_with(".js") || below.ends_with(".js.map"));
+    let why = if is_client {
+        "the Socket.IO client is not served here; it is the npm package socket.io-client, in its folder dist"
+    } else {
+        "nothing here"
+    };
+    refused(StatusCode::NOT_FOUND, why)
+}
+
+/// A refusal of the library's, in the words of other servers.
+async fn told(answer: Response<Body>) -> Response<Body> {
+    if answer.status() != StatusCode::BAD_REQUEST {
+        return answer;
     }
-    let key = headers.get(SEC_WEBSOCKET_KEY)?;
-    HeaderValue::try_from(derive_accept_key(key.as_bytes())).ok()
-}
-
-/// What Engine.IO says in a request's query.
-#[derive(Debug, Default)]
-struct Query {
-    /// `EIO`: the protocol's version.
-    version: Option<String>,
-    transport: Option<String>,
-    /// The session's id.
-    sid: Option<String>,
-}
-
-impl Query {
-    fn of<B>(request: &Request<B>) -> Self {
-        let mut query = Self::default();
-        for pair in request.uri().query().unwrap_or_default().split('&') {
-            // The first counts, as for the library.
-            match pair.split_once('=') {
-                Some(("EIO", value)) => query.version.get_or_insert_with(|| value.to_owned()),
-                Some(("transport", value)) => {
-                    query.transport.get_or_insert_with(|| value.to_owned())
-                }
-                Some(("sid", value)) => query.sid.get_or_insert_with(|| value.to_owned()),
-                _ => continue,
-            };
-        }
-        query
+    let (head, body) = answer.into_parts();
+    let Ok(body) = body.collect().await else {
+        return refused(StatusCode::BAD_REQUEST, "the answer was lost");
+    };
+    let body = body.to_bytes();
+    match Refusal::of_library(&body) {
+        Some(refusal) => refusal.answer(),
+        None => Response::from_parts(head, body.into()),
     }
 }
 

@@ -22,4 +22,5 @@ mod pipe;
 mod polled;
 mod polling;
 pub mod telemetry;
+mod upgrade;
 pub mod web;

@@ -16,6 +16,7 @@ use crate::{
     lane::Lane,
     polled::Place,
     polling::Polling,
+    upgrade::Upgrade,
 };
 
 /// A connection, seen by those who have something for it.
@@ -29,6 +30,8 @@ pub(crate) struct Link {
     lane: OnceLock<Arc<Lane>>,
     /// The way by long-polling, as long as there is no lane.
     polling: Mutex<Polling>,
+    /// The upgrade that the client has begun.
+    upgrade: Upgrade,
     /// The library's socket, once the client has connected to the namespace.
     socket: OnceLock<Bound>,
     /// The client's session, from then on for as long as it lasts.
@@ -42,6 +45,14 @@ pub(crate) struct Link {
 /// A polling request that is waiting for its answer, until this is dropped.
 #[derive(Debug)]
 pub(crate) struct Poll<'a>(&'a Link);
+
+impl Poll<'_> {
+    /// Takes the request back from the library, to be answered without it; false if the library has
+    /// an answer by now.
+    pub(crate) fn take_back(&self) -> bool {
+        self.0.waiting().take_back()
+    }
+}
 
 impl Drop for Poll<'_> {
     fn drop(&mut self) {
@@ -68,7 +79,8 @@ impl Link {
     pub(crate) fn websocket(lane: Arc<Lane>) -> Self {
         Self {
             lane: lane.into(),
-            polling: Mutex::new(Polling::new(0)),
+            polling: Mutex::new(Polling::new(0, 0)),
+            upgrade: Upgrade::default(),
             socket: OnceLock::new(),
             session: OnceLock::new(),
             _permit: None,
@@ -76,11 +88,13 @@ impl Link {
         }
     }
 
-    /// A connection that starts with long-polling; `queue_bytes` may wait for its client.
-    pub(crate) fn polling(queue_bytes: usize, permit: Permit) -> Self {
+    /// A connection that starts with long-polling; `queue_bytes` may wait for its client, and the
+    /// library puts no more than `answer_bytes` into one answer.
+    pub(crate) fn polling(queue_bytes: usize, answer_bytes: usize, permit: Permit) -> Self {
         Self {
             lane: OnceLock::new(),
-            polling: Mutex::new(Polling::new(queue_bytes)),
+            polling: Mutex::new(Polling::new(queue_bytes, answer_bytes)),
+            upgrade: Upgrade::default(),
             socket: OnceLock::new(),
             session: OnceLock::new(),
             _permit: Some(permit),
@@ -117,23 +131,38 @@ impl Link {
         self.session.get()?.upgrade()
     }
 
-    /// The client has begun to upgrade to the WebSocket behind `lane`.
-    pub(crate) fn upgrade(&self, lane: Arc<Lane>) {
-        self.waiting().upgrade(lane);
+    /// Whether the client has connected to the namespace.
+    pub(crate) fn is_connected(&self) -> bool {
+        self.socket.get().is_some()
     }
 
-    /// Whether a client that polls may upgrade: it has not begun to, and the connection is open.
-    pub(crate) fn may_upgrade(&self) -> bool {
+    /// Begins to probe a WebSocket; false if the client does not poll, or probes one already.
+    pub(crate) fn begin_probe(&self) -> bool {
         let waiting = self.waiting();
-        self.lane.get().is_none() && !waiting.is_upgrading() && !waiting.is_closed()
+        self.lane.get().is_none()
+            && !waiting.is_upgrading()
+            && !waiting.is_closed()
+            && self.upgrade.begin()
+    }
+
+    /// The upgrade that the client has begun.
+    pub(crate) fn upgrade_state(&self) -> &Upgrade {
+        &self.upgrade
+    }
+
+    /// The client moves to the WebSocket behind `lane`: the library gets nothing more to answer with.
+    pub(crate) fn upgrade(&self, lane: Arc<Lane>) {
+        self.waiting().upgrade(lane);
     }
 
     /// A polling request of the client has come in: gives the library what it shall answer with.
     pub(crate) fn poll(&self) -> Poll<'_> {
         let mut waiting = self.waiting();
-        if let Some(bound) = self.socket.get() {
-            waiting.poll_begins(&mut |frame| bound.emit(frame));
-        }
+        waiting.poll_begins(&mut |frame| match self.socket.get() {
+            Some(bound) => bound.emit(frame),
+            // Nothing waits for a client that has not connected.
+            None => Err(Delivery::Closed),
+        });
         drop(waiting);
         Poll(self)
     }
@@ -164,7 +193,7 @@ impl Link {
         }
     }
 
-    /// The library has given up the WebSocket: a session whose upgrade failed would stay for ever.
+    /// The library has given up the WebSocket, whose session it has ended.
     pub(crate) fn library_gone(&self) {
         if self.lane.get().is_none() {
             self.close();
@@ -204,6 +233,7 @@ impl Link {
 
     /// Sends nothing more, and ends the connection if it is a WebSocket.
     pub(crate) fn shut(&self) {
+        self.upgrade.end();
         let upgrading = self.waiting().close();
         if let Some(lane) = self.lane.get().or(upgrading.as_ref()) {
             lane.close();

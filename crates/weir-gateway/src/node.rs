@@ -31,7 +31,7 @@ use crate::{
     config::Config,
     direct::{Direct, DirectAdapter},
     drain::{self, Drain},
-    edge::{Edge, PATH},
+    edge::{Edge, PATH, ProbeTimes},
     inbound::Intake,
     ops::{self, Readiness},
     polled::Polled,
@@ -292,7 +292,12 @@ fn edge(config: &Config, engine: &Engine) -> (Edge, SocketIo<DirectAdapter>) {
         intake: Intake::new(longest, engine.clone()),
         polled: Polled::default(),
         egress: config.egress.clone(),
+        answer_bytes: config.limits.websocket_message_bytes,
         header_timeout: server.header_timeout,
+        probe: ProbeTimes::new(
+            config.socketio.upgrade_timeout,
+            config.socketio.connect_timeout,
+        ),
     };
     (edge, io)
 }

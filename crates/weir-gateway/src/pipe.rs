@@ -34,6 +34,12 @@ thread_local! {
     static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ_BYTES].into());
 }
 
+/// What a client says on a WebSocket that it moves to from polling, masked with zeros, and what the
+/// library answers. The gateway has been through both before it hands the WebSocket over.
+/// Source: Engine.IO protocol, revision 4, "Upgrade".
+const UPGRADE: &[u8] = b"\x81\x86\0\0\0\x002probe\x81\x81\0\0\0\x005";
+const UPGRADE_ANSWER: &[u8] = b"\x81\x063probe";
+
 /// One connection's stream.
 #[derive(Debug)]
 pub(crate) struct Pipe {
@@ -45,6 +51,8 @@ pub(crate) struct Pipe {
     /// What was read from the socket and not yet by the library.
     ahead: BytesMut,
     ahead_is: Ahead,
+    /// What the library is about to write and the client has already got.
+    written: &'static [u8],
 }
 
 /// What the bytes are that were read ahead.
@@ -75,7 +83,34 @@ impl Pipe {
             ids: ack_id::Frames::default(),
             ahead: ahead.into(),
             ahead_is: Ahead::Others,
+            written: &[],
         }
+    }
+
+    /// The stream of a client that has moved here from polling, from after its probe on.
+    pub(crate) fn upgraded(
+        connection: Arc<Connection>,
+        lane: Arc<Lane>,
+        link: Arc<Link>,
+        inbound: Inbound,
+        ahead: &[u8],
+    ) -> Self {
+        let ahead = [UPGRADE, ahead].concat().into();
+        let mut pipe = Self::new(connection, lane, link, inbound, ahead);
+        pipe.written = UPGRADE_ANSWER;
+        pipe
+    }
+
+    /// How many of these bytes, which the library writes, the client has already got.
+    fn skip(&mut self, bytes: &[u8]) -> usize {
+        let length = self.written.len().min(bytes.len());
+        let (skipped, rest) = self.written.split_at(length);
+        if skipped == &bytes[..length] {
+            self.written = rest;
+            return length;
+        }
+        self.written = &[];
+        0
     }
 
     /// Takes the media events at the front of `bytes`, which are what the stream goes on with, but
@@ -221,10 +256,14 @@ impl AsyncRead for Pipe {
 
 impl AsyncWrite for Pipe {
     fn poll_write(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
+        let skipped = self.skip(bytes);
+        if skipped > 0 {
+            return Poll::Ready(Ok(skipped));
+        }
         self.lane
             .poll_library_write(&self.connection, context, bytes)
     }

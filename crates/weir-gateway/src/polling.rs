@@ -27,6 +27,8 @@ type Emit<'a> = &'a mut dyn FnMut(&Frame) -> Result<(), Delivery>;
 #[derive(Debug)]
 pub(crate) struct Polling {
     queue_bytes: usize,
+    /// What one polling request is answered with at the most, unless a single frame is more.
+    answer_bytes: usize,
     queue: VecDeque<Frame>,
     /// The bytes in `queue`.
     queued: usize,
@@ -38,9 +40,14 @@ pub(crate) struct Polling {
 }
 
 impl Polling {
-    pub(crate) fn new(queue_bytes: usize) -> Self {
+    /// The queue of a client for whom `queue_bytes` may wait. The library puts no more than
+    /// `limit_bytes` into one answer, unless a single packet is more.
+    pub(crate) fn new(queue_bytes: usize, limit_bytes: usize) -> Self {
         Self {
             queue_bytes,
+            // What does not fit stays in the library, which loses it when the client upgrades. There
+            // attachments are in base64, which makes four bytes of three.
+            answer_bytes: queue_bytes.min(limit_bytes / 2),
             queue: VecDeque::new(),
             queued: 0,
             parked: false,
@@ -101,7 +108,7 @@ impl Polling {
         while let Some(front) = self.queue.front() {
             bytes += front.bytes().len();
             packets += 1 + front.attachments().len();
-            let enough = packets > BATCH_PACKETS || bytes > self.queue_bytes;
+            let enough = packets > BATCH_PACKETS || bytes > self.answer_bytes;
             if (frames > 0 && enough) || emit(front).is_err() {
                 break;
             }
@@ -112,12 +119,17 @@ impl Polling {
         self.parked = frames == 0;
     }
 
+    /// Whether a request still waits for something to be answered with, which it is not from now on.
+    pub(crate) fn take_back(&mut self) -> bool {
+        std::mem::take(&mut self.parked)
+    }
+
     /// The polling request has its answer.
     pub(crate) fn poll_ends(&mut self) {
         self.parked = false;
     }
 
-    /// An upgrade begins: nothing goes to the library any more.
+    /// The client moves to a WebSocket: nothing goes to the library any more.
     pub(crate) fn upgrade(&mut self, lane: Arc<Lane>) {
         self.parked = false;
         self.upgrading = Some(lane);
@@ -156,7 +168,7 @@ mod tests {
 
     #[test]
     fn frames_leave_in_order_and_only_into_requests() {
-        let mut polling = Polling::new(1_000_000);
+        let mut polling = Polling::new(1_000_000, 1_000_000);
         let mut sent: Vec<String> = Vec::new();
         let mut next = 0;
         let mut send = |polling: &mut Polling, sent: &mut Vec<String>| {
@@ -200,7 +212,7 @@ mod tests {
 
     #[test]
     fn chunks_are_refused_before_events_are() {
-        let mut polling = Polling::new(100);
+        let mut polling = Polling::new(100, 1_000);
         let full = Frame::new(None, &format!("[\"{}\"]", "x".repeat(80)), &[]);
         assert_eq!(
             polling.send(None, &full, false, &mut |_| Ok(())),

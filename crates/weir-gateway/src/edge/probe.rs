@@ -1,0 +1,358 @@
+//! The probe of an upgrade: what a polling client says on its WebSocket before it moves there.
+//!
+//! The library ends a session whose upgrade fails. So it gets no WebSocket that may: the gateway
+//! answers the probe itself, and hands the WebSocket over once the client has said that it moves. A
+//! probe that breaks, is silent or malformed leaves the session as it was.
+
+use std::{fmt, io, sync::Arc, time::Duration};
+
+use bytes::{Buf, Bytes, BytesMut};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    pin,
+    time::timeout,
+};
+
+use crate::link::Link;
+
+/// The client's question, the node's answer, and the client's last word before it moves.
+/// Source: Engine.IO protocol, revision 4, "Upgrade".
+const QUESTION: &[u8] = b"2probe";
+const ANSWER: &[u8] = b"\x81\x063probe";
+const MOVES: &[u8] = b"5";
+
+/// The longest payload of a probe's frame, and of a control frame (RFC 6455, section 5.5).
+const PAYLOAD_BYTES: usize = 125;
+
+const MASK_BYTES: usize = 4;
+
+/// What one read takes.
+const READ_BYTES: usize = 512;
+
+/// Status code of a WebSocket that breaks the protocol (RFC 6455, section 7.4.1).
+const PROTOCOL_ERROR: [u8; 2] = 1002_u16.to_be_bytes();
+
+/// How long a client may take to end its side of a WebSocket that was given up.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// How long a probe may take.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ProbeTimes {
+    /// In all.
+    pub(crate) upgrade: Duration,
+    /// While the client has not connected to the namespace. Some clients wait for the upgrade with
+    /// that; when the probe is over they must have time for it.
+    pub(crate) unconnected: Duration,
+}
+
+impl ProbeTimes {
+    pub(crate) fn new(upgrade: Duration, connect: Duration) -> Self {
+        Self {
+            upgrade,
+            unconnected: upgrade.min(connect / 2),
+        }
+    }
+}
+
+/// Why a probe came to nothing.
+#[derive(Debug)]
+pub(super) enum Failed {
+    /// The client sent something else than a probe.
+    Malformed(&'static str),
+    /// The client closed the WebSocket.
+    Closed,
+    /// The connection broke.
+    Broken(io::Error),
+    /// The client was silent for too long.
+    Late,
+    /// The session ended.
+    Ended,
+}
+
+impl fmt::Display for Failed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Malformed(what) => write!(f, "malformed: {what}"),
+            Self::Closed => f.write_str("the client closed it"),
+            Self::Broken(error) => write!(f, "the connection broke: {error}"),
+            Self::Late => f.write_str("the client was silent"),
+            Self::Ended => f.write_str("the session ended"),
+        }
+    }
+}
+
+/// The one probe of a session, until this is dropped.
+#[derive(Debug)]
+pub(super) struct Probe(Arc<Link>);
+
+impl Drop for Probe {
+    fn drop(&mut self) {
+        self.0.upgrade_state().finish();
+    }
+}
+
+impl Probe {
+    /// Begins a probe of the session behind `link`, if that polls and has no other.
+    pub(super) fn begin(link: Arc<Link>) -> Option<Self> {
+        link.begin_probe().then(|| Self(link))
+    }
+
+    pub(super) fn link(&self) -> &Arc<Link> {
+        &self.0
+    }
+
+    /// Answers the client until it moves; returns what it sent after that. `ahead` was read from
+    /// `stream` before.
+    pub(super) async fn run<S: AsyncRead + AsyncWrite + Unpin>(
+        &self,
+        stream: &mut S,
+        ahead: &[u8],
+        times: ProbeTimes,
+    ) -> Result<Bytes, Failed> {
+        let upgrade = self.0.upgrade_state();
+        let probed = answer(stream, ahead, || upgrade.answered());
+        let in_time = async {
+            pin!(probed);
+            match timeout(times.unconnected, probed.as_mut()).await {
+                Err(_) if self.0.is_connected() => {
+                    let rest = times.upgrade - times.unconnected;
+                    timeout(rest, probed).await.unwrap_or(Err(Failed::Late))
+                }
+                in_time => in_time.unwrap_or(Err(Failed::Late)),
+            }
+        };
+        tokio::select! {
+            // A session that has ended needs no WebSocket, whatever the client says.
+            biased;
+            () = upgrade.ended() => Err(Failed::Ended),
+            probed = in_time => probed,
+        }
+    }
+}
+
+/// Answers what a client says on a new WebSocket, until it moves there.
+async fn answer<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: &mut S,
+    ahead: &[u8],
+    mut answered: impl FnMut(),
+) -> Result<Bytes, Failed> {
+    const TEXT: u8 = 0x1;
+    const CONTINUATION: u8 = 0x0;
+    const CLOSE: u8 = 0x8;
+    const PING: u8 = 0x9;
+    const PONG: u8 = 0xa;
+    let mut bytes = BytesMut::from(ahead);
+    let mut message = Vec::new();
+    let mut begun = false;
+    loop {
+        let frame = read(stream, &mut bytes).await?;
+        match frame.opcode {
+            PING => {
+                let mut pong = vec![0x80 | PONG, frame.payload.len() as u8];
+                pong.extend(frame.payload);
+                write(stream, &pong).await?;
+            }
+            PONG => {}
+            CLOSE => return Err(Failed::Closed),
+            TEXT | CONTINUATION if begun == (frame.opcode == CONTINUATION) => {
+                begun = !frame.last;
+                message.extend(frame.payload);
+                if message.len() > PAYLOAD_BYTES {
+                    return Err(Failed::Malformed("a long message"));
+                }
+                if frame.last {
+                    match std::mem::take(&mut message).as_slice() {
+                        QUESTION => {
+                            write(stream, ANSWER).await?;
+                            answered();
+                        }
+                        MOVES => return Ok(bytes.freeze()),
+                        _ => return Err(Failed::Malformed("another packet")),
+                    }
+                }
+            }
+            _ => return Err(Failed::Malformed("a frame of another kind")),
+        }
+    }
+}
+
+/// A client's frame, unmasked.
+#[derive(Debug, PartialEq, Eq)]
+struct Frame {
+    last: bool,
+    opcode: u8,
+    payload: Vec<u8>,
+}
+
+impl Frame {
+    /// Takes a whole frame off the front of `bytes`, if there is one (RFC 6455, section 5.2).
+    fn take(bytes: &mut BytesMut) -> Result<Option<Self>, Failed> {
+        const LAST: u8 = 0x80;
+        const OPCODE: u8 = 0x0f;
+        const MASKED: u8 = 0x80;
+        let &[first, second, ref rest @ ..] = &bytes[..] else {
+            return Ok(None);
+        };
+        if first & !(LAST | OPCODE) != 0 {
+            return Err(Failed::Malformed("reserved bits"));
+        }
+        if second & MASKED == 0 {
+            return Err(Failed::Malformed("a frame that is not masked"));
+        }
+        let length = usize::from(second & !MASKED);
+        if length > PAYLOAD_BYTES {
+            return Err(Failed::Malformed("a long frame"));
+        }
+        let Some((mask, payload)) = rest
+            .get(..MASK_BYTES + length)
+            .map(|rest| rest.split_at(MASK_BYTES))
+        else {
+            return Ok(None);
+        };
+        let unmasked = payload.iter().zip(mask.iter().cycle());
+        let payload = unmasked.map(|(byte, mask)| byte ^ mask).collect();
+        bytes.advance(2 + MASK_BYTES + length);
+        Ok(Some(Self {
+            last: first & LAST != 0,
+            opcode: first & OPCODE,
+            payload,
+        }))
+    }
+}
+
+async fn read<S: AsyncRead + Unpin>(stream: &mut S, bytes: &mut BytesMut) -> Result<Frame, Failed> {
+    loop {
+        if let Some(frame) = Frame::take(bytes)? {
+            return Ok(frame);
+        }
+        bytes.reserve(READ_BYTES);
+        if stream.read_buf(bytes).await.map_err(Failed::Broken)? == 0 {
+            return Err(Failed::Broken(io::ErrorKind::UnexpectedEof.into()));
+        }
+    }
+}
+
+async fn write<S: AsyncWrite + Unpin>(stream: &mut S, bytes: &[u8]) -> Result<(), Failed> {
+    stream.write_all(bytes).await.map_err(Failed::Broken)
+}
+
+/// Ends a WebSocket whose probe came to nothing.
+///
+/// One that was silent is ended without a close frame: python-engineio 4.15 takes the frame for an
+/// answer to its probe, and fails to parse it.
+pub(super) async fn give_up<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, why: &Failed) {
+    const CLOSE: u8 = 0x88;
+    let ended = async {
+        match why {
+            Failed::Malformed(_) => {
+                let [high, low] = PROTOCOL_ERROR;
+                stream.write_all(&[CLOSE, 2, high, low]).await?;
+            }
+            Failed::Closed | Failed::Ended => stream.write_all(&[CLOSE, 0]).await?,
+            Failed::Broken(_) | Failed::Late => {}
+        }
+        stream.shutdown().await?;
+        // Closing a socket with unread bytes would take the close frame back.
+        let mut scrap = [0; READ_BYTES];
+        while stream.read(&mut scrap).await? > 0 {}
+        io::Result::Ok(())
+    };
+    // Whoever does not end its side has it ended.
+    let _ = timeout(LINGER, ended).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{DuplexStream, duplex};
+
+    use super::*;
+
+    fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
+        const MASK: [u8; 4] = [7, 0, 255, 33];
+        let mut frame = vec![first, 0x80 | payload.len() as u8];
+        frame.extend(MASK);
+        let masked = payload.iter().zip(MASK.iter().cycle());
+        frame.extend(masked.map(|(byte, mask)| byte ^ mask));
+        frame
+    }
+
+    /// Feeds the probe byte by byte; returns how it ended, what it wrote, and how often it answered.
+    async fn probe(sent: &[u8], ahead: usize) -> (Result<Bytes, Failed>, Vec<u8>, usize) {
+        let (mut near, mut far): (DuplexStream, _) = duplex(4096);
+        let (ahead, rest) = sent.split_at(ahead.min(sent.len()));
+        let mut answers = 0;
+        let ended = {
+            let answering = answer(&mut near, ahead, || answers += 1);
+            let sending = async {
+                for byte in rest {
+                    far.write_all(&[*byte]).await.expect("it is read");
+                    tokio::task::yield_now().await;
+                }
+                far.shutdown().await.expect("it ends");
+            };
+            tokio::join!(answering, sending).0
+        };
+        drop(near);
+        let mut written = Vec::new();
+        far.read_to_end(&mut written).await.expect("what it wrote");
+        (ended, written, answers)
+    }
+
+    #[tokio::test]
+    async fn probe_is_answered_and_ends_with_what_follows_the_move() {
+        let mut sent = frame(0x81, QUESTION);
+        sent.extend(frame(0x89, b"alive"));
+        sent.extend(frame(0x8a, b""));
+        // In two frames, with a ping in between.
+        sent.extend(frame(0x01, b"2pro"));
+        sent.extend(frame(0x89, b""));
+        sent.extend(frame(0x80, b"be"));
+        sent.extend(frame(0x81, MOVES));
+        for ahead in [0, 1, 10, sent.len()] {
+            let (ended, written, answers) = probe(&sent, ahead).await;
+            assert_eq!(ended.expect("it moves"), Bytes::new());
+            assert_eq!(
+                written,
+                b"\x81\x063probe\x8a\x05alive\x8a\x00\x81\x063probe"
+            );
+            assert_eq!(answers, 2);
+        }
+        sent.extend(b"more");
+        let (ended, ..) = probe(&sent, sent.len()).await;
+        assert_eq!(ended.expect("it moves"), Bytes::from_static(b"more"));
+    }
+
+    #[tokio::test]
+    async fn anything_else_is_no_probe() {
+        let mut unmasked = frame(0x81, QUESTION);
+        unmasked[1] &= 0x7f;
+        let mut long = frame(0x81, QUESTION);
+        long[1] = 0x80 | 126;
+        let twice = [frame(0x01, b"2"), frame(0x81, b"5")].concat();
+        let endless = [
+            frame(0x01, &[b'2'; PAYLOAD_BYTES]),
+            frame(0x00, &[b'2'; PAYLOAD_BYTES]),
+        ];
+        for malformed in [
+            frame(0x81, b"2"),
+            frame(0x81, b"3probe"),
+            frame(0x81, b"4hello"),
+            frame(0x81, b""),
+            frame(0x82, QUESTION),
+            frame(0x80, QUESTION),
+            frame(0xc1, QUESTION),
+            frame(0x83, QUESTION),
+            unmasked,
+            long,
+            twice,
+            endless.concat(),
+        ] {
+            let (ended, ..) = probe(&malformed, 0).await;
+            assert!(matches!(ended, Err(Failed::Malformed(_))), "{malformed:?}");
+        }
+        let (ended, ..) = probe(&frame(0x88, b""), 0).await;
+        assert!(matches!(ended, Err(Failed::Closed)), "{ended:?}");
+        let (ended, ..) = probe(&frame(0x81, QUESTION)[..5], 0).await;
+        assert!(matches!(ended, Err(Failed::Broken(_))), "{ended:?}");
+    }
+}

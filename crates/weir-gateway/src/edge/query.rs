@@ -1,0 +1,163 @@
+//! What Engine.IO says in a request's query, and its answers to requests that are none of its.
+
+use axum::{body::Body, response::IntoResponse};
+use http::{Request, Response, StatusCode, header::CONTENT_TYPE};
+use serde::{Deserialize, Serialize};
+
+/// A way in which a session's packets go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Transport {
+    Polling,
+    WebSocket,
+}
+
+/// A request's query.
+#[derive(Debug, Default)]
+pub(super) struct Query {
+    /// `EIO`: the protocol's version.
+    version: Option<String>,
+    transport: Option<String>,
+    /// The session's id.
+    pub(super) sid: Option<String>,
+    /// `j`: the answer is to be a script, as browsers without XMLHttpRequest needed it.
+    jsonp: bool,
+}
+
+impl Query {
+    pub(super) fn of<B>(request: &Request<B>) -> Self {
+        let mut query = Self::default();
+        for pair in request.uri().query().unwrap_or_default().split('&') {
+            // The first counts, as for the library.
+            match pair.split_once('=') {
+                Some(("EIO", value)) => query.version.get_or_insert_with(|| value.to_owned()),
+                Some(("transport", value)) => {
+                    query.transport.get_or_insert_with(|| value.to_owned())
+                }
+                Some(("sid", value)) => query.sid.get_or_insert_with(|| value.to_owned()),
+                Some(("j", _)) => {
+                    query.jsonp = true;
+                    continue;
+                }
+                _ => continue,
+            };
+        }
+        query
+    }
+
+    pub(super) fn transport(&self) -> Result<Transport, Refusal> {
+        match self.transport.as_deref() {
+            Some("websocket") => Ok(Transport::WebSocket),
+            Some("polling") if self.jsonp => Err(Refusal::Request),
+            Some("polling") => Ok(Transport::Polling),
+            _ => Err(Refusal::Transport),
+        }
+    }
+
+    /// Whether the client speaks the protocol's version 4.
+    pub(super) fn is_current(&self) -> bool {
+        self.version.as_deref() == Some("4")
+    }
+}
+
+/// Why a request is refused, with the codes of Engine.IO's own server.
+/// Source: engine.io 6.6, `build/server.js`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Refusal {
+    Transport = 0,
+    Session = 1,
+    Method = 2,
+    Request = 3,
+    Version = 5,
+}
+
+/// The body of a refusal. The library has its code as a string, other servers as a number.
+#[derive(Debug, Serialize, Deserialize)]
+struct Told<C> {
+    code: C,
+    message: String,
+}
+
+impl Refusal {
+    const ALL: [Self; 5] = [
+        Self::Transport,
+        Self::Session,
+        Self::Method,
+        Self::Request,
+        Self::Version,
+    ];
+
+    fn message(self) -> &'static str {
+        match self {
+            Self::Transport => "Transport unknown",
+            Self::Session => "Session ID unknown",
+            Self::Method => "Bad handshake method",
+            Self::Request => "Bad request",
+            Self::Version => "Unsupported protocol version",
+        }
+    }
+
+    pub(super) fn answer(self) -> Response<Body> {
+        self.explain(StatusCode::BAD_REQUEST, self.message())
+    }
+
+    /// An answer that says more precisely what is wrong.
+    pub(super) fn explain(self, status: StatusCode, message: &str) -> Response<Body> {
+        let told = Told {
+            code: self as u8,
+            message: message.to_owned(),
+        };
+        let body = serde_json::to_string(&told).unwrap_or_default();
+        (status, [(CONTENT_TYPE, "application/json")], body).into_response()
+    }
+
+    /// The refusal that the library has answered with, if that is what `body` is.
+    pub(super) fn of_library(body: &[u8]) -> Option<Self> {
+        let told: Told<String> = serde_json::from_slice(body).ok()?;
+        let code = told.code.parse::<u8>().ok()?;
+        Self::ALL.into_iter().find(|refusal| *refusal as u8 == code)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt;
+
+    use super::*;
+
+    fn query(query: &str) -> Query {
+        let request = Request::get(format!("/socket.io/?{query}"));
+        Query::of(&request.body(()).expect("a request"))
+    }
+
+    #[test]
+    fn query_says_transport_version_and_session() {
+        let plain = query("EIO=4&transport=polling&t=x&sid=abc&sid=def&b64=1");
+        assert_eq!(plain.transport(), Ok(Transport::Polling));
+        assert_eq!(plain.sid.as_deref(), Some("abc"));
+        assert!(plain.is_current());
+        let socket = query("transport=websocket&EIO=3");
+        assert_eq!(socket.transport(), Ok(Transport::WebSocket));
+        assert!(!socket.is_current());
+        for (unknown, refusal) in [
+            ("EIO=4", Refusal::Transport),
+            ("EIO=4&transport=", Refusal::Transport),
+            ("EIO=4&transport=webtransport", Refusal::Transport),
+            ("EIO=4&transport=polling&j=0", Refusal::Request),
+        ] {
+            assert_eq!(query(unknown).transport(), Err(refusal), "{unknown}");
+        }
+    }
+
+    #[tokio::test]
+    async fn refusals_are_those_of_the_stock_server() {
+        let answer = Refusal::Version.answer();
+        assert_eq!(answer.status(), StatusCode::BAD_REQUEST);
+        let body = answer.into_body().collect().await.expect("a body");
+        let wanted = r#"{"code":5,"message":"Unsupported protocol version"}"#;
+        assert_eq!(body.to_bytes(), wanted);
+        let library = br#"{"code":"1","message":"Session ID unknown"}"#;
+        assert_eq!(Refusal::of_library(library), Some(Refusal::Session));
+        assert_eq!(Refusal::of_library(b""), None);
+        assert_eq!(Refusal::of_library(br#"{"code":"9","message":""}"#), None);
+    }
+}

@@ -1,0 +1,185 @@
+//! The upgrade that a polling client has begun, as its polling requests see it.
+//!
+//! While the client probes its WebSocket, polling goes on as before. Once the probe is answered the
+//! client waits for the end of its pending request before it moves, so requests that nothing comes
+//! for are answered with NOOP: the first at once, later ones after a pause that grows, since a probe
+//! whose answer was lost must not make the client poll in a loop.
+//!
+//! Source: Engine.IO protocol, revision 4, "Upgrade".
+
+use std::{
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::{
+    pin,
+    sync::Notify,
+    time::{Instant, timeout_at},
+};
+
+/// Pause between the first and the second NOOP of one upgrade. A client that asks again has got its
+/// NOOP before the probe's answer, and moves after the next one.
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
+
+/// Longest pause between two of them.
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+
+/// The upgrade of one session.
+#[derive(Debug, Default)]
+pub(crate) struct Upgrade {
+    /// Locked to read and to change it.
+    state: Mutex<State>,
+    /// Wakes whoever waits for a change of the state.
+    changed: Notify,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    probing: bool,
+    /// When the next NOOP is due, from when the probe is answered to its end.
+    next: Option<Next>,
+    /// Whether the session has ended.
+    ended: bool,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Next {
+    due: Instant,
+    /// Pause between this NOOP and the one after it.
+    pause: Duration,
+}
+
+impl Upgrade {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Begins a probe; false if there is one, or the session has ended.
+    pub(crate) fn begin(&self) -> bool {
+        let mut state = self.state();
+        let free = !state.probing && !state.ended;
+        state.probing |= free;
+        free
+    }
+
+    /// The probe was answered: pending requests may end.
+    pub(crate) fn answered(&self) {
+        let mut state = self.state();
+        if state.next.is_none() {
+            state.next = Some(Next {
+                due: Instant::now(),
+                pause: FIRST_PAUSE,
+            });
+        }
+        drop(state);
+        self.changed.notify_waiters();
+    }
+
+    /// The probe is over, whatever came of it.
+    pub(crate) fn finish(&self) {
+        let mut state = self.state();
+        state.probing = false;
+        state.next = None;
+        drop(state);
+        self.changed.notify_waiters();
+    }
+
+    /// The session has ended.
+    pub(crate) fn end(&self) {
+        self.state().ended = true;
+        self.changed.notify_waiters();
+    }
+
+    /// Waits for the session's end.
+    pub(crate) async fn ended(&self) {
+        loop {
+            let changed = self.changed.notified();
+            pin!(changed);
+            changed.as_mut().enable();
+            if self.state().ended {
+                return;
+            }
+            changed.await;
+        }
+    }
+
+    /// Waits until a request that is pending is to be answered with NOOP.
+    pub(crate) async fn noop(&self) {
+        loop {
+            let changed = self.changed.notified();
+            pin!(changed);
+            changed.as_mut().enable();
+            let due = self.state().next.map(|next| next.due);
+            match due {
+                None => changed.await,
+                Some(due) => {
+                    if timeout_at(due, changed).await.is_err() && self.take_noop() {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Uses the NOOP that is due, and puts the next one off.
+    fn take_noop(&self) -> bool {
+        let now = Instant::now();
+        let mut state = self.state();
+        let Some(next) = state.next.as_mut().filter(|next| next.due <= now) else {
+            return false;
+        };
+        next.due = now + next.pause;
+        next.pause = LONGEST_PAUSE.min(2 * next.pause);
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::timeout;
+
+    use super::*;
+
+    /// Counts the NOOPs of a client that polls again at once, for that long.
+    async fn noops(upgrade: &Upgrade, time: Duration) -> usize {
+        let until = Instant::now() + time;
+        let mut count = 0;
+        while timeout_at(until, upgrade.noop()).await.is_ok() {
+            count += 1;
+        }
+        count
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn noops_come_from_the_answer_to_the_end_of_the_probe_in_pace() {
+        let upgrade = Upgrade::default();
+        assert_eq!(noops(&upgrade, Duration::from_secs(60)).await, 0);
+        assert!(upgrade.begin());
+        assert!(!upgrade.begin(), "there is one at a time");
+        assert_eq!(noops(&upgrade, Duration::from_secs(60)).await, 0);
+        upgrade.answered();
+        assert_eq!(noops(&upgrade, Duration::from_millis(1)).await, 1);
+        assert_eq!(noops(&upgrade, Duration::from_secs(1)).await, 2);
+        assert_eq!(noops(&upgrade, Duration::from_secs(60)).await, 30);
+        upgrade.finish();
+        assert_eq!(noops(&upgrade, Duration::from_secs(60)).await, 0);
+        assert!(upgrade.begin());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn requests_that_wait_already_learn_of_the_answer_and_of_the_end() {
+        let upgrade = Upgrade::default();
+        assert!(upgrade.begin());
+        let (pending, ()) = tokio::join!(timeout(Duration::from_secs(1), upgrade.noop()), async {
+            upgrade.answered();
+        });
+        assert_eq!(pending, Ok(()));
+        let (ended, ()) = tokio::join!(timeout(Duration::from_secs(1), upgrade.ended()), async {
+            upgrade.end();
+        });
+        assert_eq!(ended, Ok(()));
+        upgrade.finish();
+        assert!(!upgrade.begin(), "the session is over");
+    }
+}
