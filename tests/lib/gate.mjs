@@ -8,7 +8,9 @@ import { atEnd } from "./at-end.mjs";
  */
 class Gate {
   #server;
-  #bytesPerSecond = Number.POSITIVE_INFINITY;
+  /** What may pass a second, from clients and to them. */
+  #up = Number.POSITIVE_INFINITY;
+  #down = Number.POSITIVE_INFINITY;
   #pairs = new Set();
   #open = true;
 
@@ -28,7 +30,7 @@ class Gate {
         one.on("data", (bytes) => {
           if (pair.dead) return;
           other.write(bytes);
-          if (one === near) this.#hold(near, pair, bytes.length);
+          this.#hold(one, pair, bytes.length, one === near ? this.#up : this.#down);
         });
         one.on("error", () => {});
         one.on("close", () => {
@@ -48,14 +50,19 @@ class Gate {
 
   /** From now on clients send no more than this. */
   throttle(bytesPerSecond) {
-    this.#bytesPerSecond = bytesPerSecond;
+    this.#up = bytesPerSecond;
   }
 
-  /** Takes no more from a client until what came has had its time. */
-  #hold(near, pair, bytes) {
-    if (this.#bytesPerSecond === Number.POSITIVE_INFINITY) return;
-    near.pause();
-    setTimeout(() => pair.dead || near.resume(), (bytes * 1_000) / this.#bytesPerSecond);
+  /** From now on each connection brings its client no more than this. */
+  throttleDown(bytesPerSecond) {
+    this.#down = bytesPerSecond;
+  }
+
+  /** Takes no more from one side until what came has had its time. */
+  #hold(side, pair, bytes, bytesPerSecond) {
+    if (bytesPerSecond === Number.POSITIVE_INFINITY) return;
+    side.pause();
+    setTimeout(() => pair.dead || side.resume(), (bytes * 1_000) / bytesPerSecond);
   }
 
   cut() {

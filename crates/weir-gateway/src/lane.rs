@@ -19,13 +19,11 @@ use socket2::SockRef;
 use weir_engine::Delivery;
 use weir_protocol::Frame;
 
-use crate::{accept::Connection, follow::Follower};
+use crate::{accept::Connection, budget::Budget, follow::Follower};
 
 /// A WebSocket connection, seen by those who write to it.
 #[derive(Debug)]
 pub(crate) struct Lane {
-    /// What may wait for the socket, in bytes; events may take as much again.
-    queue_bytes: usize,
     /// The stream's position and what waits: whoever holds it may write.
     out: Mutex<Out>,
 }
@@ -36,8 +34,8 @@ struct Out {
     connection: Option<Arc<Connection>>,
     /// What waits, oldest first. Only the front may be partly written.
     queue: VecDeque<Bytes>,
-    /// The bytes in `queue`.
-    queued: usize,
+    /// What may be in `queue`, and how much is.
+    budget: Budget,
     /// Since when something waits.
     since: Option<Instant>,
     /// Whether the rest of a frame is at the front, which must go before anything else.
@@ -65,7 +63,7 @@ impl Out {
             return;
         };
         front.advance(written);
-        self.queued -= written;
+        self.budget.remove(written);
         self.partial = !front.is_empty();
         if !self.partial {
             self.queue.pop_front();
@@ -91,10 +89,10 @@ impl Lane {
     pub(crate) fn new(connection: Arc<Connection>, queue_bytes: usize) -> Self {
         let out = Out {
             connection: Some(connection),
+            budget: Budget::new(queue_bytes),
             ..Out::default()
         };
         Self {
-            queue_bytes,
             out: Mutex::new(out),
         }
     }
@@ -106,7 +104,7 @@ impl Lane {
     /// Writes or queues an event. What cannot even be queued closes the connection.
     pub(crate) fn notice(self: &Arc<Self>, frame: &Frame) -> Delivery {
         let mut out = self.out();
-        let delivery = self.send(&mut out, frame.bytes(), 2 * self.queue_bytes);
+        let delivery = self.send(&mut out, frame.bytes(), Budget::takes_event);
         if delivery == Delivery::Full {
             self.close_with(&mut out);
         }
@@ -117,19 +115,25 @@ impl Lane {
     pub(crate) fn chunk(self: &Arc<Self>, before: Option<&Frame>, chunk: &Frame) -> Delivery {
         let mut out = self.out();
         let Some(before) = before else {
-            return self.send(&mut out, chunk.bytes(), self.queue_bytes);
+            return self.send(&mut out, chunk.bytes(), Budget::takes_chunk);
         };
         let bytes = before.bytes().len() + chunk.bytes().len();
-        if !out.queue.is_empty() && out.queued + bytes > self.queue_bytes {
+        if !out.budget.takes_chunk(bytes) {
             return Delivery::Full;
         }
-        match self.send(&mut out, before.bytes(), usize::MAX) {
+        match self.send(&mut out, before.bytes(), |_, _| true) {
             Delivery::Closed => Delivery::Closed,
-            _ => self.send(&mut out, chunk.bytes(), usize::MAX),
+            _ => self.send(&mut out, chunk.bytes(), |_, _| true),
         }
     }
 
-    fn send(self: &Arc<Self>, out: &mut Out, frame: &Bytes, limit: usize) -> Delivery {
+    /// Writes a frame, or queues it if `takes` says that it may wait.
+    fn send(
+        self: &Arc<Self>,
+        out: &mut Out,
+        frame: &Bytes,
+        takes: fn(&Budget, usize) -> bool,
+    ) -> Delivery {
         let Some(connection) = &out.connection else {
             return Delivery::Closed;
         };
@@ -145,13 +149,13 @@ impl Lane {
                 }
             }
         }
-        // A frame that is alone may be longer than the queue, or it could never be sent.
-        if !out.queue.is_empty() && out.queued + frame.len() > limit {
+        // Of a frame that is partly written the rest must follow; then nothing else waits.
+        if !out.queue.is_empty() && !takes(&out.budget, frame.len()) {
             return Delivery::Full;
         }
         out.partial |= written > 0;
         out.since.get_or_insert_with(Instant::now);
-        out.queued += frame.len() - written;
+        out.budget.add(frame.len(), written);
         out.queue.push_back(frame.slice(written..));
         self.keep_flushing(out);
         Delivery::Queued
@@ -254,7 +258,7 @@ impl Lane {
     /// How many bytes wait for the socket, and since when some do.
     pub(crate) fn waiting(&self) -> (usize, Option<Instant>) {
         let out = self.out();
-        (out.queued, out.since)
+        (out.budget.queued(), out.since)
     }
 
     /// Whether nothing is written any more.
@@ -269,7 +273,7 @@ impl Lane {
 
     fn close_with(&self, out: &mut Out) {
         out.queue = VecDeque::new();
-        out.queued = 0;
+        out.budget.clear();
         out.since = None;
         out.partial = false;
         if let Some(connection) = out.connection.take() {
@@ -447,6 +451,29 @@ mod tests {
         let mut rest = Vec::new();
         let ended = timeout(Duration::from_secs(20), peer.read_to_end(&mut rest)).await;
         let _ = ended.expect("the peer sees the end");
+    }
+
+    #[tokio::test]
+    async fn long_event_and_all_that_come_behind_it_are_delivered_however_slowly_they_are_read() {
+        const LONG: usize = 4 * 1024 * 1024;
+        const LATER: usize = 40;
+        let (library, mut peer) = pair().await;
+        let lane = &library.0;
+        assert_eq!(lane.notice(&notice(0, 200_000)), Delivery::Queued);
+        assert_eq!(lane.notice(&notice(1, LONG)), Delivery::Queued);
+        // As many as may wait without the long one.
+        for number in 2..2 + LATER {
+            assert_eq!(lane.notice(&notice(number, 8_000)), Delivery::Queued);
+        }
+        assert_eq!(lane.chunk(None, &notice(99, 10)), Delivery::Full);
+        let reading = frames(&mut peer, 2 + LATER);
+        let read = timeout(Duration::from_secs(20), reading).await;
+        let read = read.expect("all frames come");
+        let wanted: Vec<_> = (0..2 + LATER)
+            .map(|number| format!("{number:08}"))
+            .collect();
+        assert_eq!(read, wanted);
+        assert_eq!(lane.notice(&notice(99, 10)), Delivery::Sent);
     }
 
     #[tokio::test]

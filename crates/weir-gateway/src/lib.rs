@@ -2,6 +2,7 @@
 
 mod accept;
 mod ack_id;
+mod budget;
 mod client;
 mod clients;
 mod cluster;

@@ -11,7 +11,7 @@ use std::{collections::VecDeque, sync::Arc};
 use weir_engine::Delivery;
 use weir_protocol::Frame;
 
-use crate::lane::Lane;
+use crate::{budget::Budget, lane::Lane};
 
 /// The packets that one polling request is answered with at the most, unless a single frame has
 /// more: with a ping, as many as python-engineio takes by default.
@@ -26,12 +26,11 @@ type Emit<'a> = &'a mut dyn FnMut(&Frame) -> Result<(), Delivery>;
 /// The state of a connection that polls or upgrades.
 #[derive(Debug)]
 pub(crate) struct Polling {
-    queue_bytes: usize,
     /// What one polling request is answered with at the most, unless a single frame is more.
     answer_bytes: usize,
     queue: VecDeque<Frame>,
-    /// The bytes in `queue`.
-    queued: usize,
+    /// What may be in `queue`, and how much is.
+    budget: Budget,
     /// A request is waiting for something to be answered with.
     parked: bool,
     /// The WebSocket that the client upgrades to.
@@ -44,12 +43,11 @@ impl Polling {
     /// `limit_bytes` into one answer, unless a single packet is more.
     pub(crate) fn new(queue_bytes: usize, limit_bytes: usize) -> Self {
         Self {
-            queue_bytes,
             // What does not fit stays in the library, which loses it when the client upgrades. There
             // attachments are in base64, which makes four bytes of three.
             answer_bytes: queue_bytes.min(limit_bytes / 2),
             queue: VecDeque::new(),
-            queued: 0,
+            budget: Budget::new(queue_bytes),
             parked: false,
             upgrading: None,
             closed: false,
@@ -68,13 +66,12 @@ impl Polling {
             return Delivery::Closed;
         }
         let bytes = frame.bytes().len() + before.map_or(0, |frame| frame.bytes().len());
-        let limit = if event {
-            2 * self.queue_bytes
+        let takes = if event {
+            self.budget.takes_event(bytes)
         } else {
-            self.queue_bytes
+            self.budget.takes_chunk(bytes)
         };
-        // A frame that is alone may be longer than the queue, or it could never be sent.
-        if !self.queue.is_empty() && self.queued + bytes > limit {
+        if !takes {
             return Delivery::Full;
         }
         for frame in before.into_iter().chain([frame]) {
@@ -89,7 +86,7 @@ impl Polling {
                     Err(_) => {}
                 }
             }
-            self.queued += frame.bytes().len();
+            self.budget.add(frame.bytes().len(), 0);
             self.queue.push_back(frame.clone());
         }
         if self.queue.is_empty() {
@@ -113,7 +110,7 @@ impl Polling {
                 break;
             }
             frames += 1;
-            self.queued -= front.bytes().len();
+            self.budget.remove(front.bytes().len());
             self.queue.pop_front();
         }
         self.parked = frames == 0;
@@ -141,7 +138,7 @@ impl Polling {
 
     /// The upgrade is done: gives the lane and what waited for it.
     pub(crate) fn finish_upgrade(&mut self) -> Option<(Arc<Lane>, VecDeque<Frame>)> {
-        self.queued = 0;
+        self.budget.clear();
         Some((self.upgrading.take()?, std::mem::take(&mut self.queue)))
     }
 
@@ -153,7 +150,7 @@ impl Polling {
     pub(crate) fn close(&mut self) -> Option<Arc<Lane>> {
         self.closed = true;
         self.queue = VecDeque::new();
-        self.queued = 0;
+        self.budget.clear();
         self.upgrading.take()
     }
 }
@@ -230,5 +227,25 @@ mod tests {
             polling.send(None, &full, true, &mut |_| Ok(())),
             Delivery::Full
         );
+    }
+
+    #[test]
+    fn long_event_waits_with_all_that_come_behind_it() {
+        let long = Frame::new(None, &format!("[\"{}\"]", "x".repeat(4_000)), &[]);
+        let mut polling = Polling::new(100, 1_000);
+        let mut refuse = |_: &Frame| Err(Delivery::Full);
+        for frame in [&frame(0), &long, &frame(1), &frame(2)] {
+            let delivery = polling.send(None, frame, true, &mut refuse);
+            assert_eq!(delivery, Delivery::Queued);
+        }
+        for count in [1, 1, 2] {
+            let mut sent = 0;
+            polling.poll_begins(&mut |_| {
+                sent += 1;
+                Ok(())
+            });
+            polling.poll_ends();
+            assert_eq!(sent, count);
+        }
     }
 }

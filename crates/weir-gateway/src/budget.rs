@@ -1,0 +1,117 @@
+//! How much may wait for one client.
+
+/// Bounds the bytes that wait for a client, and counts them.
+///
+/// Chunks may take up to `queue_bytes`, events as much again. A frame that is longer than that alone,
+/// such as the answer to a join of a large room, goes in all the same, one at a time, and raises the
+/// bound for events by what of it still waits.
+#[derive(Debug, Default)]
+pub(crate) struct Budget {
+    queue_bytes: usize,
+    /// What waits.
+    queued: usize,
+    /// What waited of the long frame when it came, 0 if none waits.
+    long: usize,
+    /// What waits up to the end of that frame.
+    until_long: usize,
+}
+
+impl Budget {
+    pub(crate) fn new(queue_bytes: usize) -> Self {
+        Self {
+            queue_bytes,
+            ..Self::default()
+        }
+    }
+
+    /// How many bytes wait.
+    pub(crate) fn queued(&self) -> usize {
+        self.queued
+    }
+
+    /// Whether an event of that length may wait.
+    pub(crate) fn takes_event(&self, bytes: usize) -> bool {
+        let counted = if self.raises(bytes) { 0 } else { bytes };
+        let long = self.long.min(self.until_long);
+        self.queued - long + counted <= 2 * self.queue_bytes
+    }
+
+    /// Whether a chunk of that length, with what comes right before it, may wait.
+    pub(crate) fn takes_chunk(&self, bytes: usize) -> bool {
+        self.queued == 0 || self.queued + bytes <= self.queue_bytes
+    }
+
+    /// A frame of that length waits from now on, of which `written` bytes are out.
+    pub(crate) fn add(&mut self, bytes: usize, written: usize) {
+        let raises = self.raises(bytes);
+        self.queued += bytes - written;
+        if raises {
+            self.long = bytes - written;
+            self.until_long = self.queued;
+        }
+    }
+
+    /// So many bytes at the front wait no more.
+    pub(crate) fn remove(&mut self, bytes: usize) {
+        self.queued -= bytes;
+        self.until_long = self.until_long.saturating_sub(bytes);
+        if self.until_long == 0 {
+            self.long = 0;
+        }
+    }
+
+    /// Nothing waits any more.
+    pub(crate) fn clear(&mut self) {
+        *self = Self::new(self.queue_bytes);
+    }
+
+    /// Whether a frame of that length raises the bound.
+    fn raises(&self, bytes: usize) -> bool {
+        self.long == 0 && bytes > self.queue_bytes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_frame_raises_the_bound_until_it_is_out() {
+        let mut budget = Budget::new(100);
+        budget.add(90, 0);
+        assert!(budget.takes_event(4_000), "whatever waits already");
+        budget.add(4_000, 0);
+        assert!(!budget.takes_chunk(1));
+        budget.add(100, 0);
+        assert!(budget.takes_event(10) && !budget.takes_event(11));
+        assert!(
+            !budget.takes_event(4_000),
+            "there is one long frame at a time"
+        );
+        budget.remove(90 + 3_999);
+        assert_eq!(budget.queued(), 101);
+        assert!(budget.takes_event(100) && !budget.takes_event(101));
+        budget.remove(1);
+        assert!(budget.takes_event(100));
+        assert!(budget.takes_event(4_000), "the next one");
+        budget.remove(100);
+        budget.add(4_000, 3_000);
+        assert_eq!(budget.queued(), 1_000);
+        assert!(budget.takes_event(200) && !budget.takes_event(201));
+        budget.clear();
+        assert_eq!(budget.queued(), 0);
+    }
+
+    #[test]
+    fn chunks_have_half_of_what_events_have() {
+        let mut budget = Budget::new(100);
+        assert!(
+            budget.takes_chunk(1_000),
+            "a chunk alone may be of any length"
+        );
+        budget.add(80, 0);
+        assert!(budget.takes_chunk(20) && !budget.takes_chunk(21));
+        budget.add(100, 0);
+        assert!(budget.takes_event(20) && !budget.takes_event(21));
+    }
+}

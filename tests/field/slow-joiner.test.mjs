@@ -1,0 +1,52 @@
+// A client on a slow network gets a large room, and everything that happens in it meanwhile.
+//
+// From socketio/socket.io#2666.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { openGate } from "../lib/gate.mjs";
+import { startNode } from "../lib/node.mjs";
+import { SocketPeer } from "../lib/socket-peer.mjs";
+
+/** A few members with much metadata make an answer as large as many members with little. */
+const MEMBERS = 15;
+const METADATA_BYTES = 256 * 1024;
+const ENV = { WEIR_LIMITS__METADATA_BYTES: String(2 * METADATA_BYTES), WEIR_LIMITS__REQUEST_BURST: "1000" };
+
+/** What the joiner gets a second: the time that its answer takes is what is tested. */
+const BYTES_PER_SECOND = 1_000_000;
+const ANSWER_MS = (MEMBERS * METADATA_BYTES * 1_000) / BYTES_PER_SECOND;
+
+/** Less than may wait beside the answer. */
+const MESSAGES = 100;
+const MESSAGE_BYTES = 10_000;
+
+for (const way of ["websocket", "polling", "upgrade"]) {
+  test(`who joins a room of 4 MB at 8 Mbit/s over ${way} gets it and all events after it`, async (t) => {
+    const node = await startNode(t, ENV);
+    const members = await Promise.all(
+      Array.from({ length: MEMBERS }, (_, n) => SocketPeer.connect(t, node.url, "websocket", `member ${n}`)),
+    );
+    const { room } = await members[0].request("room:create");
+    const metadata = { text: "x".repeat(METADATA_BYTES) };
+    for (const member of members) await member.join(room.id, { metadata });
+
+    const gate = await openGate(t, node.url);
+    gate.throttleDown(BYTES_PER_SECOND);
+    const joiner = await SocketPeer.connect(t, gate.url, way, "joiner");
+    const begun = Date.now();
+    const joined = joiner.join(room.id).then(() => Date.now() - begun);
+    await members[0].event("member:joined", ({ member }) => member.name === "joiner");
+    const data = (n) => ({ n, text: "y".repeat(MESSAGE_BYTES) });
+    const numbers = Array.from({ length: MESSAGES }, (_, n) => n);
+    await Promise.all(numbers.map((n) => members[0].request("message", { data: data(n) })));
+
+    const took = await joined;
+    assert.ok(took > 0.7 * ANSWER_MS, `the answer took ${took} ms only`);
+    assert.equal(joiner.joined.members.length, MEMBERS + 1);
+    assert.ok(joiner.joined.members.every(({ name, metadata }) => name === "joiner" || metadata.text.length === METADATA_BYTES));
+    await joiner.until("has all messages", () => joiner.all("message").length >= MESSAGES);
+    assert.deepEqual(joiner.all("message").map((message) => message.data.n), numbers);
+    assert.ok(joiner.socket.connected);
+    assert.deepEqual(members[0].all("member:left"), []);
+  });
+}
