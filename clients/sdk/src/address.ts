@@ -15,10 +15,11 @@ const BARE = /^(\[[\da-f:.]+\]|[\w.-]+)(:\d+)?([/?#]|$)/i;
 const LOCAL = /^(localhost|.*\.localhost|127(\.\d+){3}|\[::1\])$/;
 
 /** Parses what {@link connect} is given. Throws `bad_request`, which no retry changes, with what to write instead. */
-export function parseAddress(url: unknown): Address {
+export function parseAddress(given: unknown): Address {
+  const url = given instanceof URL ? given.href : given;
   if (typeof url !== "string" || url.trim() === "") {
-    const given = typeof url === "string" ? "empty" : String(url);
-    throw wrong(`${given}; write the address of a node, such as "http://localhost:8080"`);
+    const what = typeof url === "string" ? "empty" : String(url);
+    throw wrong(`${what}; write the address of a node, such as "http://localhost:8080"`);
   }
   const text = url.trim();
   const quoted = JSON.stringify(url);
@@ -28,9 +29,10 @@ export function parseAddress(url: unknown): Address {
     throw wrong(`${quoted} has no scheme; write "${suggestion(text)}"`);
   }
   if (relative && !page?.origin?.startsWith("http")) {
-    throw wrong(`${quoted} has no host, and there is no page to take it from; write "http://HOST${text}"`);
+    const whole = text.startsWith("//") ? `http:${text}` : `http://localhost:8080${text}`;
+    throw wrong(`${quoted} is not complete, and there is no page to complete it from; write "${whole}"`);
   }
-  const parsed = URL.canParse(text, page?.href) ? new URL(text, page?.href) : undefined;
+  const parsed = parse(text, relative ? page.href : undefined);
   if (!parsed) {
     const [, port] = /:(\d+)(?:[/?#]|$)/.exec(text.replace(/^[^/]*\/\//, "")) ?? [];
     throw wrong(
@@ -53,6 +55,14 @@ export function parseAddress(url: unknown): Address {
   // Some write the endpoint rather than the node.
   const prefix = pathname.replace(/\/(socket\.io\/?)?$/, "");
   return { url: text, origin, path: `${prefix}/socket.io/` };
+}
+
+function parse(text: string, base: string | undefined): URL | undefined {
+  try {
+    return new URL(text, base);
+  } catch {
+    return undefined;
+  }
 }
 
 function wrong(message: string): WeirError {

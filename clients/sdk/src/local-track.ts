@@ -182,7 +182,7 @@ export class LocalTrack extends Emitter<LocalTrackEvents> {
         `payload: ${payload.length} bytes, and at most ${LIMITS.chunkBytes} are taken`,
       );
     }
-    if (this.#gone) throw new WeirError("closed", "the track is not published any more");
+    if (this.#gone) throw unpublished();
     if (!this.#open) throw new WeirError("disconnected", "there is no connection to send the chunk over");
     const ts = header.ts ?? Math.round(this.#host.clock.at(performance.now()) * 1_000);
     this.#send(payload, ts, header.key === true, header.dur);
@@ -263,7 +263,10 @@ export class LocalTrack extends Emitter<LocalTrackEvents> {
   }
 
   #inTurn(step: () => Promise<void>): Promise<void> {
-    const result = this.#busy.then(step);
+    const result = this.#busy.then(() => {
+      if (this.#gone) throw unpublished();
+      return step();
+    });
     this.#busy = result.catch(() => {});
     return result;
   }
@@ -375,4 +378,8 @@ export class LocalTrack extends Emitter<LocalTrackEvents> {
       (error) => this.#host.failed(asWeirError(error)),
     );
   }
+}
+
+function unpublished(): WeirError {
+  return new WeirError("closed", "the track is not published any more; publish another one");
 }

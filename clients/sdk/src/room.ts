@@ -137,7 +137,7 @@ export class Room extends Emitter<RoomEvents> {
    * and nothing comes back.
    */
   async leave(): Promise<void> {
-    if (this.#state === "reconnecting") return this.#end(undefined);
+    if (this.#state === "reconnecting" && this.#membership) return this.#end(undefined);
     const connection = this.#connection();
     this.#leaving = true;
     try {

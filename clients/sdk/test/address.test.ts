@@ -33,7 +33,8 @@ test("an address that cannot work is refused with what is wrong, and is not retr
     ["ftp://localhost", 'has the scheme "ftp"'],
     ["mailto:ann@example.com", 'has the scheme "mailto"'],
     ["file:///tmp/x", 'has the scheme "file"'],
-    ["/weir", "has no host"],
+    ["/weir", "is not complete"],
+    ["//localhost:8080", 'write "http://localhost:8080"'],
     [undefined as unknown as string, "undefined"],
   ] as const) {
     const error = await connect(given).catch((reason) => reason);
@@ -56,6 +57,15 @@ test("what can work leads to the node's endpoint", () => {
     origin: "https://weir.example.com",
     path: "/call/socket.io/",
   });
+});
+
+test("a page completes what begins with a slash, and nothing else", () => {
+  page("https://weir.example.com/room/1");
+  expect(parseAddress("//node.example.com/x").origin).toBe("https://node.example.com");
+  for (const given of ["", "::1:8080", "a b", "?node", "#", "weir", "room/2"]) {
+    expect(() => parseAddress(given), given).toThrow("url: ");
+  }
+  expect(parseAddress(new URL("https://node.example.com/x")).path).toBe("/x/socket.io/");
 });
 
 test("a page over https is told that browsers keep it from unencrypted nodes", () => {

@@ -54,6 +54,12 @@ test("leaving while it reconnects ends it at once, and nothing comes back", asyn
   expect(room.members.size).toBe(0);
 });
 
+test("without a room there is none to leave", async () => {
+  link.lose();
+  await expect(room.leave()).rejects.toMatchObject({ code: "disconnected", retryable: true });
+  expect(room.state).toBe("reconnecting");
+});
+
 test("leaving while it comes back into the room ends it as well", async () => {
   await joined();
   link.lose();
@@ -118,6 +124,9 @@ test("after the end every call fails for good, with the reason", async () => {
   await expect(room.publishMicrophone()).rejects.toMatchObject(fails);
   await expect(room.publishScreen()).rejects.toMatchObject(fails);
   await expect(room.publishChunks({ kind: "data", codec: "text" })).rejects.toMatchObject(fails);
+  await expect(track.mute()).rejects.toMatchObject({ code: "closed", retryable: false });
+  await expect(track.unmute()).rejects.toMatchObject({ code: "closed", retryable: false });
+  await track.unpublish();
   expect(() => track.write(new Uint8Array(1))).toThrow(
     expect.objectContaining({ code: "closed", retryable: false }),
   );

@@ -14,11 +14,10 @@ export function Grid({ room, media }: { room: Room; media: Media }) {
     member.isSelf
       ? media.camera
       : tracks.find((track) => track.kind === "video" && track.member.id === member.id && !isScreen(track));
-  const silent = (member: Member): boolean => {
-    if (member.isSelf) return !media.microphoneOn;
-    const sounds = tracks.filter((track) => track.kind === "audio" && track.member.id === member.id);
-    return sounds.filter((track) => !isScreen(track)).every(({ muted }) => muted);
-  };
+  const sounds = (member: Member) =>
+    tracks.filter((track) => track.kind === "audio" && track.member.id === member.id && !isScreen(track));
+  const silent = (member: Member): boolean =>
+    member.isSelf ? !media.microphoneOn : sounds(member).every(({ muted }) => muted);
   const speaking = new Set(room.activeSpeakers.map(({ id }) => id));
   const screens: { member: Member; track: RemoteTrack | LocalTrack }[] = tracks
     .filter((track) => track.kind === "video" && isScreen(track))
@@ -31,6 +30,7 @@ export function Grid({ room, media }: { room: Room; media: Media }) {
       member={member}
       track={picture(member)}
       silent={silent(member)}
+      unheard={sounds(member).some(({ error, muted }) => error !== undefined && !muted)}
       speaking={speaking.has(member.id)}
     />
   ));

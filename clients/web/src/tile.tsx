@@ -1,5 +1,5 @@
 import { LocalTrack, type Member, RemoteTrack } from "@weir/sdk";
-import { useEffect, useReducer, useRef, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { Lock, Microphone } from "./icons";
 import { SelfPicture } from "./preview";
 import { UNPLAYABLE } from "./words";
@@ -13,16 +13,18 @@ interface Props {
   /** Its picture, if it shares one. */
   track: RemoteTrack | LocalTrack | undefined;
   silent: boolean;
+  /** Its sound cannot be played here. */
+  unheard?: boolean;
   speaking: boolean;
   /** It is a shared screen. */
   screen?: boolean;
 }
 
 /** Somebody's picture, or a sign for it. */
-export function Tile({ member, track, silent, speaking, screen = false }: Props) {
+export function Tile({ member, track, silent, unheard = false, speaking, screen = false }: Props) {
   const remote = track instanceof RemoteTrack ? track : undefined;
   const garbled = useGarbled(remote);
-  const unplayable = useUnplayable(remote);
+  const unplayable = remote?.error !== undefined && !remote.muted;
   const own = track instanceof LocalTrack && !track.muted ? track.mediaStreamTrack : undefined;
   const name = member.isSelf ? `${member.name} (you)` : member.name;
   return (
@@ -57,6 +59,7 @@ export function Tile({ member, track, silent, speaking, screen = false }: Props)
             <span class="visually-hidden">Microphone off: </span>
           </>
         )}
+        {unheard && <span data-failure={UNPLAYABLE.code}>No sound, {UNPLAYABLE.title.toLowerCase()}:</span>}
         <span>{screen ? `${name} · screen` : name}</span>
       </p>
     </article>
@@ -80,13 +83,6 @@ function useGarbled(track: RemoteTrack | undefined): boolean {
     };
   }, [track]);
   return garbled;
-}
-
-/** Whether this browser cannot play it, for as long as its publisher does not change the codec. */
-function useUnplayable(track: RemoteTrack | undefined): boolean {
-  const [, redraw] = useReducer((count: number) => count + 1, 0);
-  useEffect(() => track?.on("error", () => redraw(undefined)), [track]);
-  return track?.error !== undefined && !track.muted;
 }
 
 function Picture({ track, label }: { track: RemoteTrack; label: string }) {

@@ -1,4 +1,4 @@
-import type { Room, RoomEvents } from "@weir/sdk";
+import type { RemoteTrack, Room, RoomEvents } from "@weir/sdk";
 import { useEffect, useReducer } from "preact/hooks";
 
 /** What may look different after it. */
@@ -23,6 +23,10 @@ export function useRoom(room: Room): void {
   const [, redraw] = useReducer((count: number) => count + 1, 0);
   useEffect(() => {
     const offs = EVENTS.map((event) => room.on(event, () => redraw(undefined)));
+    // Whether a track can be played is known some time after it is told of.
+    const follow = (track: RemoteTrack) => offs.push(track.on("error", () => redraw(undefined)));
+    offs.push(room.on("track:published", follow));
+    for (const track of room.tracks.values()) follow(track);
     // What happened before it listened.
     redraw(undefined);
     return () => {

@@ -87,11 +87,15 @@ export function failure(error: unknown, what?: string): Failure {
   // A node newer than this app may have codes that are not known here.
   const known = error instanceof WeirError && error.code in WORDS;
   const code = known ? error.code : "internal";
-  const { title, advice } = WORDS[code];
+  // The page's own address names the node: the error says what is wrong with it, and what to write.
+  const address = known && code === "bad_request" && error.message.startsWith("url: ");
+  const { title, advice } = address
+    ? { title: "The server's address is wrong", advice: `${error.message.slice("url: ".length)}.` }
+    : WORDS[code];
   return { code, title: what === undefined ? title : `${what}: ${title.toLowerCase()}`, advice };
 }
 
-/** Somebody's picture cannot be decoded here. */
+/** Somebody's picture or sound cannot be decoded here. */
 export const UNPLAYABLE: Failure = {
   code: "not_supported",
   title: "This browser cannot play it",
