@@ -55,6 +55,10 @@ pub struct Joined {
 /// then it is gone. A backend that notices tells those who watch it `RoomClosed`; nobody is in it
 /// any more. A room that is created again under the same id starts anew.
 ///
+/// A room's state as JSON, `{"room":…,"members":[…],"tracks":[…]}`, is kept to a length that the backend
+/// was made with. What would make it longer than that fails with [`DirectoryError::StateTooLarge`]; for
+/// [`join`](Self::join) the whole answer counts, which has the member twice.
+///
 /// Every operation fails with [`DirectoryError::Unavailable`] if the state cannot be reached, and
 /// all but [`create`](Self::create) and [`watch`](Self::watch) with
 /// [`DirectoryError::RoomNotFound`].
@@ -62,14 +66,15 @@ pub trait Directory: Send + Sync + Debug {
     /// Creates a room. No event tells of it.
     ///
     /// # Errors
-    /// `RoomExists`, `TooManyRooms`.
+    /// `RoomExists`, `TooManyRooms`, `StateTooLarge`.
     fn create(&self, room: NewRoom) -> BoxFuture<'_, Result<Room, DirectoryError>>;
 
     /// Adds a member and answers with the room as it was right after; joining again under the same
     /// id changes nothing and answers with the room as it is.
     ///
     /// # Errors
-    /// `RoomFull`; `TooManyRooms` if the room would have to be created.
+    /// `RoomFull`, `StateTooLarge`; `TooManyRooms` if the room would have to be created. A join that fails
+    /// creates none.
     fn join<'a>(
         &'a self,
         room: &'a RoomId,
@@ -91,7 +96,7 @@ pub trait Directory: Send + Sync + Debug {
     /// Changes what is given of a member; a change even if it was so before.
     ///
     /// # Errors
-    /// `MemberNotFound`.
+    /// `MemberNotFound`, `StateTooLarge`.
     fn update_member<'a>(
         &'a self,
         room: &'a RoomId,
@@ -104,7 +109,7 @@ pub trait Directory: Send + Sync + Debug {
     /// never used again in its room.
     ///
     /// # Errors
-    /// `MemberNotFound`, `TooManyTracks`.
+    /// `MemberNotFound`, `TooManyTracks`, `StateTooLarge`.
     fn publish<'a>(
         &'a self,
         room: &'a RoomId,
@@ -116,7 +121,7 @@ pub trait Directory: Send + Sync + Debug {
     /// Changes what is given of a member's track; a change even if it was so before.
     ///
     /// # Errors
-    /// `MemberNotFound`, `TrackNotFound`, `NotTrackOwner`.
+    /// `MemberNotFound`, `TrackNotFound`, `NotTrackOwner`, `StateTooLarge`.
     fn update_track<'a>(
         &'a self,
         room: &'a RoomId,

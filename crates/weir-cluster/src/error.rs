@@ -34,6 +34,14 @@ pub enum DirectoryError {
         /// How many one member may publish at a time.
         limit: usize,
     },
+    /// The room's state would become too long to be told.
+    #[error("room state: {bytes} bytes are over the limit of {limit} bytes")]
+    StateTooLarge {
+        /// How long it would be as JSON; of a join, how long the answer would be.
+        bytes: usize,
+        /// How long it may be.
+        limit: usize,
+    },
     /// There are all the rooms that the backend takes.
     #[error("rooms: one more is over the limit of {limit} rooms; try again when others have ended")]
     TooManyRooms {
@@ -54,7 +62,9 @@ impl From<DirectoryError> for Fault {
             DirectoryError::MemberNotFound(_) => Code::MemberNotFound,
             DirectoryError::TrackNotFound(_) => Code::TrackNotFound,
             DirectoryError::NotTrackOwner(_) => Code::NotTrackOwner,
-            DirectoryError::TooManyTracks { .. } => Code::TooLarge,
+            DirectoryError::TooManyTracks { .. } | DirectoryError::StateTooLarge { .. } => {
+                Code::TooLarge
+            }
             // Not `too_large`: rooms end, so the same request may succeed later.
             DirectoryError::TooManyRooms { .. } => Code::RateLimited,
             DirectoryError::Unavailable(_) => Code::Unavailable,

@@ -28,6 +28,7 @@ impl Backend for Memory {
         let options = MemoryOptions {
             empty_ttl: options.empty_ttl,
             max_rooms: options.max_rooms,
+            room_state_bytes: options.room_state_bytes,
             ..MemoryOptions::default()
         };
         Box::pin(async move { Arc::new(MemoryStore(MemoryHub::new(options))) as Arc<dyn Store> })

@@ -59,6 +59,7 @@ impl Cluster {
         let hub = MemoryHub::new(MemoryOptions {
             empty_ttl: config.rooms.empty_ttl,
             max_rooms: config.rooms.max_rooms,
+            room_state_bytes: config.limits.room_state_bytes,
             ..MemoryOptions::default()
         });
         let made = Engine::new(options, |inbox, bus_inbox| {
@@ -83,6 +84,7 @@ impl Cluster {
         let directory_options = DirectoryOptions {
             prefix: config.redis.prefix.clone(),
             empty_ttl: config.rooms.empty_ttl,
+            room_state_bytes: config.limits.room_state_bytes,
         };
         let bus_options = BusOptions {
             prefix: config.redis.prefix.clone(),

@@ -23,6 +23,7 @@ mod media;
 mod object;
 mod request;
 mod shape;
+mod size;
 
 pub use change::{Change, CloseReason, LeaveReason, RoomEvent, Snapshot};
 pub use connect::{Connect, event_name};
@@ -39,3 +40,4 @@ pub use request::{
     CreateRoom, JoinRoom, PublishTrack, Request, SendMessage, UpdateMember, UpdateTrack,
 };
 pub use shape::{FieldShape, FieldType, REQUESTS, RequestShape};
+pub use size::StateSize;

@@ -30,6 +30,9 @@ pub struct Limits {
     pub message_attachments: usize,
     /// Members of one room, whatever its own `maxMembers` says. Default 1,000.
     pub members_per_room: usize,
+    /// State of one room as JSON (room, members, tracks), in bytes. Default 4 MiB, and never more: whoever
+    /// joins is told it as one message.
+    pub room_state_bytes: usize,
     /// Tracks that one member publishes at a time. Default 16.
     pub tracks_per_member: usize,
     /// Media that one member publishes over all its tracks, in bits a second, averaged over a
@@ -49,6 +52,12 @@ impl Limits {
     ///
     /// Source: `maxAttachments` of `socket.io-parser` 4.2.6, `lib/index.ts`.
     pub const MOST_ATTACHMENTS: usize = 10;
+
+    /// The most that [`room_state_bytes`](Self::room_state_bytes) may be.
+    ///
+    /// Source: `max_msg_size` of `ClientSession.ws_connect` in aiohttp 3.14, on which
+    /// python-socketio stands.
+    pub const MOST_STATE_BYTES: usize = 4 * 1024 * 1024;
 }
 
 impl Default for Limits {
@@ -64,6 +73,7 @@ impl Default for Limits {
             message_bytes: 64 * 1024,
             message_attachments: Self::MOST_ATTACHMENTS,
             members_per_room: 1_000,
+            room_state_bytes: Self::MOST_STATE_BYTES,
             tracks_per_member: 16,
             ingest_bits_per_second: 20_000_000,
             chunks_per_second: 500,

@@ -41,6 +41,8 @@ pub struct DirectoryOptions {
     pub prefix: String,
     /// How long an empty room is kept.
     pub empty_ttl: Duration,
+    /// How long a room's state may be as JSON, in bytes.
+    pub room_state_bytes: usize,
 }
 
 /// The rooms of a cluster, in Redis.
@@ -95,7 +97,7 @@ impl RedisDirectory {
         inbox: Arc<dyn Inbox>,
     ) -> Result<Self, DirectoryError> {
         let keys = Keys::new(&options.prefix, target.database);
-        let store = Store::new(target, keys, options.empty_ttl)?;
+        let store = Store::new(target, keys, options)?;
         let (healthy, _) = watch::channel(false);
         let shared = Arc::new_cyclic(|shared: &std::sync::Weak<Shared>| {
             let shared = shared.clone();

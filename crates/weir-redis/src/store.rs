@@ -15,10 +15,10 @@ use fred::{
     },
 };
 use weir_cluster::{DirectoryError, trace};
-use weir_protocol::{LeaveReason, Member, MemberId, Room, RoomId, Track, TrackId};
+use weir_protocol::{LeaveReason, Member, MemberId, Room, RoomId, StateSize, Track, TrackId};
 
 use crate::{
-    Target,
+    DirectoryOptions, Target,
     keys::Keys,
     mirror::Mirror,
     record::{self, RecordError},
@@ -42,6 +42,8 @@ pub(crate) struct Store {
     /// The command that publishes an event: sharded in a Redis Cluster.
     publish: &'static str,
     empty_ttl: Duration,
+    /// How long a room's state may be as JSON.
+    state_bytes: usize,
 }
 
 /// What a script answers.
@@ -57,7 +59,7 @@ impl Store {
     pub(crate) fn new(
         target: &Target,
         keys: Keys,
-        empty_ttl: Duration,
+        options: &DirectoryOptions,
     ) -> Result<Self, DirectoryError> {
         let cluster = target.topology == Topology::Cluster;
         let config = Config {
@@ -94,6 +96,7 @@ impl Store {
             .map_err(unavailable)?;
         // Its end is the client's, which ends with the store.
         drop(client.connect());
+        let (empty_ttl, state_bytes) = (options.empty_ttl, options.room_state_bytes);
         let options = CommandOptions {
             max_attempts: Some(1),
             timeout: Some(TIMEOUT),
@@ -106,6 +109,7 @@ impl Store {
             keys,
             publish: if cluster { "SPUBLISH" } else { "PUBLISH" },
             empty_ttl,
+            state_bytes,
         })
     }
 
@@ -125,6 +129,7 @@ impl Store {
             self.keys.events(room).into(),
             millis(LIVE_TTL),
             millis(self.empty_ttl),
+            number(self.state_bytes),
         ];
         all.extend(arguments);
         let keys = self.keys.room(room);
@@ -134,9 +139,19 @@ impl Store {
         let rest = answer.collect();
         Ok(match status.as_deref() {
             Some("ok") => Answer::Done(rest),
+            Some("large") => return Err(self.too_large(&rest)),
             Some(why) => Answer::Refused(why.to_owned(), rest),
             None => Answer::Refused("nothing".to_owned(), rest),
         })
+    }
+
+    fn too_large(&self, rest: &[Value]) -> DirectoryError {
+        let bytes = rest.first().and_then(Value::as_u64);
+        let bytes = bytes.and_then(|bytes| usize::try_from(bytes).ok());
+        DirectoryError::StateTooLarge {
+            bytes: bytes.unwrap_or(usize::MAX),
+            limit: self.state_bytes,
+        }
     }
 
     pub(crate) async fn create(&self, room: &Room) -> Result<(), DirectoryError> {
@@ -161,6 +176,7 @@ impl Store {
             text(node),
             create.map_or_else(|| text(""), |room| record::of_room(room).into()),
             create.map_or_else(|| text(""), |room| number(room.max_members)),
+            number(StateSize::ANSWER),
         ];
         match self.call(&script::JOIN, room, arguments).await? {
             Answer::Done(hashes) => mirror(hashes),

@@ -56,6 +56,7 @@ impl Node {
         let options = DirectoryOptions {
             prefix: "test".to_owned(),
             empty_ttl: Duration::from_secs(60),
+            room_state_bytes: 4 * 1024 * 1024,
         };
         let target = server.url().parse().expect("a Redis");
         let directory = RedisDirectory::new(&target, &options, told.clone());

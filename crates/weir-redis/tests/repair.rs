@@ -65,6 +65,7 @@ impl Node {
         let options = DirectoryOptions {
             prefix: "test".to_owned(),
             empty_ttl: Duration::from_secs(60),
+            room_state_bytes: 4 * 1024 * 1024,
         };
         let told = Arc::new(Told::default());
         let inbox: Arc<dyn Inbox> = told.clone();
@@ -109,6 +110,21 @@ impl Node {
 }
 
 const SOON: Duration = Duration::from_secs(20);
+
+/// Asserts that what Redis counts of a room's state is its length, whatever wrote it.
+async fn assert_counted(server: &RedisServer, node: &Node, room: &RoomId) {
+    let snapshot = node.directory.snapshot(room).await;
+    let snapshot = snapshot.expect("the room is there");
+    let inside = server.processes[0].cli(&["hget", "test:{hall}:room", "bytes"]);
+    let inside: usize = inside.parse().expect("a count");
+    let commas = snapshot.members.len().saturating_sub(1) + snapshot.tracks.len().saturating_sub(1);
+    let around = r#"{"room":,"members":[],"tracks":[]}"#.len();
+    assert_eq!(
+        inside + around + commas,
+        snapshot.encoded_len(),
+        "{snapshot:?}"
+    );
+}
 
 fn new(id: &str) -> NewMember {
     NewMember {
@@ -213,6 +229,7 @@ async fn a_redis_that_comes_back_empty_is_given_what_it_lost() {
     })
     .await;
     a.told.assert_versions_increase();
+    assert_counted(&server, &a, &room).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -246,6 +263,7 @@ async fn who_leaves_before_a_lost_room_is_written_back_is_no_ghost() {
     .await;
     a.until_members(&room, &["a1", "a2"]).await;
     a.told.assert_versions_increase();
+    assert_counted(&server, &a, &room).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -284,6 +302,7 @@ async fn the_members_of_a_dead_node_are_told_gone_once() {
     a.until_members(&room, &["a1", "c1"]).await;
     let left = server.processes[0].cli(&["--scan", "--pattern", "test:{.nodes}:held:*"]);
     assert_eq!(left.lines().count(), 2, "{left}");
+    assert_counted(&server, &a, &room).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -315,4 +334,5 @@ async fn a_node_that_was_taken_for_dead_has_its_members_back() {
     a.told.assert_versions_increase();
     b.told.assert_versions_increase();
     assert_eq!(count(&b.told, "b1", "node-lost"), 0, "b is told of its own");
+    assert_counted(&server, &a, &room).await;
 }

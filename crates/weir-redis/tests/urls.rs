@@ -41,6 +41,7 @@ async fn both_work(target: &Target, prefix: &str) {
     let options = DirectoryOptions {
         prefix: prefix.to_owned(),
         empty_ttl: Duration::from_secs(60),
+        room_state_bytes: 4 * 1024 * 1024,
     };
     let directory = RedisDirectory::new(target, &options, Arc::new(Nobody)).expect("a target");
     let options = BusOptions {

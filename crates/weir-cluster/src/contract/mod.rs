@@ -15,6 +15,7 @@ mod node;
 mod recorder;
 pub mod rooms;
 pub mod simulation;
+pub mod state;
 pub mod tracks;
 mod view;
 pub mod watches;
@@ -35,6 +36,8 @@ pub struct StoreOptions {
     pub empty_ttl: Duration,
     /// The most rooms at a time.
     pub max_rooms: usize,
+    /// How long a room's state may be as JSON, in bytes.
+    pub room_state_bytes: usize,
 }
 
 impl Default for StoreOptions {
@@ -42,6 +45,7 @@ impl Default for StoreOptions {
         Self {
             empty_ttl: Duration::from_secs(30),
             max_rooms: 1_000,
+            room_state_bytes: 64 * 1024,
         }
     }
 }
@@ -95,6 +99,13 @@ macro_rules! contract_suite {
             only_the_owner_changes_a_track,
             tracks_are_limited_per_member,
             who_publishes_at_once_stays_within_the_limit,
+        }
+        $crate::contract_suite! { @module [$(#[$attribute])+] $backend, state,
+            the_state_is_limited_whatever_makes_it_longer,
+            a_room_at_the_limit_is_answered_within_it,
+            a_join_that_is_refused_creates_no_room,
+            who_is_refused_leaves_no_trace,
+            the_count_is_the_length_of_the_snapshot,
         }
         $crate::contract_suite! { @module [$(#[$attribute])+] $backend, watches,
             every_node_sees_the_same_events_in_order,

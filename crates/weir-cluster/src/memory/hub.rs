@@ -10,7 +10,7 @@ use std::{
 };
 
 use tokio::task::JoinHandle;
-use weir_protocol::{CloseReason, Room, RoomId};
+use weir_protocol::{CloseReason, Limits, Room, RoomId};
 
 use super::{
     MemoryBus, MemoryDirectory,
@@ -28,6 +28,8 @@ pub struct MemoryOptions {
     pub empty_ttl: Duration,
     /// The most rooms at a time; 100,000 by default.
     pub max_rooms: usize,
+    /// How long a room's state may be as JSON, in bytes; 4 MiB by default.
+    pub room_state_bytes: usize,
     /// The wall clock, in milliseconds since the Unix epoch; the system's by default.
     pub clock: fn() -> u64,
 }
@@ -37,6 +39,7 @@ impl Default for MemoryOptions {
         Self {
             empty_ttl: Duration::from_secs(300),
             max_rooms: 100_000,
+            room_state_bytes: Limits::MOST_STATE_BYTES,
             clock: system_clock,
         }
     }
@@ -176,7 +179,10 @@ impl Shared {
             created_at: self.now(),
         };
         let id = record.id.clone();
-        let cell = Arc::new(Mutex::new(RoomState::new(record)));
+        let cell = Arc::new(Mutex::new(RoomState::new(
+            record,
+            self.options.room_state_bytes,
+        )?));
         // Held from before the room can be found, so that nobody joins it before it has its ticket.
         let mut room = lock(&cell);
         while let Some(present) = self.insert(&id, &cell)? {

@@ -7,7 +7,7 @@ use std::{
 
 use weir_protocol::{
     Change, CloseReason, Json, LeaveReason, Member, MemberId, Room, RoomEvent, RoomId, Snapshot,
-    Track, TrackId, TrackSpec, TrackUpdate,
+    StateSize, Track, TrackId, TrackSpec, TrackUpdate,
 };
 
 use super::{audience::Audience, expiry::Ticket};
@@ -21,6 +21,9 @@ pub(super) type RoomCell = Mutex<RoomState>;
 pub(super) struct RoomState {
     record: Room,
     version: u64,
+    /// How long the state is, and may be.
+    size: StateSize,
+    limit: usize,
     /// By order of arrival.
     members: Vec<Member>,
     tracks: BTreeMap<TrackId, Track>,
@@ -36,16 +39,33 @@ pub(super) struct RoomState {
 pub(super) type Watchers = Audience<RoomId, dyn Inbox>;
 
 impl RoomState {
-    pub(super) fn new(record: Room) -> Self {
-        Self {
+    /// A room without members, whose state may become `limit` bytes long.
+    ///
+    /// # Errors
+    /// `StateTooLarge`.
+    pub(super) fn new(record: Room, limit: usize) -> Result<Self, DirectoryError> {
+        let size = StateSize::new(&record);
+        fits(size.bytes(), limit)?;
+        Ok(Self {
             record,
             version: 0,
+            size,
+            limit,
             members: Vec::new(),
             tracks: BTreeMap::new(),
             last_track: 0,
             ticket: None,
             closed: false,
+        })
+    }
+
+    /// Changes the size of the state, which may shrink whatever it is.
+    fn resize(&mut self, size: StateSize) -> Result<(), DirectoryError> {
+        if size.bytes() > self.size.bytes() {
+            fits(size.bytes(), self.limit)?;
         }
+        self.size = size;
+        Ok(())
     }
 
     pub(super) fn record(&self) -> &Room {
@@ -96,11 +116,11 @@ impl RoomState {
     }
 
     /// The track `id`, if it is `member`'s.
-    fn own_track(&mut self, member: &MemberId, id: TrackId) -> Result<&mut Track, DirectoryError> {
+    fn own_track(&self, member: &MemberId, id: TrackId) -> Result<&Track, DirectoryError> {
         self.place(member)?;
         let track = self
             .tracks
-            .get_mut(&id)
+            .get(&id)
             .ok_or(DirectoryError::TrackNotFound(id))?;
         if track.member == *member {
             Ok(track)
@@ -119,6 +139,9 @@ impl RoomState {
             let room = self.record.id.clone();
             return Err(DirectoryError::RoomFull { room, limit });
         }
+        let size = self.size.with_member(&member);
+        fits(size.answer_bytes(&member), self.limit)?;
+        self.size = size;
         self.members.push(member.clone());
         self.tell(Change::MemberJoined(member), watchers);
         Ok(())
@@ -140,7 +163,9 @@ impl RoomState {
         for track in own {
             self.remove_track(track, id, watchers);
         }
-        let id = self.members.remove(place).id;
+        let member = self.members.remove(place);
+        self.size = self.size.without_member(&member);
+        let id = member.id;
         self.tell(Change::MemberLeft { id, reason }, watchers);
         Ok(())
     }
@@ -153,14 +178,16 @@ impl RoomState {
         watchers: &Watchers,
     ) -> Result<Member, DirectoryError> {
         let place = self.place(id)?;
-        let member = &mut self.members[place];
+        let mut member = self.members[place].clone();
         if let Some(name) = name {
             member.name = name;
         }
         if let Some(metadata) = metadata {
             member.metadata = metadata;
         }
-        let member = member.clone();
+        let size = self.size.without_member(&self.members[place]);
+        self.resize(size.with_member(&member))?;
+        self.members[place] = member.clone();
         self.tell(Change::MemberUpdated(member.clone()), watchers);
         Ok(member)
     }
@@ -180,13 +207,14 @@ impl RoomState {
         let id = self.last_track.checked_add(1).ok_or_else(|| {
             DirectoryError::Unavailable("the room has used up its track ids".into())
         })?;
-        self.last_track = id;
         let track = Track {
             id: TrackId(id),
             member: member.clone(),
             muted: false,
             spec,
         };
+        self.resize(self.size.with_track(&track))?;
+        self.last_track = id;
         self.tracks.insert(track.id, track.clone());
         self.tell(Change::TrackPublished(track.clone()), watchers);
         Ok(track)
@@ -199,9 +227,12 @@ impl RoomState {
         update: &TrackUpdate,
         watchers: &Watchers,
     ) -> Result<Track, DirectoryError> {
-        let track = self.own_track(member, id)?;
-        update.apply(track);
-        let track = track.clone();
+        let known = self.own_track(member, id)?;
+        let mut track = known.clone();
+        update.apply(&mut track);
+        let size = self.size.without_track(known).with_track(&track);
+        self.resize(size)?;
+        self.tracks.insert(id, track.clone());
         self.tell(Change::TrackUpdated(track.clone()), watchers);
         Ok(track)
     }
@@ -218,7 +249,9 @@ impl RoomState {
     }
 
     fn remove_track(&mut self, id: TrackId, member: &MemberId, watchers: &Watchers) {
-        self.tracks.remove(&id);
+        if let Some(track) = self.tracks.remove(&id) {
+            self.size = self.size.without_track(&track);
+        }
         let member = member.clone();
         self.tell(Change::TrackUnpublished { id, member }, watchers);
     }
@@ -232,5 +265,13 @@ impl RoomState {
         self.closed = true;
         self.ticket = None;
         self.tell(Change::RoomClosed { reason }, watchers);
+    }
+}
+
+/// Whether a state of so many bytes is within the limit.
+fn fits(bytes: usize, limit: usize) -> Result<(), DirectoryError> {
+    match bytes > limit {
+        true => Err(DirectoryError::StateTooLarge { bytes, limit }),
+        false => Ok(()),
     }
 }

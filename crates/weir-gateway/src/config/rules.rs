@@ -111,6 +111,15 @@ pub(super) const KEYS: &[(&str, Rule)] = &[
         },
     ),
     ("limits.members_per_room", count("members", 1_000_000)),
+    // Clients that take no more close their connection at more.
+    (
+        "limits.room_state_bytes",
+        Rule::Number {
+            unit: "bytes",
+            min: 1024,
+            max: Limits::MOST_STATE_BYTES as u64,
+        },
+    ),
     ("limits.tracks_per_member", count("tracks", 10_000)),
     (
         "limits.ingest_bits_per_second",

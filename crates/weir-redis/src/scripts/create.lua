@@ -1,5 +1,7 @@
--- 5: the room's record; 6: how many members it takes.
+-- 6: the room's record; 7: how many members it takes.
 if exists() then return {'exists'} end
-create(ARGV[5], ARGV[6])
+local why = oversize(#ARGV[6], 0, 0, 0)
+if why then return why end
+create(ARGV[6], ARGV[7])
 keep()
 return {'ok'}

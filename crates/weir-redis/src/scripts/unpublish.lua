@@ -1,8 +1,7 @@
--- 5: the member; 6: the track.
-local why = refused(ARGV[5], ARGV[6])
+-- 6: the member; 7: the track.
+local why = refused(ARGV[6], ARGV[7])
 if why then return why end
-redis.call('HDEL', tracks, ARGV[6])
-redis.call('HDEL', owners, ARGV[6])
-tell('x', ARGV[6], ARGV[5])
+remove_track(ARGV[7])
+tell('x', ARGV[7], ARGV[6])
 keep()
 return {'ok'}

@@ -1,9 +1,11 @@
--- 5: the member; 6: the track; 7: its record as it was; 8: its record as it shall be.
-local why = refused(ARGV[5], ARGV[6])
+-- 6: the member; 7: the track; 8: its record as it was; 9: its record as it shall be.
+local why = refused(ARGV[6], ARGV[7])
 if why then return why end
-local record = redis.call('HGET', tracks, ARGV[6])
-if record ~= ARGV[7] then return {'changed', record} end
-redis.call('HSET', tracks, ARGV[6], ARGV[8])
-tell('t', ARGV[6], ARGV[5], ARGV[8])
+local record = redis.call('HGET', tracks, ARGV[7])
+if record ~= ARGV[8] then return {'changed', record} end
+why = oversize(#ARGV[9] - #record, 0, 0, 0)
+if why then return why end
+put_track(ARGV[7], ARGV[6], ARGV[9])
+tell('t', ARGV[7], ARGV[6], ARGV[9])
 keep()
 return {'ok'}

@@ -76,6 +76,7 @@ impl Store for RedisStore {
             let options = DirectoryOptions {
                 prefix: self.prefix.clone(),
                 empty_ttl: self.options.empty_ttl,
+                room_state_bytes: self.options.room_state_bytes,
             };
             let directory = RedisDirectory::new(
                 &self.server.url().parse().expect("a Redis"),

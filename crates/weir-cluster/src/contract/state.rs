@@ -1,0 +1,252 @@
+//! A room's state stays as short as whoever joins can be told it.
+
+use rand::{Rng, SeedableRng, rngs::StdRng, seq::IndexedRandom};
+use weir_protocol::{
+    Init, Json, LeaveReason, MemberId, RoomId, StateSize, TrackId, TrackKind, TrackUpdate,
+};
+
+use super::{
+    Backend, StoreOptions,
+    node::{Node, TRACKS, json, new_member, new_room, room, spec},
+};
+use crate::{DirectoryError, NewMember};
+
+/// So small that a few members reach it.
+const LIMIT: usize = 4_096;
+
+fn options() -> StoreOptions {
+    StoreOptions {
+        room_state_bytes: LIMIT,
+        ..StoreOptions::default()
+    }
+}
+
+/// JSON of so many bytes.
+fn text(bytes: usize) -> Json {
+    json(&format!("\"{}\"", "x".repeat(bytes - 2)))
+}
+
+/// Asserts that an operation is refused, and answers with how long the state would have become.
+fn refused<T: std::fmt::Debug>(outcome: Result<T, DirectoryError>) -> usize {
+    match outcome.expect_err("it is over the limit") {
+        DirectoryError::StateTooLarge {
+            bytes,
+            limit: LIMIT,
+        } => bytes,
+        error => panic!("{error}"),
+    }
+}
+
+/// How long the state of a room is.
+async fn length(node: &Node, room: &RoomId) -> usize {
+    let snapshot = node.directory.snapshot(room).await;
+    snapshot.expect("the room is there").encoded_len()
+}
+
+/// Asserts that what the directory counts is the length of the state, by a member's update that
+/// is refused with it.
+pub(super) async fn assert_counted(node: &Node, room: &RoomId, member: &MemberId, limit: usize) {
+    let snapshot = node.directory.snapshot(room).await;
+    let snapshot = snapshot.expect("the room is there");
+    let known = snapshot.members.iter().find(|one| one.id == *member);
+    let known = known.expect("the member is there").metadata.as_str().len();
+    let update = node
+        .directory
+        .update_member(room, member, None, Some(text(limit)));
+    let Err(DirectoryError::StateTooLarge { bytes, .. }) = update.await else {
+        panic!("metadata of {limit} bytes fit");
+    };
+    let counted = bytes - limit + known;
+    assert_eq!(counted, snapshot.encoded_len(), "of {snapshot:?}");
+}
+
+pub async fn the_state_is_limited_whatever_makes_it_longer(backend: &dyn Backend) {
+    let store = backend.store(options()).await;
+    let [a, b] = Node::on(&*store).await;
+    let id = room("hall");
+    let mut large = new_room(&id, 10);
+    large.metadata = text(LIMIT);
+    refused(a.directory.create(large).await);
+    a.create(&id, 10).await;
+    let ann = a.join(&id, "ann").await.member.id;
+    let track = a.publish(&id, "ann").await.id;
+
+    // A member's metadata fills the state to the last byte.
+    let left = LIMIT - length(&a, &id).await + new_member("ann").metadata.as_str().len();
+    let update = |bytes| {
+        b.directory
+            .update_member(&id, &ann, None, Some(text(bytes)))
+    };
+    assert_eq!(refused(update(left + 1).await), LIMIT + 1);
+    update(left).await.expect("it fits");
+    assert_eq!(length(&b, &id).await, LIMIT);
+
+    let name = Some(String::from("called ann!"));
+    let renamed = b.directory.update_member(&id, &ann, name, None).await;
+    assert_eq!(refused(renamed), LIMIT + 1);
+    let codec = |codec: &str| TrackUpdate {
+        codec: Some(codec.into()),
+        ..TrackUpdate::default()
+    };
+    let updated = a.directory.update_track(&id, &ann, track, codec("vp08"));
+    assert_eq!(refused(updated.await), LIMIT + 1);
+    refused(
+        a.directory
+            .publish(&id, &ann, spec(TrackKind::Data), TRACKS)
+            .await,
+    );
+    refused(b.directory.join(&id, new_member("ben")).await);
+
+    // What does not make it longer goes on, and what makes it shorter makes room.
+    let same = a.directory.update_track(&id, &ann, track, codec("vp9"));
+    same.await.expect("it is not longer");
+    let gone = a.directory.unpublish(&id, &ann, track).await;
+    gone.expect("it is its own");
+    let published = a.publish(&id, "ann").await;
+    assert_eq!(published.id, TrackId(2), "a refused track has no number");
+    assert_counted(&b, &id, &ann, LIMIT).await;
+}
+
+pub async fn a_room_at_the_limit_is_answered_within_it(backend: &dyn Backend) {
+    let store = backend.store(options()).await;
+    let [a, b] = Node::on(&*store).await;
+    let id = room("hall");
+    a.create(&id, 10).await;
+    a.join(&id, "ann").await;
+    let ben = |bytes| NewMember {
+        metadata: text(bytes),
+        ..new_member("ben")
+    };
+    let one = refused(b.directory.join(&id, ben(LIMIT)).await);
+    // Its metadata is in the answer twice.
+    let fitting = LIMIT - (one - LIMIT).div_ceil(2);
+    let over = refused(b.directory.join(&id, ben(fitting + 1)).await);
+    assert!((LIMIT + 1..=LIMIT + 2).contains(&over), "{over}");
+    let joined = b.directory.join(&id, ben(fitting)).await.expect("it fits");
+    let own = serde_json::to_string(&joined.member).expect("JSON").len();
+    let answer = joined.snapshot.encoded_len() + own + StateSize::ANSWER;
+    assert!((LIMIT - 1..=LIMIT).contains(&answer), "{answer}");
+}
+
+pub async fn a_join_that_is_refused_creates_no_room(backend: &dyn Backend) {
+    let store = backend.store(options()).await;
+    let [a, b] = Node::on(&*store).await;
+    let id = room("hall");
+    let large = NewMember {
+        metadata: text(LIMIT),
+        create_missing: Some(5),
+        ..new_member("ann")
+    };
+    refused(a.directory.join(&id, large).await);
+    let missing = DirectoryError::RoomNotFound(id.clone());
+    assert_eq!(b.directory.snapshot(&id).await, Err(missing));
+    b.create(&id, 5).await;
+}
+
+pub async fn who_is_refused_leaves_no_trace(backend: &dyn Backend) {
+    let store = backend.store(options()).await;
+    let [a, b] = Node::on(&*store).await;
+    let id = room("hall");
+    a.create(&id, 10).await;
+    let ann = a.join(&id, "ann").await.member.id;
+    let before = a.directory.snapshot(&id).await;
+    let _watch = b.watch(&id).await;
+    let large = || Init::encode(&[7; LIMIT]);
+    let mut video = spec(TrackKind::Video);
+    video.init = Some(large());
+    refused(a.directory.publish(&id, &ann, video, TRACKS).await);
+    let ben = NewMember {
+        metadata: text(LIMIT),
+        ..new_member("ben")
+    };
+    refused(b.directory.join(&id, ben).await);
+    let metadata = Some(text(LIMIT));
+    refused(a.directory.update_member(&id, &ann, None, metadata).await);
+    assert_eq!(b.directory.snapshot(&id).await, before);
+    // The next thing that is told is the next thing that happens.
+    a.rename(&id, "ann", "Ann").await;
+    let told = b.inbox.events_until(&id, 1).await;
+    assert_eq!(told[0].version, 2);
+}
+
+/// Whatever comes, changes and goes, on whichever node, the count is exactly the snapshot's length.
+pub async fn the_count_is_the_length_of_the_snapshot(backend: &dyn Backend) {
+    let seed = rand::random();
+    eprintln!("counting with the seed {seed}");
+    let mut random = StdRng::seed_from_u64(seed);
+    let limit = 32 * 1024;
+    let store = backend
+        .store(StoreOptions {
+            room_state_bytes: limit,
+            ..StoreOptions::default()
+        })
+        .await;
+    let nodes: [Node; 2] = Node::on(&*store).await;
+    let id = room("hall");
+    nodes[0].create(&id, 30).await;
+    let mut members: Vec<MemberId> = Vec::new();
+    let strange = ["", "Zoë \"Z\" 🎥", "\u{1}\\\n", "plain"];
+    for step in 0..300 {
+        let node = nodes.choose(&mut random).expect("two");
+        let directory = &node.directory;
+        let name = || strange[step % strange.len()].to_owned();
+        let bytes = random.random_range(2..6_000);
+        let member = members.choose(&mut random).cloned();
+        let track = TrackId(random.random_range(1..=20));
+        let outcome = match (random.random_range(0..100), member) {
+            (0..25, _) | (_, None) => {
+                let new = NewMember {
+                    name: name(),
+                    metadata: text(bytes),
+                    ..new_member(&format!("m{step}"))
+                };
+                let joined = directory.join(&id, new).await;
+                joined.map(|joined| members.push(joined.member.id))
+            }
+            (25..35, Some(member)) => {
+                members.retain(|one| *one != member);
+                let left = directory.leave(&id, &member, LeaveReason::Left);
+                left.await
+            }
+            (35..55, Some(member)) => {
+                let metadata = random.random_bool(0.5).then(|| text(bytes));
+                let updated = directory.update_member(&id, &member, Some(name()), metadata);
+                updated.await.map(drop)
+            }
+            (55..75, Some(member)) => {
+                let mut spec = spec(TrackKind::Video);
+                spec.name = Some(name());
+                spec.frame_rate = [None, Some(30.0), Some(29.97)][step % 3];
+                spec.init = (step % 2 == 0).then(|| Init::encode(&vec![0; bytes]));
+                let published = directory.publish(&id, &member, spec, TRACKS);
+                published.await.map(drop)
+            }
+            (75..90, Some(member)) => {
+                let update = TrackUpdate {
+                    muted: Some(step % 2 == 0),
+                    codec: Some(name() + "x"),
+                    width: Some(bytes as u32),
+                    ..TrackUpdate::default()
+                };
+                let updated = directory.update_track(&id, &member, track, update);
+                updated.await.map(drop)
+            }
+            (_, Some(member)) => directory.unpublish(&id, &member, track).await,
+        };
+        match outcome {
+            Ok(())
+            | Err(
+                DirectoryError::StateTooLarge { .. }
+                | DirectoryError::RoomFull { .. }
+                | DirectoryError::TooManyTracks { .. }
+                | DirectoryError::TrackNotFound(_)
+                | DirectoryError::NotTrackOwner(_),
+            ) => {}
+            Err(error) => panic!("{error}"),
+        }
+        assert!(length(node, &id).await <= limit);
+        if let Some(member) = members.first() {
+            assert_counted(node, &id, member, limit).await;
+        }
+    }
+}
