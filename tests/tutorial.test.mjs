@@ -54,7 +54,7 @@ test("the tutorial waits for a node that is missing, and says so", async (t) => 
 
 test("after the node was restarted both who follow the tutorial are in their room again", async (t) => {
   const where = { listen: `127.0.0.1:${await freePort()}`, opsListen: "127.0.0.1:0" };
-  const node = await startNode(t, {}, where);
+  let node = await startNode(t, {}, where);
   const follow = await reader(t, node.url);
   const first = follow();
   const [, room] = await first.prints(/^in room (\S+) with process \d+$/m);
@@ -62,17 +62,24 @@ test("after the node was restarted both who follow the tutorial are in their roo
   await first.prints(/^track 2, chunk 1: hello$/m);
   await second.prints(/^track 1, chunk \d+: hello$/m);
 
-  await node.kill();
-  for (const each of [first, second]) await each.prints(/^lost the node \(.*\), trying again$/m);
-  const before = [first.output.length, second.output.length];
-  await startNode(t, {}, where);
   const both = new RegExp(`^in room ${room} with process (\\d+), process (\\d+)$`, "m");
-  await eventually("the second to come back finds the other", () =>
-    [first, second].some(({ output }, index) => both.test(output.slice(before[index]))));
-  for (const [index, each] of [first, second].entries()) {
-    await eventually("each hears the other again", () =>
-      /^track [12], chunk \d+: hello$/m.test(each.output.slice(before[index])));
-    assert.ok(each.running, each.output);
+  for (const signal of ["SIGKILL", "SIGINT", "SIGTERM"]) {
+    const before = [first.output.length, second.output.length];
+    const since = (index) => [first, second][index].output.slice(before[index]);
+    if (signal === "SIGKILL") await node.kill();
+    else node.signal(signal);
+    await node.exit;
+    for (const index of [0, 1]) {
+      await eventually(`it is told after ${signal}`, () => /^lost the node \(.*\), trying again$/m.test(since(index)));
+    }
+    node = await startNode(t, {}, where);
+    await eventually(`the second to come back after ${signal} finds the other`, () =>
+      both.test(since(0)) || both.test(since(1)));
+    for (const index of [0, 1]) {
+      await eventually(`each hears the other again after ${signal}`, () =>
+        /^track [12], chunk \d+: hello$/m.test(since(index)));
+      assert.ok([first, second][index].running, since(index));
+    }
   }
 });
 

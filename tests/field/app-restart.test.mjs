@@ -9,9 +9,10 @@ import { startNode } from "../lib/node.mjs";
 import { startKnownBrowser } from "../lib/participant.mjs";
 import { freePort } from "../lib/ports.mjs";
 
-const RESTARTS = 2;
+/** A crash, Ctrl-C, and a service manager's way. */
+const ENDS = ["SIGKILL", "SIGINT", "SIGTERM"];
 
-test("two people see and hear each other again after their node was killed and started again", async (t) => {
+test("two people see and hear each other again after their node was ended and started again", async (t) => {
   const where = { listen: `127.0.0.1:${await freePort()}`, opsListen: "127.0.0.1:0" };
   let node = await startNode(t, {}, where);
   const [one, other] = await Promise.all([startKnownBrowser(t), startKnownBrowser(t)]);
@@ -30,8 +31,10 @@ test("two people see and hear each other again after their node was killed and s
   };
   await together();
 
-  for (let times = 0; times < RESTARTS; times++) {
-    await node.kill();
+  for (const signal of ENDS) {
+    if (signal === "SIGKILL") await node.kill();
+    else node.signal(signal);
+    await node.exit;
     await Promise.all([ann, bob].map((page) => page.locator('[data-state="reconnecting"]').waitFor()));
     node = await startNode(t, {}, where);
     for (const page of [ann, bob])

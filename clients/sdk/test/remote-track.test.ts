@@ -11,7 +11,7 @@ class FakeDecoder {
   static made: FakeDecoder[] = [];
   static readonly isConfigSupported = vi.fn(async ({ codec }: { codec: string }) => {
     if (codec === "") throw new TypeError("codec is required");
-    return { supported: codec === "vp8" || codec === "later" };
+    return { supported: codec === "vp8" || codec === "later" || codec === "at once" };
   });
   state = "unconfigured";
   decodeQueueSize = 0;
@@ -24,6 +24,7 @@ class FakeDecoder {
   }
 
   configure({ codec }: { codec: string }): void {
+    if (codec === "at once") throw new DOMException("fake", "NotSupportedError");
     this.state = "configured";
     if (codec !== "vp8") queueMicrotask(() => this.fail("NotSupportedError"));
   }
@@ -104,11 +105,15 @@ test("a codec that the browser does not know is one error, and no request for a 
 });
 
 test("a codec that turns out unknown only when it is configured is one error", async () => {
-  const { track, errors } = open("later");
-  await watch(track, 10_000, true);
-  expect(errors).toEqual(["not_supported false"]);
-  expect(FakeDecoder.made).toHaveLength(1);
-  expect(asked).toBeLessThan(3);
+  for (const codec of ["later", "at once"]) {
+    FakeDecoder.made = [];
+    asked = 0;
+    const { track, errors } = open(codec);
+    await watch(track, 10_000, true);
+    expect(errors, codec).toEqual(["not_supported false"]);
+    expect(FakeDecoder.made, codec).toHaveLength(1);
+    expect(asked, codec).toBeLessThan(3);
+  }
 });
 
 test("a codec in another case is played", async () => {

@@ -54,14 +54,14 @@ export class VideoPlayer implements PicturePlayer {
       this.#host.needKey();
       return;
     }
-    const decoder = this.#decoding();
-    if (decoder.decodeQueueSize > QUEUE && !chunk.key) {
-      this.#waitsForKey = true;
-      this.#host.dropped(1);
-      this.#host.needKey();
-      return;
-    }
     try {
+      const decoder = this.#decoding();
+      if (decoder.decodeQueueSize > QUEUE && !chunk.key) {
+        this.#waitsForKey = true;
+        this.#host.dropped(1);
+        this.#host.needKey();
+        return;
+      }
       decoder.decode(
         new EncodedVideoChunk({
           type: chunk.key ? "key" : "delta",
@@ -70,6 +70,7 @@ export class VideoPlayer implements PicturePlayer {
         }),
       );
     } catch (error) {
+      // Older browsers throw what others report: that they do not know the codec.
       this.#fail(error);
     }
   }
