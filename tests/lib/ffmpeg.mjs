@@ -3,20 +3,34 @@ import { promisify } from "node:util";
 
 const run = promisify(execFile);
 
-/** Live WebM, VP8 and Opus, in real time: a key frame each two seconds, a cluster each half. */
-const LIVE = [
-  ...["-v", "error", "-nostdin"],
-  ...["-re", "-f", "lavfi", "-i", "testsrc2=size=640x360:rate=30"],
-  ...["-re", "-f", "lavfi", "-i", "sine=frequency=1000:sample_rate=48000"],
-  ...["-c:v", "libvpx", "-deadline", "realtime", "-cpu-used", "8", "-b:v", "800k", "-g", "60"],
-  ...["-c:a", "libopus", "-b:a", "32k", "-f", "webm", "-cluster_time_limit", "500"],
-];
+const PICTURE = ["-re", "-f", "lavfi", "-i", "testsrc2=size=640x360:rate=30"];
+const TONE = ["-re", "-f", "lavfi", "-i", "sine=frequency=1000:sample_rate=48000"];
+const OPUS = ["-c:a", "libopus", "-b:a", "32k"];
+const WEBM = ["-f", "webm", "-cluster_time_limit", "500"];
+
+/** What ffmpeg makes in real time, by name. */
+const LIVE = {
+  /** VP8 and Opus: a key frame each two seconds, a cluster each half. */
+  webm: [
+    ...[...PICTURE, ...TONE],
+    ...["-c:v", "libvpx", "-deadline", "realtime", "-cpu-used", "8", "-b:v", "800k", "-g", "60"],
+    ...[...OPUS, ...WEBM],
+  ],
+  /** Opus alone. */
+  sound: [...TONE, ...OPUS, ...WEBM],
+  /** H.264: a key frame and a fragment each second. */
+  mp4: [
+    ...PICTURE,
+    ...["-c:v", "libx264", "-preset", "ultrafast", "-tune", "zerolatency", "-profile:v", "baseline"],
+    ...["-pix_fmt", "yuv420p", "-g", "30", "-f", "mp4"],
+    ...["-movflags", "frag_keyframe+empty_moov+default_base_moof"],
+  ],
+};
 
 /** Yields a live stream of so many seconds, as ffmpeg makes it. */
-export async function* live(seconds) {
-  const ffmpeg = spawn("ffmpeg", [...LIVE, "-t", String(seconds), "-"], {
-    stdio: ["ignore", "pipe", "inherit"],
-  });
+export async function* live(seconds, what = "webm") {
+  const args = ["-v", "error", "-nostdin", ...LIVE[what], "-t", String(seconds), "-"];
+  const ffmpeg = spawn("ffmpeg", args, { stdio: ["ignore", "pipe", "inherit"] });
   const exit = new Promise((resolve, reject) => {
     ffmpeg.once("error", reject);
     ffmpeg.once("close", resolve);
