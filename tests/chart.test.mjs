@@ -115,6 +115,20 @@ test("a node takes the configuration that the chart renders", async () => {
   assert.match(everything, /otlp_endpoint = "http:\/\/collector\.observability:4318"/);
 });
 
+test("pods know whose a connection is where what is in front says so, and count by address only there", async () => {
+  const server = async (values) => (await config(render(values))).split("\n[socketio]")[0];
+  const alone = await server({});
+  for (const range of ["127.0.0.0/8", "10.0.0.0/8", "fc00::/7"]) assert.match(alone, new RegExp(`trusted_proxies = .*"${range}"`));
+  assert.match(alone, /^max_connections_per_address = 0 /m, "a Service alone says nothing of its clients");
+  for (const name of ["ingress-nginx", "GKE", "Gateway API", "a load balancer that speaks the PROXY protocol"]) {
+    assert.match(await server(SETS[name]), /^max_connections_per_address = 5000 /m, name);
+  }
+  assert.match(await server(SETS.GKE), /trusted_proxies = .*"35\.191\.0\.0\/16"/);
+  const protocol = await server(SETS["a load balancer that speaks the PROXY protocol"]);
+  assert.match(protocol, /^trusted_proxies = \["192\.0\.2\.0\/24"\]/m);
+  assert.match(protocol, /^proxy_protocol = "required"/m);
+});
+
 test("every value that is documented changes something", () => {
   const documented = [...readFileSync(join(CHART, "README.md"), "utf8").matchAll(/^\| `([\w.]+)` \|/gm)].map(([, name]) => name);
   assert.deepEqual(Object.keys(CHANGES).sort(), documented.sort());

@@ -4,6 +4,7 @@ import { execFileSync, spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
+import { Addressed } from "./lib/addressed.mjs";
 import { startBalancer } from "./lib/balancer.mjs";
 import { eventually } from "./lib/eventually.mjs";
 import { BINARY, startNode } from "./lib/node.mjs";
@@ -58,7 +59,7 @@ async function balanced(t, env = {}) {
   const redis = await startRedis(t);
   const [port, operationsPort] = [await freePort(), await freePort()];
   const start = (address) =>
-    startNode(t, { WEIR_REDIS__URL: redis.url, WEIR_SERVER__MAX_CONNECTIONS_PER_ADDRESS: "0", ...env }, {
+    startNode(t, { WEIR_REDIS__URL: redis.url, WEIR_SERVER__TRUSTED_PROXIES: "127.0.0.0/8", ...env }, {
       listen: `${address}:${port}`,
       opsListen: `${address}:${operationsPort}`,
     });
@@ -96,6 +97,23 @@ test("through the balancer every transport works, on both gateways", async (t) =
       await other.until(`${other.label} has all of ${peer.label}`, () => other.chunks(track.id).length === 30);
       assert.deepEqual(other.chunks(track.id).map(({ payload }) => payload[0]), Array.from({ length: 30 }, (_, ts) => ts));
     }
+  }
+});
+
+test("gateways know the balancer's clients apart, and believe what it says alone", async (t) => {
+  // All of the loopback is trusted, as the private ranges are in the composition: what a client within them writes
+  // must not come through.
+  const { balancer, nodes } = await balanced(t, { WEIR_SERVER__MAX_CONNECTIONS_PER_ADDRESS: "2" });
+  await eventually("both are found", () => (balancer.said.match(/UP\/READY/g) ?? []).length >= 2);
+  const forged = { "x-forwarded-for": "192.0.2.1", forwarded: "for=192.0.2.1" };
+  const statuses = async (address) => {
+    const client = new Addressed(t, balancer.url, address);
+    const found = [];
+    for (let index = 0; index < 2 * nodes.length + 1; index++) found.push((await client.websocket(forged)).status);
+    return found;
+  };
+  for (const address of ["127.0.5.1", "127.0.5.2", "127.0.5.3"]) {
+    assert.deepEqual(await statuses(address), [101, 101, 101, 101, 503], address);
   }
 });
 

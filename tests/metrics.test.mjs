@@ -23,7 +23,7 @@ async function documented() {
     const values = new Map();
     for (const label of labels ? labels.split("; ") : []) {
       const [, key, rest] = label.match(/^`(\w+)`(.*)$/);
-      const listed = [...rest.matchAll(/`(\w+)`/g)].map(([, value]) => value);
+      const listed = [...rest.matchAll(/`([\w-]+)`/g)].map(([, value]) => value);
       if (key === "kind") values.set(key, ["audio", "video", "data"]);
       else values.set(key, key === "error_type" ? codes : listed);
     }

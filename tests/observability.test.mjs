@@ -77,7 +77,7 @@ async function startPrometheus(t, nodes) {
   const config = (await readFile(`${SHIPPED}prometheus.yml`, "utf8"))
     .replaceAll("15s", "1s")
     .replace("alerts.yml", `${SHIPPED}alerts.yml`)
-    .replace('"localhost:9090"', targets);
+    .replace('"localhost:8081"', targets);
   await writeFile(`${folder}/prometheus.yml`, config);
   const args = [`--config.file=${folder}/prometheus.yml`, `--storage.tsdb.path=${folder}/data`, `--web.listen-address=127.0.0.1:${port}`];
   const child = spawn(tool("prometheus"), args, { stdio: "ignore" });

@@ -25,6 +25,8 @@ export const CHANGES = {
   nameOverride: { to: "other" },
   fullnameOverride: { to: "other" },
   commonLabels: { to: map },
+  trustedProxies: { to: ["192.0.2.0/24"] },
+  proxyProtocol: { to: "required" },
   config: { to: { limits: { name_chars: 64 } } },
   "redis.mode": { from: { redis: { existingSecret: { name: "auth", urlKey: "url" } } }, to: "cluster" },
   "redis.hosts": { from: server, to: ["other"] },

@@ -59,6 +59,11 @@ export const SETS = {
     },
   },
   GKE: { ...standalone, replicaCount: 3, ingress: { enabled: true, preset: "gke", className: "gce" } },
+  "a load balancer that speaks the PROXY protocol": {
+    service: { type: "LoadBalancer" },
+    trustedProxies: ["192.0.2.0/24"],
+    proxyProtocol: "required",
+  },
   "Gateway API": {
     ...standalone,
     replicaCount: 3,
@@ -118,6 +123,8 @@ export const WRONG = [
   [{ config: { limits: { chunk_bytes: "1" } } }, "/config/limits/chunk_bytes"],
   [{ config: { limit: {} } }, "/config"],
   [{ ingress: { preset: "haproxy" } }, "/ingress/preset"],
+  [{ trustedProxies: "10.0.0.0/8" }, "/trustedProxies"],
+  [{ proxyProtocol: "v2" }, "/proxyProtocol"],
   [{ ingress: { path: "live" } }, "/ingress/path"],
   [{ telemetry: { endpoint: "https://collector" } }, "/telemetry/endpoint"],
   [{ service: { port: 70000 } }, "/service/port"],
@@ -146,6 +153,7 @@ export const GUARDED = [
   [{ tryoutRedis: { enabled: true }, autoscaling: { enabled: true, cpuPercent: 0 } }, /autoscaling\.enabled needs one of/],
   [{ httpRoute: { enabled: true } }, /httpRoute\.enabled needs httpRoute\.parentRefs/],
   [{ config: { server: { listen: "0.0.0.0:80" } } }, /config\.server\.listen is set by the chart/],
+  [{ config: { server: { trusted_proxies: ["10.0.0.0/8"] } } }, /config\.server\.trusted_proxies is set by the chart/],
   [{ config: { redis: { url: "redis://r" } } }, /config\.redis\.url is set by the chart/],
   [
     { config: { telemetry: { otlp_endpoint: "http://a:1" } }, telemetry: { endpoint: "http://b:1" } },

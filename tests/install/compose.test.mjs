@@ -183,7 +183,7 @@ test("a gateway that the network loses: its clients go on over the others", asyn
   docker("network", "connect", "--alias", "gateway", "weir-test_default", victim.id);
   await eventually("it is a gateway again", async () => {
     const back = (await weir.containers("gateway")).find(({ id }) => id === victim.id);
-    return fetch(`http://${back.address}:9090/readyz`).then(({ ok }) => ok, () => false);
+    return fetch(`http://${back.address}:8081/readyz`).then(({ ok }) => ok, () => false);
   });
   // With another address than before it hears nothing of its old connections' end, until their heartbeat fails.
   await whole("nobody minds its return", all, HEARTBEAT_MS + BACK_MS);

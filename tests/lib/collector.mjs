@@ -58,6 +58,19 @@ class Collector {
     await gone;
   }
 
+  /** The values of a metric that came so far, of all its attributes, the oldest first. */
+  values(metric) {
+    const values = [];
+    let name;
+    for (const line of this.lines) {
+      const [, named] = line.match(/^ +-> Name: (\S+)$/) ?? [];
+      const [, value] = line.match(/^ *Value: (\S+)$/) ?? [];
+      if (named) name = named;
+      else if (value && name === metric) values.push(Number(value));
+    }
+    return values;
+  }
+
   /** The spans that came so far. */
   get spans() {
     const spans = [];

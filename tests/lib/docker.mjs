@@ -43,7 +43,7 @@ class Composition {
   async sessions() {
     const counts = new Map();
     for (const { name, address } of await this.containers("gateway")) {
-      const metrics = await (await fetch(`http://${address}:9090/metrics`)).text();
+      const metrics = await (await fetch(`http://${address}:8081/metrics`)).text();
       counts.set(name, Number(metrics.match(/^weir_sessions(?:\{[^}]*\})? (\d+)/m)[1]));
     }
     return counts;

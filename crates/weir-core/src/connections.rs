@@ -54,29 +54,60 @@ impl Connections {
     /// # Errors
     /// If there are all that are allowed; then it is not counted and must not be released.
     pub fn admit(&mut self, address: IpAddr) -> Result<(), Refused> {
-        let ConnectionLimits { total, per_address } = self.limits;
-        if self.total >= total {
-            return Err(Refused::Total { limit: total });
-        }
-        if self.count(address) >= per_address {
-            return Err(Refused::PerAddress { limit: per_address });
-        }
-        *self.by_address.entry(address.to_canonical()).or_default() += 1;
-        self.total += 1;
-        Ok(())
+        self.enter()?;
+        self.claim(address).inspect_err(|_| self.total -= 1)
     }
 
     /// Counts a connection out that was admitted; one that was not changes nothing.
     pub fn release(&mut self, address: IpAddr) {
+        if self.disclaim(address) {
+            self.leave();
+        }
+    }
+
+    /// Counts a connection in whose address is not known yet, until it [leaves](Self::leave).
+    ///
+    /// # Errors
+    /// If there are all that are allowed; then it is not counted and must not leave.
+    pub fn enter(&mut self) -> Result<(), Refused> {
+        let limit = self.limits.total;
+        if self.total >= limit {
+            return Err(Refused::Total { limit });
+        }
+        self.total += 1;
+        Ok(())
+    }
+
+    /// Counts a connection out that has entered and has no claim.
+    pub const fn leave(&mut self) {
+        self.total = self.total.saturating_sub(1);
+    }
+
+    /// Counts a connection that has entered as one of `address`, until it is
+    /// [disclaimed](Self::disclaim).
+    ///
+    /// # Errors
+    /// If there are all that are allowed from this address; then it must not be disclaimed.
+    pub fn claim(&mut self, address: IpAddr) -> Result<(), Refused> {
+        let limit = self.limits.per_address;
+        if self.count(address) >= limit {
+            return Err(Refused::PerAddress { limit });
+        }
+        *self.by_address.entry(address.to_canonical()).or_default() += 1;
+        Ok(())
+    }
+
+    /// Takes a claim of `address` back; returns whether there was one.
+    pub fn disclaim(&mut self, address: IpAddr) -> bool {
         let address = address.to_canonical();
         let Some(count) = self.by_address.get_mut(&address) else {
-            return;
+            return false;
         };
         *count -= 1;
         if *count == 0 {
             self.by_address.remove(&address);
         }
-        self.total -= 1;
+        true
     }
 
     /// How many there are.
@@ -141,6 +172,26 @@ mod tests {
         );
         connections.release(address(3));
         assert_eq!(connections.admit(address(6)), Ok(()));
+    }
+
+    #[test]
+    fn a_connection_may_learn_its_address_late() {
+        let mut connections = Connections::new(LIMITS);
+        for _ in 0..5 {
+            assert_eq!(connections.enter(), Ok(()));
+        }
+        assert_eq!(connections.enter(), Err(Refused::Total { limit: 5 }));
+        assert_eq!(connections.claim(address(1)), Ok(()));
+        assert_eq!(connections.claim(address(1)), Ok(()));
+        let refused = connections.claim(address(1)).expect_err("the third");
+        assert_eq!(refused, Refused::PerAddress { limit: 2 });
+        assert_eq!(connections.claim(address(2)), Ok(()));
+        assert_eq!(connections.total(), 5, "a claim is no further connection");
+        assert!(connections.disclaim(address(1)));
+        connections.leave();
+        assert_eq!(connections.total(), 4);
+        assert_eq!(connections.admit(address(1)), Ok(()));
+        assert!(!connections.disclaim(address(3)), "it had none");
     }
 
     #[test]

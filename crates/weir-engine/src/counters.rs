@@ -129,8 +129,13 @@ macro_rules! counters {
 counters! {
     /// Connections that were accepted.
     connections_accepted: Counter = "weir.connection.accepted";
-    /// Connections that were refused because there were as many as the limits allow.
-    connections_refused: Counter = "weir.connection.refused", "reason" = "limit";
+    /// Connections that were refused because the node had as many as it takes.
+    connections_refused_total: Counter = "weir.connection.refused", "reason" = "total";
+    /// Connections that were refused because their address had as many as one may have.
+    connections_refused_per_address: Counter = "weir.connection.refused", "reason" = "per-address";
+    /// Connections of trusted proxies that were closed because they did not begin with a good header
+    /// of the PROXY protocol.
+    connections_refused_proxy_header: Counter = "weir.connection.refused", "reason" = "proxy-header";
     /// Sessions that were refused because the node was about to end.
     connections_draining: Counter = "weir.connection.refused", "reason" = "draining";
     /// Connections that were closed because they did not take even their events.

@@ -18,7 +18,7 @@ use weir_cluster::{Bus, BusInbox, Directory, DirectoryError, Inbox, MemoryHub, S
 use weir_protocol::{LeaveReason, Limits, MemberId, RoomId};
 
 use crate::{
-    ByKind, Counters, Outlet, Session,
+    ByKind, Counters, Origin, Outlet, Session,
     counters::Samples,
     registry::{Registry, RoomUse},
     room::Room,
@@ -130,9 +130,9 @@ impl Engine {
     }
 
     /// A session for a connection that is told things through `outlet`. What its client asks for is
-    /// traced below the span of `context`.
-    pub fn session(&self, outlet: Arc<dyn Outlet>, context: Context) -> Session {
-        Session::new(self.clone(), outlet, context)
+    /// traced below the span of `context`, and logged as of `origin`.
+    pub fn session(&self, outlet: Arc<dyn Outlet>, context: Context, origin: Origin) -> Session {
+        Session::new(self.clone(), outlet, context, origin)
     }
 
     /// Takes no more members from now on: who asks to join is told that the node is `draining`.

@@ -29,7 +29,7 @@ mod track;
 pub use counters::{ByCode, ByKind, Counter, Counters};
 pub use engine::{Backend, Engine, Options};
 pub use outlet::{Delivery, Outlet};
-pub use session::Session;
+pub use session::{Origin, Session};
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

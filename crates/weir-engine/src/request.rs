@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tracing::warn;
+use tracing::{debug, warn};
 use weir_cluster::{DirectoryError, NewMember, NewRoom};
 use weir_protocol::{
     Ack, Code, CreateRoom, Fault, JoinRoom, LeaveReason, Request, SendMessage, TrackId,
@@ -14,7 +14,7 @@ use crate::{
     member::Member,
     reply::Reply,
     room::Room,
-    session::{Client, Membership},
+    session::{Client, Membership, Origin},
 };
 
 /// How often an id that the server made may turn out to be taken, which does not happen by chance.
@@ -57,6 +57,7 @@ impl Client {
                         .await;
                     return Err(fault);
                 }
+                self.log_track(&membership, &track.id, "a track was published");
                 reply.done(Ack::Track(&track));
                 Ok(())
             }
@@ -79,6 +80,7 @@ impl Client {
                 directory
                     .unpublish(&room.link.room, &member.id, track)
                     .await?;
+                self.log_track(&membership, &track, "a track was unpublished");
                 reply.done(Ack::Done);
                 Ok(())
             }
@@ -151,6 +153,9 @@ impl Client {
             return Err(fault);
         }
         drop(claims);
+        let Origin { session, address } = &self.origin;
+        let (id, of) = (&member.id, &room.link.room);
+        debug!(%session, %address, member = %id, room = %of, "a member joined");
         self.enter(Membership { room, member });
         Ok(())
     }
@@ -161,6 +166,9 @@ impl Client {
             return Ok(());
         };
         let Membership { room, member } = &*membership;
+        let Origin { session, address } = &self.origin;
+        let (id, of, why) = (&member.id, &room.link.room, reason.as_str());
+        debug!(%session, %address, member = %id, room = %of, reason = why, "a member left");
         room.remove(&member.id);
         self.flush(room).await;
         match self
@@ -181,6 +189,13 @@ impl Client {
                 Err(error.into())
             }
         }
+    }
+
+    /// Logs what became of a track of the client's member.
+    fn log_track(&self, membership: &Membership, track: &TrackId, what: &'static str) {
+        let Origin { session, address } = &self.origin;
+        let (member, room) = (&membership.member.id, &membership.room.link.room);
+        debug!(%session, %address, %member, %room, %track, "{what}");
     }
 
     /// Waits until other nodes' members are sent what was for them before they are told what comes

@@ -1,6 +1,8 @@
 //! One connection's client: what it asks for, in the order in which it does.
 
 use std::{
+    fmt,
+    net::IpAddr,
     pin::pin,
     sync::{Arc, Mutex},
     task::{Context, Poll, Waker},
@@ -9,6 +11,7 @@ use std::{
 
 use bytes::Bytes;
 use opentelemetry::{Context as TraceContext, context::FutureExt, trace::SpanKind};
+use tracing::debug;
 use weir_cluster::{Hop, trace};
 use weir_protocol::{Ack, Code, Fault, LeaveReason, Notice, Published, Request, event};
 
@@ -21,6 +24,15 @@ use crate::{
     room::relay,
 };
 
+/// Whose a session is, for those who look for one in the log.
+#[derive(Debug)]
+pub struct Origin {
+    /// The session's id.
+    pub session: Box<str>,
+    /// The client's address.
+    pub address: IpAddr,
+}
+
 /// A connection's place in the engine. Dropping it takes its member out of its room.
 #[derive(Debug)]
 pub struct Session(Arc<Client>);
@@ -30,6 +42,7 @@ pub struct Session(Arc<Client>);
 pub(crate) struct Client {
     pub(crate) engine: Engine,
     pub(crate) outlet: Arc<dyn Outlet>,
+    pub(crate) origin: Origin,
     /// What its requests are traced below.
     context: TraceContext,
     /// The requests that wait. Locked to put one in or to take one out.
@@ -46,12 +59,18 @@ pub(crate) struct Membership {
 }
 
 impl Session {
-    pub(crate) fn new(engine: Engine, outlet: Arc<dyn Outlet>, context: TraceContext) -> Self {
+    pub(crate) fn new(
+        engine: Engine,
+        outlet: Arc<dyn Outlet>,
+        context: TraceContext,
+        origin: Origin,
+    ) -> Self {
         let queue = Mutex::new(Queue::new(&engine.options().limits));
         engine.count_sessions(|count| *count += 1);
         Self(Arc::new(Client {
             engine,
             outlet,
+            origin,
             context,
             queue,
             membership: Mutex::default(),
@@ -113,6 +132,18 @@ impl Session {
         let reconnect_in_ms = u64::try_from(reconnect_in.as_millis()).unwrap_or(u64::MAX);
         let frame = Notice::Draining { reconnect_in_ms }.frame();
         notify(&*self.0.outlet, self.0.engine.counters(), &frame);
+    }
+
+    /// Logs that the connection is gone, and why.
+    pub fn log_end(&self, reason: &dyn fmt::Display) {
+        let Origin { session, address } = &self.0.origin;
+        match self.0.membership() {
+            Ok(membership) => {
+                let (room, member) = (&membership.room.link.room, &membership.member.id);
+                debug!(%session, %address, %member, %room, %reason, "a session ended");
+            }
+            Err(_) => debug!(%session, %address, %reason, "a session ended"),
+        }
     }
 
     /// The connection is gone: what it asked for before is still done, then its member leaves.

@@ -9,23 +9,23 @@ use std::{
     time::Duration,
 };
 
+use http::HeaderMap;
 use socket2::SockRef;
 use tokio::{
-    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf},
+    io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpListener, TcpStream},
-    sync::Semaphore,
     time::timeout,
 };
-use tracing::warn;
+use tracing::{debug, warn};
 use weir_cluster::Seldom;
 use weir_core::{ConnectionLimits, Connections, Refused};
 use weir_engine::Engine;
 
-/// How many refused connections are told why at a time; further ones are just closed.
-const TOLD: usize = 64;
-
-/// How long a refused connection may take to hear why.
-const TELLING: Duration = Duration::from_secs(1);
+use crate::{
+    addresses::Proxies,
+    proxy_header,
+    refusals::{Reason, Refusals},
+};
 
 /// How long to wait when the operating system gives no more connections, usually because the
 /// process has all the files open that it may.
@@ -39,22 +39,28 @@ static EXHAUSTIONS: Seldom = Seldom::new();
 pub(crate) struct Gate {
     /// Locked to count.
     connections: Arc<Mutex<Connections>>,
-    told: Arc<Semaphore>,
+    refusals: Refusals,
+    proxies: Proxies,
     engine: Engine,
 }
 
-/// A connection's place among those that are allowed, until this is dropped.
+/// A connection's place among those that are allowed, or its claim to be one of those of an address,
+/// or both, until this is dropped.
 #[derive(Debug)]
 pub(crate) struct Permit {
     connections: Arc<Mutex<Connections>>,
-    address: IpAddr,
+    /// Whether it is a place.
+    entered: bool,
+    /// The address, once that is known.
+    address: Option<IpAddr>,
 }
 
 impl Gate {
-    pub(crate) fn new(limits: ConnectionLimits, engine: Engine) -> Self {
+    pub(crate) fn new(limits: ConnectionLimits, proxies: Proxies, engine: Engine) -> Self {
         Self {
             connections: Arc::new(Mutex::new(Connections::new(limits))),
-            told: Arc::new(Semaphore::new(TOLD)),
+            refusals: Refusals::new(engine.clone()),
+            proxies,
             engine,
         }
     }
@@ -75,58 +81,116 @@ impl Gate {
         lock(&self.connections).total()
     }
 
-    /// Counts a connection in.
+    /// The client whose request with these headers it is.
+    pub(crate) fn client(&self, source: Source, headers: &HeaderMap) -> IpAddr {
+        match source {
+            Source::Client(client) => client.to_canonical(),
+            Source::Proxy(proxy) => self.proxies.client(proxy, headers),
+        }
+    }
+
+    /// Counts a connection of `address` in.
     pub(crate) fn admit(&self, address: IpAddr) -> Result<Permit, Refused> {
-        let counters = self.engine.counters();
-        match lock(&self.connections).admit(address) {
-            Ok(()) => counters.connections_accepted.add_one(),
-            Err(refused) => {
-                counters.connections_refused.add_one();
-                return Err(refused);
-            }
+        let admitted = lock(&self.connections).admit(address);
+        self.permit(admitted, true, Some(address), address)
+    }
+
+    /// Counts a connection of a proxy in: whose it is, is not known yet.
+    fn enter(&self, proxy: IpAddr) -> Result<Permit, Refused> {
+        let entered = lock(&self.connections).enter();
+        self.permit(entered, true, None, proxy)
+    }
+
+    /// Counts a connection that has entered as one of `address`.
+    pub(crate) fn claim(&self, address: IpAddr) -> Result<Permit, Refused> {
+        let claimed = lock(&self.connections).claim(address);
+        self.permit(claimed, false, Some(address), address)
+    }
+
+    fn permit(
+        &self,
+        outcome: Result<(), Refused>,
+        entered: bool,
+        address: Option<IpAddr>,
+        whose: IpAddr,
+    ) -> Result<Permit, Refused> {
+        if let Err(refused) = outcome {
+            self.refusals.count(Reason::Limit(refused), whose);
+            return Err(refused);
+        }
+        if entered {
+            self.engine.counters().connections_accepted.add_one();
         }
         Ok(Permit {
             connections: Arc::clone(&self.connections),
+            entered,
             address,
         })
     }
 
-    /// Tells a connection that is refused why, if not too many are being told.
-    fn refuse(&self, stream: TcpStream, refused: Refused) {
-        if let Ok(told) = Arc::clone(&self.told).try_acquire_owned() {
-            tokio::spawn(async move {
-                // Whoever does not listen is not told.
-                let _ = timeout(TELLING, tell(stream, refused)).await;
-                drop(told);
-            });
+    /// Reads what a proxy says of its connection before the first request, if it must say something.
+    /// None if the connection is refused, and then it has been told.
+    pub(crate) async fn introduce(
+        &self,
+        mut connection: Connection,
+        patience: Duration,
+    ) -> Option<Connection> {
+        let proxy = connection.peer.ip();
+        if !self.proxies.announces(proxy) {
+            return Some(connection);
         }
+        let said = timeout(patience, proxy_header::read(&mut connection.stream)).await;
+        match said.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
+            Ok(client) => {
+                if let Some(client) = client {
+                    let ip = client.ip().to_canonical();
+                    connection.peer = SocketAddr::new(ip, client.port());
+                    // A proxy before that proxy says in each request whose it is.
+                    if self.proxies.trusts(ip) {
+                        return Some(connection);
+                    }
+                }
+                // One of the proxy's own is the proxy's: what its requests say is not.
+                match self.claim(connection.peer.ip()) {
+                    Ok(claim) => connection.permit.keep(claim),
+                    Err(refused) => {
+                        self.refusals.told.tell(connection.stream, &refused);
+                        return None;
+                    }
+                }
+                Some(connection)
+            }
+            Err(error) => {
+                debug!(%error, peer = %proxy, "a proxy did not say whose its connection is");
+                self.refusals.count(Reason::ProxyHeader, proxy);
+                None
+            }
+        }
+    }
+}
+
+impl Permit {
+    /// Takes over what another permit of the same connection counts.
+    pub(crate) fn keep(&mut self, mut claim: Self) {
+        debug_assert!(!claim.entered && self.address.is_none());
+        self.address = claim.address.take();
     }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        lock(&self.connections).release(self.address);
+        let mut connections = lock(&self.connections);
+        if let Some(address) = self.address {
+            connections.disclaim(address);
+        }
+        if self.entered {
+            connections.leave();
+        }
     }
 }
 
 fn lock(connections: &Mutex<Connections>) -> MutexGuard<'_, Connections> {
     connections.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Answers whatever is asked, and reads it first: closing a socket with unread bytes would take
-/// the answer back.
-async fn tell(mut stream: TcpStream, refused: Refused) -> io::Result<()> {
-    let body = format!("{refused}\n");
-    let length = body.len();
-    let answer = format!(
-        "HTTP/1.1 503 Service Unavailable\r\ncontent-type: text/plain\r\ncontent-length: {length}\r\n\
-         retry-after: 5\r\nconnection: close\r\n\r\n{body}"
-    );
-    stream.write_all(answer.as_bytes()).await?;
-    stream.shutdown().await?;
-    let mut scrap = [0; 1024];
-    while stream.read(&mut scrap).await? > 0 {}
-    Ok(())
 }
 
 /// Takes connections in and hands them to `serve`, until it is dropped.
@@ -137,9 +201,33 @@ pub(crate) async fn accept(
     serve: impl Fn(Connection),
 ) {
     loop {
-        let (stream, peer) = match listener.accept().await {
-            Ok(accepted) => accepted,
-            Err(error) if is_of_one_connection(&error) => continue,
+        let (stream, peer) = next(listener).await;
+        // Whose the connection of a proxy is, is not known yet.
+        let admitted = if gate.proxies.trusts(peer.ip()) {
+            gate.enter(peer.ip())
+        } else {
+            gate.admit(peer.ip())
+        };
+        match admitted {
+            Ok(permit) => {
+                prepare(&stream, unsent_bytes);
+                serve(Connection {
+                    stream,
+                    peer,
+                    permit,
+                });
+            }
+            Err(refused) => gate.refusals.told.tell(stream, &refused),
+        }
+    }
+}
+
+/// The next connection, whatever becomes of others.
+pub(crate) async fn next(listener: &TcpListener) -> (TcpStream, SocketAddr) {
+    loop {
+        match listener.accept().await {
+            Ok(accepted) => return accepted,
+            Err(error) if is_of_one_connection(&error) => {}
             Err(error) => {
                 if let Some(held_back) = EXHAUSTIONS.pass() {
                     warn!(%error, held_back, "no connection can be accepted now");
@@ -147,19 +235,7 @@ pub(crate) async fn accept(
                 // Nothing tells when there is something to accept with again.
                 #[allow(clippy::disallowed_methods)]
                 tokio::time::sleep(EXHAUSTED).await;
-                continue;
             }
-        };
-        match gate.admit(peer.ip()) {
-            Ok(permit) => {
-                prepare(&stream, unsent_bytes);
-                serve(Connection {
-                    stream,
-                    peer,
-                    _permit: permit,
-                });
-            }
-            Err(refused) => gate.refuse(stream, refused),
         }
     }
 }
@@ -183,12 +259,21 @@ fn prepare(stream: &TcpStream, unsent_bytes: u32) {
     let _ = (SockRef::from(stream), unsent_bytes);
 }
 
+/// Whose a connection's requests are.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Source {
+    /// One client's, which counts already.
+    Client(IpAddr),
+    /// Those of a trusted proxy's clients, each of which says whose it is.
+    Proxy(IpAddr),
+}
+
 /// A connection that counts among those that are allowed.
 #[derive(Debug)]
 pub(crate) struct Connection {
     stream: TcpStream,
     peer: SocketAddr,
-    _permit: Permit,
+    permit: Permit,
 }
 
 impl Connection {
@@ -196,9 +281,22 @@ impl Connection {
         &self.stream
     }
 
-    /// Where it comes from.
+    /// Where it comes from: the client, or the proxy that is the nearest to it.
     pub(crate) fn peer(&self) -> SocketAddr {
         self.peer
+    }
+
+    /// Whose its requests are.
+    pub(crate) fn source(&self) -> Source {
+        match self.permit.address {
+            Some(client) => Source::Client(client),
+            None => Source::Proxy(self.peer.ip()),
+        }
+    }
+
+    /// The connection has become its client's own.
+    pub(crate) fn keep(&mut self, claim: Permit) {
+        self.permit.keep(claim);
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::{
     convert::Infallible,
+    net::IpAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -13,8 +14,9 @@ use socketioxide::{
     handler::{ConnectHandler, DisconnectHandler, FromConnectParts, MessageHandler, Value},
     socket::{DisconnectReason, Socket},
 };
+use tracing::debug;
 use weir_cluster::trace;
-use weir_engine::{Engine, Session};
+use weir_engine::{Engine, Origin, Session};
 use weir_protocol::{Code, Connect, Fault, Limits, event_name};
 
 use crate::{
@@ -25,12 +27,14 @@ use crate::{
 };
 
 /// The only namespace.
-const NAMESPACE: &str = "/";
+pub(crate) const NAMESPACE: &str = "/";
 
 /// One connection's client. The library keeps it with the request that the connection began with.
 #[derive(Debug)]
 pub(crate) struct Client {
     link: Arc<Link>,
+    /// Where it connects from, as the proxies say that are believed.
+    address: IpAddr,
     /// The trace that its first request is part of.
     traceparent: Option<String>,
     /// Its session, from when it connects to the namespace. Locked to set it and to clone it.
@@ -39,10 +43,11 @@ pub(crate) struct Client {
 
 impl Client {
     /// `headers` are those of its first request.
-    pub(crate) fn new(link: Arc<Link>, headers: &HeaderMap) -> Self {
+    pub(crate) fn new(link: Arc<Link>, headers: &HeaderMap, address: IpAddr) -> Self {
         let traceparent = headers.get(TRACEPARENT);
         Self {
             link,
+            address,
             traceparent: traceparent.and_then(|text| text.to_str().ok().map(str::to_owned)),
             session: Mutex::default(),
         }
@@ -101,10 +106,20 @@ fn connect(
         TransportType::Websocket => "websocket",
         TransportType::Polling => "polling",
     };
-    let transport = KeyValue::new("weir.transport", transport);
-    let span = trace::begin("connect", SpanKind::Server, &parent, vec![transport]);
+    let address = client.address;
+    debug!(session = %socket.id, %address, transport, "a session began");
+    let attributes = vec![
+        KeyValue::new("weir.transport", transport),
+        KeyValue::new("client.address", address.to_string()),
+    ];
+    let span = trace::begin("connect", SpanKind::Server, &parent, attributes);
     trace::end(&span, None);
-    let session = Arc::new(engine.session(Arc::clone(&client.link) as _, span));
+    let origin = Origin {
+        session: socket.id.to_string().into(),
+        address,
+    };
+    let session = engine.session(Arc::clone(&client.link) as _, span, origin);
+    let session = Arc::new(session);
     client.link.begin(&session);
     *client.session() = Some(Arc::clone(&session));
     socket.on_fallback(Dispatch);
@@ -171,9 +186,10 @@ impl DisconnectHandler<DirectAdapter, ()> for Farewell {
     fn call_with_defer(
         &self,
         socket: Arc<Socket<DirectAdapter>>,
-        _: DisconnectReason,
+        reason: DisconnectReason,
         defer: fn(Arc<Socket<DirectAdapter>>),
     ) {
+        self.session.log_end(&reason);
         self.session.close();
         // The library may wait for a peer that reads no more; then this ends it.
         self.link.shut();

@@ -9,18 +9,24 @@ use socketioxide::SocketIo;
 use weir_cluster::Sample;
 use weir_engine::Session;
 
-use crate::{client::Client, direct::DirectAdapter, link::Link};
+use crate::{
+    client::{Client, NAMESPACE},
+    direct::DirectAdapter,
+    link::Link,
+};
 
 /// A node's clients. Clones are of the same ones.
 #[derive(Debug, Clone)]
 pub(crate) struct Clients(pub(crate) SocketIo<DirectAdapter>);
 
 impl Clients {
-    /// Each client's way, and its session.
+    /// Each client's way, and its session. None once the library is closed: its namespace is gone
+    /// then, and those who read metrics may still be there.
     pub(crate) fn all(&self) -> impl Iterator<Item = (Arc<Link>, Arc<Session>)> {
-        let sockets = self.0.sockets();
+        let sockets = self.0.of(NAMESPACE).map(|namespace| namespace.sockets());
         sockets
             .into_iter()
+            .flatten()
             .filter_map(|socket| Client::parts(&socket))
     }
 

@@ -7,13 +7,19 @@ use weir_cluster::{DirectoryError, MemoryHub, MemoryOptions, Sample};
 use weir_engine::{Backend, Engine, Options};
 use weir_redis::{BusOptions, DirectoryOptions, RedisBus, RedisDirectory, Target};
 
-use crate::{config::Config, ops::Readiness, telemetry::observed::Observed};
+use crate::{
+    config::Config,
+    ops::Readiness,
+    telemetry::{self, observed::Observed},
+};
 
 /// A node's engine, and what is known of the Redis that it stands on. Clones are of the same node.
 #[derive(Clone)]
 pub(crate) struct Cluster {
     pub(crate) engine: Engine,
     redis: Option<Redis>,
+    /// Of which kind the Redis is, or `memory`.
+    kind: &'static str,
 }
 
 /// The ways to Redis, as the metrics name them, in the order of [`Redis::planes`].
@@ -73,6 +79,7 @@ impl Cluster {
         Self {
             engine,
             redis: None,
+            kind: "memory",
         }
     }
 
@@ -110,7 +117,24 @@ impl Cluster {
                 bus,
             })
         })?;
-        Ok(Self { engine, redis })
+        let kind = directory_target.kind();
+        Ok(Self {
+            engine,
+            redis,
+            kind,
+        })
+    }
+
+    /// This node's id in the cluster, or what tells it apart in its telemetry if it is alone.
+    pub(crate) fn node(&self) -> String {
+        self.redis
+            .as_ref()
+            .map_or_else(telemetry::instance, |redis| redis.directory.node())
+    }
+
+    /// What joins the nodes: `memory`, `redis`, `redis-sentinel` or `redis-cluster`.
+    pub(crate) const fn kind(&self) -> &'static str {
+        self.kind
     }
 
     /// Has `readiness` follow the state of Redis from now on.

@@ -66,6 +66,8 @@ impl Drain {
             info!(clients = left, "the deadline has come; the rest is cut off");
         }
         self.clients.all().for_each(|(link, _)| self.cut_off(&link));
+        let took_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+        info!(cut_off = left, took_ms, "drained");
     }
 
     /// Tells every client when to go, spread evenly over the window: first those who publish

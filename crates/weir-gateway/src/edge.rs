@@ -16,9 +16,10 @@ use socketioxide::service::SocketIoService;
 use tokio::{pin, time::timeout};
 use tower_service::Service;
 use tracing::debug;
+use weir_core::Refused;
 
 use crate::{
-    accept::{Connection, Gate},
+    accept::{Connection, Gate, Permit, Source},
     ack_id,
     client::Client,
     config::Egress,
@@ -74,11 +75,15 @@ pub(crate) struct Edge {
 impl Edge {
     /// Answers a connection's requests, until it ends or becomes a WebSocket.
     pub(crate) async fn serve(self, connection: Connection) {
-        let peer = connection.peer();
+        let introduced = self.gate.introduce(connection, self.header_timeout);
+        let Some(connection) = introduced.await else {
+            return;
+        };
+        let (peer, source) = (connection.peer(), connection.source());
         let header_timeout = self.header_timeout;
         let answer = service_fn(move |request| {
             let edge = self.clone();
-            async move { Ok::<_, Infallible>(edge.answer(request, peer.ip()).await) }
+            async move { Ok::<_, Infallible>(edge.answer(request, source).await) }
         });
         let served = http1::Builder::new()
             .timer(TokioTimer::new())
@@ -92,14 +97,14 @@ impl Edge {
         }
     }
 
-    async fn answer(self, request: Request<Incoming>, peer: IpAddr) -> Response<Body> {
+    async fn answer(self, request: Request<Incoming>, source: Source) -> Response<Body> {
         let path = request.uri().path();
         let below = match path.strip_prefix(PATH) {
             Some(below) if below.is_empty() || below.starts_with('/') => below,
             _ => return self.pass(request).await,
         };
         let mut response = match below {
-            "" | "/" => self.engine(request, peer).await,
+            "" | "/" => self.engine(request, source).await,
             _ => missing(below),
         };
         // A cache that gave one client's session id or packets to another would break both.
@@ -109,7 +114,7 @@ impl Edge {
     }
 
     /// Answers a request of Engine.IO's.
-    async fn engine(self, request: Request<Incoming>, peer: IpAddr) -> Response<Body> {
+    async fn engine(self, request: Request<Incoming>, source: Source) -> Response<Body> {
         let query = Query::of(&request);
         let transport = match query.transport() {
             Ok(transport) => transport,
@@ -127,8 +132,8 @@ impl Edge {
             }
         }
         match (transport, query.sid) {
-            (Transport::WebSocket, sid) => self.websocket(request, sid.as_deref()),
-            (Transport::Polling, None) => self.open(request, peer).await,
+            (Transport::WebSocket, sid) => self.websocket(request, sid.as_deref(), source),
+            (Transport::Polling, None) => self.open(request, source).await,
             (Transport::Polling, Some(sid)) => self.poll(request, &sid).await,
         }
     }
@@ -142,7 +147,12 @@ impl Edge {
     }
 
     /// Answers a request to become a WebSocket, as a session of its own or as the one of `sid`.
-    fn websocket(self, mut request: Request<Incoming>, sid: Option<&str>) -> Response<Body> {
+    fn websocket(
+        self,
+        mut request: Request<Incoming>,
+        sid: Option<&str>,
+        source: Source,
+    ) -> Response<Body> {
         let handshake = match Handshake::read(&request) {
             Ok(handshake) => handshake,
             Err(refused) => return *refused,
@@ -158,6 +168,15 @@ impl Edge {
                 Some(probe)
             }
         };
+        let address = self.gate.client(source, request.headers());
+        let claim = match source {
+            // A proxy's connection becomes one client's. A session that upgrades counts already.
+            Source::Proxy(_) if probe.is_none() => match self.gate.claim(address) {
+                Ok(claim) => Some(claim),
+                Err(refused) => return full(refused),
+            },
+            _ => None,
+        };
         let upgrade = hyper::upgrade::on(&mut request);
         // Whatever is kept of the request itself would keep its buffer.
         let mut fresh = Request::new(());
@@ -167,12 +186,18 @@ impl Edge {
         {
             fresh.headers_mut().insert(TRACEPARENT, copy);
         }
-        tokio::spawn(self.upgraded(upgrade, fresh, probe));
+        tokio::spawn(self.upgraded(upgrade, fresh, probe, (address, claim)));
         handshake.answer()
     }
 
     /// Serves a connection that has become a WebSocket.
-    async fn upgraded(self, upgrade: OnUpgrade, request: Request<()>, probe: Option<Probe>) {
+    async fn upgraded(
+        self,
+        upgrade: OnUpgrade,
+        request: Request<()>,
+        probe: Option<Probe>,
+        (address, claim): (IpAddr, Option<Permit>),
+    ) {
         let upgraded = match upgrade.await {
             Ok(upgraded) => upgraded,
             Err(error) => return debug!(%error, "connection ended before it was a WebSocket"),
@@ -180,7 +205,7 @@ impl Edge {
         let parts = upgraded
             .downcast::<TokioIo<Connection>>()
             .expect("the connections that are served are these");
-        let connection = parts.io.into_inner();
+        let mut connection = parts.io.into_inner();
         match probe {
             Some(probe) => {
                 self.probe(connection, &parts.read_buf, request, probe)
@@ -188,16 +213,25 @@ impl Edge {
             }
             None => {
                 let ahead = Bytes::copy_from_slice(&parts.read_buf);
-                self.begin(connection, ahead, request).await;
+                if let Some(claim) = claim {
+                    connection.keep(claim);
+                }
+                self.begin(connection, ahead, request, address).await;
             }
         }
     }
 
     /// Begins a session on a WebSocket.
-    async fn begin(self, connection: Connection, ahead: Bytes, mut request: Request<()>) {
+    async fn begin(
+        self,
+        connection: Connection,
+        ahead: Bytes,
+        mut request: Request<()>,
+        address: IpAddr,
+    ) {
         let (connection, lane) = self.lane(connection);
         let link = Arc::new(Link::websocket(Arc::clone(&lane)));
-        let client = Client::new(Arc::clone(&link), request.headers());
+        let client = Client::new(Arc::clone(&link), request.headers(), address);
         request.extensions_mut().insert(Arc::new(client));
         let inbound = Inbound::new(self.intake.clone());
         let pipe = Pipe::new(connection, lane, link, inbound, ahead);
@@ -248,17 +282,18 @@ impl Edge {
     }
 
     /// Answers a request without a session: one that opens one by long-polling, if it is good.
-    async fn open(self, mut request: Request<Incoming>, peer: IpAddr) -> Response<Body> {
-        let permit = match self.gate.admit(peer) {
+    async fn open(self, mut request: Request<Incoming>, source: Source) -> Response<Body> {
+        let address = self.gate.client(source, request.headers());
+        let permit = match self.gate.admit(address) {
             Ok(permit) => permit,
-            Err(error) => return refused(StatusCode::SERVICE_UNAVAILABLE, &error.to_string()),
+            Err(refused) => return full(refused),
         };
         let link = Arc::new(Link::polling(
             self.egress.queue_bytes,
             self.answer_bytes,
             permit,
         ));
-        let client = Client::new(Arc::clone(&link), request.headers());
+        let client = Client::new(Arc::clone(&link), request.headers(), address);
         request.extensions_mut().insert(Arc::new(client));
         let polled = self.polled.clone();
         let (head, body) = self.pass(request).await.into_parts();
@@ -333,6 +368,12 @@ impl Edge {
         let Ok(response) = Service::<Request<B>>::call(&mut self.socketio, request).await;
         response.map(Body::new)
     }
+}
+
+/// What is answered where a limit on connections is reached, as by [`crate::refusals`].
+fn full(why: Refused) -> Response<Body> {
+    let headers = [(RETRY_AFTER, "5")];
+    (StatusCode::SERVICE_UNAVAILABLE, headers, format!("{why}\n")).into_response()
 }
 
 fn refused(status: StatusCode, why: &str) -> Response<Body> {

@@ -303,6 +303,8 @@ mod tests {
     use super::*;
     use crate::{
         accept::{Gate, accept},
+        addresses::Proxies,
+        config::Server,
         follow,
     };
 
@@ -337,7 +339,7 @@ mod tests {
             total: 1,
             per_address: 1,
         };
-        let gate = Gate::new(limits, engine);
+        let gate = Gate::new(limits, Proxies::new(&Server::default()), engine);
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
         let socket = tokio::net::TcpSocket::new_v4().expect("a socket");

@@ -2,6 +2,7 @@
 
 mod accept;
 mod ack_id;
+mod addresses;
 mod budget;
 mod client;
 mod clients;
@@ -22,6 +23,8 @@ pub mod pace;
 mod pipe;
 mod polled;
 mod polling;
+mod proxy_header;
+pub mod refusals;
 pub mod telemetry;
 mod upgrade;
 pub mod web;

@@ -20,7 +20,7 @@ use crate::telemetry::otlp::Collector;
 #[derive(Debug, thiserror::Error)]
 pub enum LogsError {
     /// The filter cannot be read. A loaded configuration never holds such a one.
-    #[error("log.filter: {0}")]
+    #[error("log.filter")]
     Filter(#[from] filter::ParseError),
     /// Something in this process logs already.
     #[error(transparent)]

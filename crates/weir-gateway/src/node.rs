@@ -25,10 +25,11 @@ use weir_engine::Engine;
 
 use crate::{
     accept::{Gate, accept},
+    addresses::Proxies,
     client,
     clients::Clients,
     cluster::Cluster,
-    config::Config,
+    config::{Config, Server},
     direct::{Direct, DirectAdapter},
     drain::{self, Drain},
     edge::{Edge, PATH, ProbeTimes},
@@ -69,7 +70,7 @@ pub enum Shutdown {
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
     /// An address to listen on is taken, is not this machine's, or needs a privilege.
-    #[error("{key}: cannot listen on {address}: {source}")]
+    #[error("{key}: cannot listen on {address}")]
     Listen {
         /// The key that holds the address.
         key: &'static str,
@@ -79,11 +80,11 @@ pub enum BuildError {
         source: io::Error,
     },
     /// Nothing can be measured.
-    #[error("telemetry: {0}")]
-    Telemetry(OTelSdkError),
+    #[error("telemetry")]
+    Telemetry(#[source] OTelSdkError),
     /// The Redis that is configured cannot be used.
-    #[error("redis: {0}")]
-    Redis(DirectoryError),
+    #[error("redis")]
+    Redis(#[source] DirectoryError),
 }
 
 /// A node whose listeners are bound, so that connections wait, but are not yet served.
@@ -171,10 +172,7 @@ impl Node {
 
     /// Serves until `shutdown` says how to end, then ends every connection. Liveness and readiness
     /// are answered to the last.
-    ///
-    /// # Errors
-    /// If the operations listener fails for good.
-    pub async fn run(self, shutdown: impl Future<Output = Shutdown>) -> io::Result<()> {
+    pub async fn run(self, shutdown: impl Future<Output = Shutdown>) {
         let Self {
             config,
             public,
@@ -185,6 +183,14 @@ impl Node {
             collector,
         } = self;
         let engine = cluster.engine.clone();
+        info!(
+            version = env!("CARGO_PKG_VERSION"),
+            node = cluster.node(),
+            cluster = cluster.kind(),
+            // Tokens come with a later version.
+            access = "open",
+            "starting"
+        );
         cluster.report_to(&readiness);
         let (edge, socketio) = edge(&config, &engine);
         let gate = edge.gate.clone();
@@ -198,13 +204,14 @@ impl Node {
         let scraped = Arc::clone(&metrics);
         let scrape = move || scraped.text().map_err(|error| error.to_string());
         let operations = ops::router(readiness.clone(), scrape);
-        let operations = axum::serve(ops.listener, operations);
-        let mut operations = tokio::spawn(operations.into_future());
+        let operations = ops::serve(ops.listener, operations, config.server.header_timeout);
+        let operations = tokio::spawn(operations);
         let serve = |connection| {
             tokio::spawn(edge.clone().serve(connection));
         };
 
         readiness.set_ready(true, "starting");
+        warn_of_proxies(&config.server);
         info!(listen = %public.address, ops_listen = %ops.address, "listening");
         let end = async {
             if shutdown.await == Shutdown::Drain {
@@ -222,7 +229,6 @@ impl Node {
             // An order to stop is obeyed even where clients keep the listener busy.
             biased;
             () = end => {}
-            ended = &mut operations => return ended?,
             () = accept(&public.listener, &gate, config.egress.unsent_bytes, serve) => {}
         }
         readiness.set_ready(false, drain::REASON);
@@ -237,14 +243,27 @@ impl Node {
         }
         operations.abort();
         info!("stopped");
-        // What still waits for the collector is sent by threads of their own, which block.
-        let told = tokio::task::spawn_blocking(move || {
-            collector.shutdown();
-            metrics.shutdown();
-        });
-        // A collector that does not answer must not keep the process.
-        let _ = timeout(FAREWELL, told).await;
-        Ok(())
+        // What still waits for the collector is sent by threads of their own, which block. None waits
+        // for another, and a collector that does not answer must not keep the process.
+        let measured = tokio::task::spawn_blocking(move || metrics.shutdown());
+        let told = tokio::task::spawn_blocking(move || collector.shutdown());
+        let _ = timeout(FAREWELL, async { tokio::join!(measured, told) }).await;
+    }
+}
+
+/// Says that one address may not have all connections: behind a proxy that is not trusted, every
+/// client has the same.
+fn warn_of_proxies(server: &Server) {
+    if let Some(limit) = server.max_connections_per_address
+        && limit.get() < server.max_connections
+        && server.trusted_proxies.is_empty()
+    {
+        info!(
+            limit,
+            max_connections = server.max_connections,
+            "connections of one address are limited; behind a proxy, name it in \
+             server.trusted_proxies, or all clients have its address"
+        );
     }
 }
 
@@ -288,7 +307,7 @@ fn edge(config: &Config, engine: &Engine) -> (Edge, SocketIo<DirectAdapter>) {
     let longest = config.limits.websocket_message_bytes as u64;
     let edge = Edge {
         socketio: service,
-        gate: Gate::new(limits, engine.clone()),
+        gate: Gate::new(limits, Proxies::new(server), engine.clone()),
         intake: Intake::new(longest, engine.clone()),
         polled: Polled::default(),
         egress: config.egress.clone(),

@@ -1,7 +1,9 @@
 //! The operations listener: what orchestrators and people ask a node, apart from clients.
 
 use std::collections::BTreeSet;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
@@ -9,7 +11,26 @@ use axum::http::StatusCode;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue};
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::get;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
 use serde::Serialize;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+use tracing::debug;
+
+use crate::accept;
+use crate::refusals::Told;
+
+/// Connections to the operations listener at a time; further ones are told so.
+const CONNECTIONS: usize = 128;
+
+/// How long one of them may last: whoever does not read must not keep others out.
+const LIFETIME: Duration = Duration::from_secs(60);
+
+/// How long an answer that is on its way then may still take.
+const FAREWELL: Duration = Duration::from_secs(5);
 
 /// What `/` of the operations listener says.
 const INDEX: &str = "\
@@ -87,6 +108,49 @@ where
         ))
         .with_state(readiness)
         .route("/metrics", get(|| async move { text(metrics()) }))
+}
+
+/// Serves `router` on the operations listener, until it is dropped. A connection has `header_timeout`
+/// for the head of each request.
+pub(crate) async fn serve(listener: TcpListener, router: Router, header_timeout: Duration) {
+    let free = Arc::new(Semaphore::new(CONNECTIONS));
+    let told = Told::default();
+    loop {
+        let (stream, _) = accept::next(&listener).await;
+        let Ok(place) = Arc::clone(&free).try_acquire_owned() else {
+            let why = format!("over the limit of {CONNECTIONS} connections to this listener");
+            told.tell(stream, &why);
+            continue;
+        };
+        let router = router.clone();
+        tokio::spawn(async move {
+            talk(stream, router, header_timeout).await;
+            drop(place);
+        });
+    }
+}
+
+/// Answers the requests of one connection.
+async fn talk(stream: TcpStream, router: Router, header_timeout: Duration) {
+    let mut connection = pin!(
+        http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(header_timeout)
+            .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))
+    );
+    let ended = match timeout(LIFETIME, connection.as_mut()).await {
+        Ok(ended) => ended,
+        Err(_) => {
+            connection.as_mut().graceful_shutdown();
+            match timeout(FAREWELL, connection).await {
+                Ok(ended) => ended,
+                Err(_) => return debug!("a connection to the operations listener did not end"),
+            }
+        }
+    };
+    if let Err(error) = ended {
+        debug!(%error, "a connection to the operations listener ended");
+    }
 }
 
 fn text(metrics: Result<String, String>) -> Response {

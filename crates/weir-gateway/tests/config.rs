@@ -87,6 +87,65 @@ fn what_is_printed_can_be_loaded_and_is_the_same() {
 }
 
 #[test]
+fn what_is_printed_hides_secrets_says_so_and_is_no_file_until_they_are_back() {
+    let secret = [
+        ("WEIR_REDIS__URL", "redis://weir:hunter2@localhost:6379/3"),
+        ("WEIR_TELEMETRY__OTLP_ENDPOINT", "http://me:hunter2@host:1"),
+    ];
+    let printed = loaded(sources("", &secret, &[])).to_string();
+    assert!(!printed.contains("hunter2"), "{printed}");
+    for line in [
+        "url = \"redis://***@localhost:6379/3\"",
+        "otlp_endpoint = \"http://***@host:1\"",
+    ] {
+        let line = printed.lines().find(|found| found.starts_with(line));
+        let line = line.unwrap_or_else(|| panic!("{printed}"));
+        assert!(line.ends_with("must be put back"), "{line}");
+    }
+    let error = refused(sources(&printed, &[], &[]));
+    for key in ["redis.url", "telemetry.otlp_endpoint"] {
+        let line = error.lines().find(|line| line.contains(key));
+        let line = line.unwrap_or_else(|| panic!("{error}"));
+        assert!(
+            line.contains("`weir config` has left a secret out"),
+            "{line}"
+        );
+    }
+    let back = printed.replace("***", "weir:hunter2");
+    assert!(sources(&back, &[], &[]).load().is_ok());
+}
+
+#[test]
+fn a_secret_is_not_told_in_a_refusal_either() {
+    let file = "[redis]\nsentinal_password = \"hunter2\"\nurl = \"redis://me:hunter2@\"\n";
+    let error = refused(sources(file, &[("WEIR_REDIS_PASSWORD", "hunter2")], &[]));
+    assert!(!error.contains("hunter2"), "{error}");
+}
+
+#[test]
+fn proxies_are_a_list_or_text_with_commas() {
+    let file = "[server]\ntrusted_proxies = [\"127.0.0.1\", \"10.0.0.0/8\", \"fd00::/8\"]\n";
+    let listed = loaded(sources(file, &[], &[]));
+    let text = "127.0.0.1/32, 10.0.0.0/8,fd00::/8,";
+    let by_variable = loaded(sources("", &[("WEIR_SERVER__TRUSTED_PROXIES", text)], &[]));
+    let proxies = &listed.config.server.trusted_proxies;
+    assert_eq!(proxies.len(), 3);
+    assert_eq!(*proxies, by_variable.config.server.trusted_proxies);
+    let again = loaded(sources(&listed.to_string(), &[], &[]));
+    assert_eq!(again.config, listed.config);
+    for wrong in ["10.0.0.0/33", "localhost", "10.0.0.0-10.0.0.9"] {
+        let error = refused(sources("", &[("WEIR_SERVER__TRUSTED_PROXIES", wrong)], &[]));
+        assert!(error.contains("a list of addresses and ranges"), "{error}");
+    }
+    let error = refused(sources(
+        "[server]\nproxy_protocol = \"required\"\n",
+        &[],
+        &[],
+    ));
+    assert!(error.contains("server.trusted_proxies"), "{error}");
+}
+
+#[test]
 fn refusals_name_the_key_the_value_and_what_would_be_right() {
     for (file, parts) in [
         (
@@ -287,16 +346,34 @@ fn variables_that_were_meant_for_us_are_refused_and_others_left_alone() {
         ("WEIR_LIMITS__CHUNKS", ""),
         ("WEIR_LOG", "WEIR_LOG__FILTER"),
         ("WEIR_server__listen", "did you mean WEIR_SERVER__LISTEN?"),
+        ("weir_server__listen", "did you mean WEIR_SERVER__LISTEN?"),
+        ("WEIR_LISTEN", "did you mean WEIR_SERVER__LISTEN?"),
+        ("WEIR_OPS_LISTEN", "did you mean WEIR_SERVER__OPS_LISTEN?"),
+        ("WEIR_LISTENS", "did you mean WEIR_SERVER__LISTEN?"),
+        (
+            "WEIR_MAX_CONNECTION",
+            "did you mean WEIR_SERVER__MAX_CONNECTIONS?",
+        ),
+        ("WEIR_LOG_LEVEL", "WEIR_LOG_LEVEL"),
+        ("WEIR_REDIS_URL", "did you mean WEIR_REDIS__URL?"),
     ] {
         let error = refused(sources("", &[(variable, "x")], &[]));
         assert!(error.contains(variable) && error.contains(right), "{error}");
     }
+    let url = [("WEIR_URL", "redis://localhost")];
+    let error = refused(sources("", &url, &[]));
+    assert!(error.contains("did you mean WEIR_REDIS__URL?"), "{error}");
     let neighbours = [
         ("WEIR_SERVICE_HOST", "10.0.0.1"),
         ("WEIR_PORT", "tcp://10.0.0.1:80"),
         ("WEIR_PORT_8080_TCP_ADDR", "10.0.0.1"),
         ("WEIR_ROOMS_SERVICE_PORT_HTTP", "80"),
         ("WEIR_URL", "http://localhost"),
+        ("WEIR_BIN", "target/debug/weir"),
+        ("WEIR_TEST_SEED", "1"),
+        ("WEIR_CHROMIUM", "/usr/bin/chromium"),
+        ("WEIR_HOME", "/srv/weir"),
+        ("WEIR_IMAGE", "weir:local"),
         ("PATH", "/bin"),
     ];
     assert_eq!(

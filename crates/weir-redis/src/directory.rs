@@ -130,6 +130,12 @@ impl RedisDirectory {
         self.shared.healthy.subscribe()
     }
 
+    /// This node's id in the cluster now; another one after it was taken for dead.
+    #[must_use]
+    pub fn node(&self) -> String {
+        self.shared.node()
+    }
+
     /// As metrics: how often the lease was renewed, and was not; whom this node has reaped; and how
     /// often rooms were compared with Redis.
     pub fn samples(&self) -> Vec<Sample> {

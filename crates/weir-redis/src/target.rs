@@ -64,7 +64,7 @@ pub(crate) enum Topology {
 pub enum TargetError {
     /// It is no URL.
     #[error("is not a URL: {0}")]
-    Url(#[from] url::ParseError),
+    Url(url::ParseError),
     /// The scheme is another.
     #[error(
         "the scheme {0:?} is none of redis, redis-sentinel, redis-cluster, or these with rediss"
@@ -139,6 +139,16 @@ impl Target {
         };
         self
     }
+
+    /// What it is, as the scheme of its URL says: `redis`, `redis-sentinel` or `redis-cluster`.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self.topology {
+            Topology::Standalone => "redis",
+            Topology::Sentinel { .. } => "redis-sentinel",
+            Topology::Cluster => "redis-cluster",
+        }
+    }
 }
 
 impl FromStr for Target {
@@ -156,7 +166,7 @@ impl FromStr for Target {
 }
 
 fn read(text: &str) -> Result<Target, TargetError> {
-    let url = Url::parse(text)?;
+    let url = Url::parse(text).map_err(TargetError::Url)?;
     let (tls, kind) = match url.scheme().strip_prefix("rediss") {
         Some(kind) => (true, kind),
         None => match url.scheme().strip_prefix("redis") {

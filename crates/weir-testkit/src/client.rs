@@ -26,10 +26,10 @@ const QUEUE: usize = 16 << 10;
 #[derive(Debug, thiserror::Error)]
 pub enum RequestError {
     /// The connection ended first.
-    #[error("no answer: {0}")]
+    #[error("no answer")]
     Ended(#[from] Disconnect),
     /// The request could not be sent.
-    #[error("not sent: {0}")]
+    #[error("not sent")]
     Io(#[from] io::Error),
     /// Nothing came within 30 s.
     #[error("no answer to {event:?} within 30 s")]

@@ -22,7 +22,7 @@ const KEPT_LINES: usize = 200;
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The program could not be run.
-    #[error("{program} could not be started: {source}")]
+    #[error("{program} could not be started")]
     Spawn {
         /// The program's path.
         program: String,

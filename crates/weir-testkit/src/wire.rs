@@ -38,7 +38,7 @@ pub struct Options {
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
     /// TCP failed.
-    #[error("connecting failed: {0}")]
+    #[error("connecting failed")]
     Io(#[from] io::Error),
     /// The server answered the WebSocket upgrade with something else; its whole answer's head.
     #[error("the upgrade was refused: {0:?}")]
@@ -47,7 +47,7 @@ pub enum ConnectError {
     #[error("refused: {0}")]
     Refused(String),
     /// The connection ended before it was one.
-    #[error("ended while connecting: {0}")]
+    #[error("ended while connecting")]
     Ended(#[from] Disconnect),
     /// Something else came where this was due.
     #[error("{0} was due, but something else came")]
@@ -81,10 +81,10 @@ pub enum Disconnect {
     #[error("the TCP connection broke: {0}")]
     Io(io::ErrorKind),
     /// The server sent frames that are none.
-    #[error("broken framing: {0}")]
+    #[error("broken framing")]
     Frame(#[from] FrameError),
     /// The server sent packets that are none.
-    #[error("broken packets: {0}")]
+    #[error("broken packets")]
     Packet(#[from] PacketError),
 }
 

@@ -40,7 +40,7 @@ enum Command {
     /// Say how a running node is: readiness, clients, rooms, media, losses, process, Redis
     Status {
         /// Its operations listener
-        #[arg(value_name = "URL", default_value = "http://127.0.0.1:9090")]
+        #[arg(value_name = "URL", default_value = "http://127.0.0.1:8081")]
         url: String,
         /// Say only whether it is ready; if it is not, why not, with exit code 1
         #[arg(long)]
@@ -66,7 +66,7 @@ struct Settings {
     /// Where clients connect, instead of server.listen [default: 0.0.0.0:8080]
     #[arg(long, value_name = "ADDR")]
     listen: Option<String>,
-    /// Where /livez and /readyz answer, instead of server.ops_listen [default: 127.0.0.1:9090]
+    /// Where /livez and /readyz answer, instead of server.ops_listen [default: 127.0.0.1:8081]
     #[arg(long, value_name = "ADDR")]
     ops_listen: Option<String>,
     /// The Redis that joins the nodes of a cluster, instead of redis.url [default: none]
@@ -114,7 +114,7 @@ pub(crate) fn run() -> ExitCode {
     match done {
         Ok(Ok(())) => ExitCode::SUCCESS,
         Ok(Err(error)) => {
-            complain(&format!("{error:#}"));
+            complain(&chain(&error));
             ExitCode::FAILURE
         }
         Err(error) => {
@@ -130,6 +130,19 @@ fn print(what: &impl ToString) -> anyhow::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         written => Ok(written?),
     }
+}
+
+/// An error and its causes, each once: some errors of libraries quote their cause, and name it, too.
+fn chain(error: &anyhow::Error) -> String {
+    let mut said = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if said.is_empty() {
+            said = cause;
+        } else if !said.ends_with(&cause) {
+            said = format!("{said}: {cause}");
+        }
+    }
+    said
 }
 
 fn complain(what: &str) {

@@ -2,11 +2,11 @@
 
 use rlimit::{Resource, increase_nofile_limit};
 use tracing::warn;
-use weir_gateway::config::Config;
+use weir_gateway::{config::Config, refusals::RESERVE};
 
-/// Files besides the connections: listeners, the runtime's own, logs, and connections that are on
-/// their way out.
-const OTHERS: u64 = 256;
+/// Files besides the connections: listeners, the runtime's own, logs, and refused connections that are
+/// being told so.
+const OTHERS: u64 = 256 + RESERVE as u64;
 
 /// Raises the limit as far as the process may, and says if that is less than the connections that
 /// the configuration allows.

@@ -67,7 +67,7 @@ async fn until_signalled(config: Config, collector: Collector) -> anyhow::Result
     tokio::select! {
         // A node that has ended has done so properly, whatever signal came with it.
         biased;
-        ended = run => Ok(ended?),
+        () = run => Ok(()),
         signal = impatience => bail!("ended at once by a second signal ({signal})"),
     }
 }

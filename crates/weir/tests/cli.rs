@@ -120,7 +120,7 @@ fn a_node_says_where_it_listens_and_ends_with_0_when_told_to() {
             node.get("ops_listen", "/metrics")
                 .contains("\nweir_ready 1\n")
         );
-        for probe in ["/livez", "/readyz"] {
+        for probe in ["/livez", "/readyz", "/metrics"] {
             let answer = node.get("listen", probe);
             assert!(answer.starts_with("HTTP/1.1 404"), "{answer}");
         }
@@ -196,7 +196,37 @@ fn an_address_that_is_taken_ends_with_1_and_is_named() {
         assert_eq!(refused.status.code(), Some(1));
         let said = text(&refused.stderr);
         assert!(said.contains(key) && said.contains(&address), "{said}");
+        assert_eq!(said.matches("os error").count(), 1, "{said}");
     }
+}
+
+#[test]
+fn what_the_system_says_is_said_once() {
+    let folder = env!("CARGO_TARGET_TMPDIR");
+    // Nobody listens on a port that only root may have.
+    let nobody = "127.0.0.1:1";
+    for arguments in [
+        vec!["serve", "--config", "/no/such/file"],
+        vec!["serve", "--config", folder],
+        vec!["config", "--config", "/no/such/file"],
+        vec!["status", nobody],
+        vec!["probe", nobody],
+        vec![
+            "serve",
+            "--listen",
+            "192.0.2.1:0",
+            "--ops-listen",
+            "127.0.0.1:0",
+        ],
+    ] {
+        let failed = output(&arguments);
+        assert!(!failed.status.success());
+        let said = text(&failed.stderr);
+        assert_eq!(said.matches("os error").count(), 1, "{arguments:?}: {said}");
+    }
+    let wrong = output(&["serve", "--redis-url", "redis://[::1"]);
+    let said = text(&wrong.stderr);
+    assert_eq!(said.matches("invalid IPv6").count(), 1, "{said}");
 }
 
 #[test]

@@ -95,9 +95,13 @@ redis://{{ include "weir.fullname" . }}-redis:6379
 {{- $telemetry := dict "otlp_endpoint" . "otlp_protocol" $.Values.telemetry.protocol -}}
 {{- $_ := set $config "telemetry" (merge $telemetry ($config.telemetry | default dict)) -}}
 {{- end -}}
-{{- $server := dict "listen" "0.0.0.0:8080" "ops_listen" "0.0.0.0:9090" -}}
+{{- $proxies := .Values.trustedProxies -}}
+{{- if and .Values.ingress.enabled (eq .Values.ingress.preset "gke") }}{{ $proxies = concat $proxies (list "130.211.0.0/22" "35.191.0.0/16") }}{{ end -}}
+{{- $server := dict "listen" "0.0.0.0:8080" "ops_listen" "0.0.0.0:8081" "trusted_proxies" $proxies "proxy_protocol" .Values.proxyProtocol -}}
 {{- $_ := set $config "server" (merge $server ($config.server | default dict)) -}}
-{{- if not (hasKey $config.server "max_connections_per_address") -}}
+{{- /* What is in front of a Service alone may have one address for all clients, and says nothing of them. */ -}}
+{{- $named := or .Values.ingress.enabled .Values.httpRoute.enabled (eq .Values.proxyProtocol "required") -}}
+{{- if not (or $named (hasKey $config.server "max_connections_per_address")) -}}
 {{- $_ := set $config.server "max_connections_per_address" 0 -}}
 {{- end -}}
 {{- range $section, $keys := $config }}
@@ -159,7 +163,7 @@ redis://{{ include "weir.fullname" . }}-redis:6379
 {{- if and .Values.httpRoute.enabled (not .Values.httpRoute.parentRefs) -}}
 {{- fail "httpRoute.enabled needs httpRoute.parentRefs: which Gateways it belongs to" -}}
 {{- end -}}
-{{- range $section, $keys := dict "server" (list "listen" "ops_listen") "redis" (list "url" "sentinel_username" "sentinel_password") "telemetry" (ternary (list "otlp_endpoint" "otlp_protocol") list (ne .Values.telemetry.endpoint "")) -}}
+{{- range $section, $keys := dict "server" (list "listen" "ops_listen" "trusted_proxies" "proxy_protocol") "redis" (list "url" "sentinel_username" "sentinel_password") "telemetry" (ternary (list "otlp_endpoint" "otlp_protocol") list (ne .Values.telemetry.endpoint "")) -}}
 {{- $given := get $.Values.config $section | default dict -}}
 {{- range $keys -}}
 {{- if hasKey $given . -}}

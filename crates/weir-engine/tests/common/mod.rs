@@ -20,7 +20,7 @@ use weir_cluster::{
     BoxFuture, Directory, DirectoryError, Inbox, Joined, MemoryHub, MemoryOptions, NewMember,
     NewRoom, Watch,
 };
-use weir_engine::{Backend, Delivery, Engine, Options, Outlet, Session};
+use weir_engine::{Backend, Delivery, Engine, Options, Origin, Outlet, Session};
 use weir_protocol::{
     Frame, Json, LeaveReason, Member, MemberId, Room, RoomEvent, RoomId, Snapshot, Track, TrackId,
     TrackSpec, TrackUpdate,
@@ -103,7 +103,14 @@ impl Client {
     pub(crate) fn new(engine: &Engine) -> Self {
         let outlet = Arc::new(Recorder::default());
         Self {
-            session: engine.session(outlet.clone(), opentelemetry::Context::new()),
+            session: engine.session(
+                outlet.clone(),
+                opentelemetry::Context::new(),
+                Origin {
+                    session: "of a test".into(),
+                    address: std::net::Ipv4Addr::LOCALHOST.into(),
+                },
+            ),
             outlet,
             acks: AtomicI64::new(0),
         }

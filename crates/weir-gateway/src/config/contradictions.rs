@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::error::{Problem, shown};
 use super::load::Values;
-use super::sections::Config;
+use super::sections::{Config, ProxyProtocol};
 
 /// All contradictions of a configuration whose single values hold.
 pub(super) fn contradictions(config: &Config, values: &Values) -> Vec<Problem> {
@@ -29,6 +29,16 @@ pub(super) fn contradictions(config: &Config, values: &Values) -> Vec<Problem> {
             "takes the same port as",
             "server.listen",
             "give each a port of its own",
+        );
+    }
+
+    let server = &config.server;
+    if server.proxy_protocol == ProxyProtocol::Required && server.trusted_proxies.is_empty() {
+        refuse(
+            "server.proxy_protocol",
+            "needs proxies that are believed, and there are none in",
+            "server.trusted_proxies",
+            "name them there",
         );
     }
 

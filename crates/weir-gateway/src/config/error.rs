@@ -73,20 +73,47 @@ pub enum Problem {
     },
 }
 
-/// A key's value as people are shown it: without the user and password of a URL, and of a password
-/// only whether there is one.
+/// What is shown in place of a secret.
+const MASK: &str = "***";
+
+/// A value as people are shown it: without the user and password of a URL, and without what the key
+/// of that name keeps secret.
 pub(super) fn shown(key: &str, value: &Value) -> String {
     let text = value.to_string();
-    if key.to_ascii_lowercase().contains("password") {
-        let none = value.as_str().is_some_and(str::is_empty);
-        return if none { text } else { "\"***\"".to_owned() };
+    if is_secret(key) && value.as_str() != Some("") {
+        return format!("\"{MASK}\"");
     }
-    let Some((scheme, rest)) = text.split_once("://") else {
-        return text;
-    };
-    // The last one: what is refused may have a password with characters that are not escaped.
-    match rest.rfind('@') {
-        Some(at) => format!("{scheme}://***{}", &rest[at..]),
+    match credentials(&text) {
+        Some((start, end)) => format!("{}{MASK}{}", &text[..start], &text[end..]),
         None => text,
     }
+}
+
+/// Whether [`shown`] leaves something of this value out.
+pub(super) fn hides(key: &str, value: &Value) -> bool {
+    shown(key, value) != value.to_string()
+}
+
+/// Whether something was left out of this value, by [`shown`].
+pub(super) fn is_masked(key: &str, value: &Value) -> bool {
+    let Some(text) = value.as_str() else {
+        return false;
+    };
+    let masked = |(start, end)| &text[start..end] == MASK;
+    is_secret(key) && text == MASK || credentials(text).is_some_and(masked)
+}
+
+/// Whether the value of a key of this name, or of a variable, is nobody's business.
+fn is_secret(key: &str) -> bool {
+    let key = key.to_lowercase();
+    let words = ["passw", "secret", "token"];
+    words.iter().any(|word| key.contains(word))
+}
+
+/// Where the user and password of a URL are.
+fn credentials(text: &str) -> Option<(usize, usize)> {
+    let start = text.find("://")? + "://".len();
+    // The last one: what is refused may have a password with characters that are not escaped.
+    let end = text[start..].rfind('@')?;
+    Some((start, start + end))
 }

@@ -10,6 +10,7 @@ use toml::{Table, Value};
 
 use super::error::{Problem, shown};
 use super::names::{self, PREFIX};
+use super::rules::Rule;
 use super::sections::Config;
 
 /// The variable that names the file, as `--config` does.
@@ -120,6 +121,12 @@ impl Source for Layer {
                 Value::Integer(number) => ValueKind::I64(*number),
                 Value::Boolean(switch) => ValueKind::Boolean(*switch),
                 Value::String(text) => ValueKind::String(text.clone()),
+                // A list is of text, as its rule says.
+                Value::Array(list) => {
+                    let texts = list.iter().filter_map(Value::as_str);
+                    let texts = texts.map(|text| LayerValue::new(Some(&entry.origin), text));
+                    ValueKind::Array(texts.collect())
+                }
                 other => {
                     let kind = other.type_str();
                     return Err(LayerError::Message(format!("{} is a {kind}", entry.key)));
@@ -144,16 +151,22 @@ pub(super) struct Environment {
 impl Environment {
     /// Takes the variables that are ours.
     ///
-    /// `WEIR_SECTION__KEY` is a key, in capitals, and refused if there is none of that name. Without the double
-    /// underscore, a variable that begins with the name of a section is refused as well, since
-    /// nobody would notice that `WEIR_SERVER_LISTEN` does nothing. Others are not ours.
+    /// `WEIR_SECTION__KEY` is a key, in capitals, and refused if there is none of that name. Without
+    /// the double underscore, a variable that begins with the name of a section, or is the name of a
+    /// key, is refused as well, since nobody would notice that `WEIR_SERVER_LISTEN` or `WEIR_LISTEN`
+    /// does nothing. Others are not ours.
     pub(super) fn read(variables: &[(OsString, OsString)]) -> Self {
         let mut environment = Self::default();
         for (name, value) in variables {
-            let Some(rest) = name.to_str().and_then(|name| name.strip_prefix(PREFIX)) else {
+            let Some(name) = name.to_str() else { continue };
+            let Some(rest) = name.strip_prefix(PREFIX) else {
+                // In small letters it would be obeyed by nobody either.
+                if let Some(key) = names::of_variable(&name.to_uppercase()) {
+                    environment.unknown(name.to_owned(), Some(key), value);
+                }
                 continue;
             };
-            let name = format!("{PREFIX}{rest}");
+            let name = name.to_owned();
             if name == FILE_VARIABLE {
                 environment.file = Some((PathBuf::from(value), FILE_VARIABLE));
             } else if let Some((section, key)) = rest.split_once("__") {
@@ -163,6 +176,10 @@ impl Environment {
                 // A whole section, as in WEIR_LOG=debug, is closest to none of its keys.
                 let nearest = names::nearest(&key).or((key == "log").then_some("log.filter"));
                 environment.unknown(name, nearest, value);
+            } else if let Some(key) = names::of_tail(rest)
+                && (rest.contains('_') || means(key, value))
+            {
+                environment.unknown(name, Some(key), value);
             }
         }
         environment
@@ -202,6 +219,13 @@ impl Environment {
 fn is_misspelt(rest: &str) -> bool {
     let section = rest.split('_').next().unwrap_or(rest).to_lowercase();
     names::is_section(&section) && !names::is_service_link(rest)
+}
+
+/// Whether a variable that has the name of this key, and no section, was meant for it. `WEIR_URL` is
+/// many a client's for where the node is, and a Redis only if its value is one's.
+fn means(key: &str, value: &OsString) -> bool {
+    !matches!(names::rule(key), Some(Rule::Redis))
+        || value.to_str().is_some_and(|text| text.starts_with("redis"))
 }
 
 fn parse(key: &str, text: &str) -> Value {

@@ -8,7 +8,7 @@ use ::config::{Config as Layered, ConfigError as LayerError, ValueKind};
 use toml::Value;
 
 use super::contradictions::contradictions;
-use super::error::{ConfigError, Problem, shown};
+use super::error::{ConfigError, Problem, is_masked, shown};
 use super::layers::{Entry, Environment, Flag, Layer};
 use super::names;
 use super::rules::KEYS;
@@ -87,11 +87,8 @@ impl Sources {
 /// What is wrong with the values of one layer, each taken alone.
 fn check(layer: &Layer) -> Vec<Problem> {
     let problem = |entry: &Entry| {
-        let (key, value, origin) = (
-            entry.key.clone(),
-            shown(&entry.key, &entry.value),
-            entry.origin.clone(),
-        );
+        let (key, origin) = (entry.key.clone(), entry.origin.clone());
+        let value = shown(&key, &entry.value);
         let Some(rule) = names::rule(&key) else {
             let nearest = names::nearest(&key).map(str::to_owned);
             return Some(Problem::Unknown {
@@ -101,7 +98,11 @@ fn check(layer: &Layer) -> Vec<Problem> {
                 nearest,
             });
         };
-        let right = rule.check(&entry.value).err()?;
+        let right = if is_masked(&key, &entry.value) {
+            "`weir config` has left a secret out here, for which *** stands; put it back".to_owned()
+        } else {
+            rule.check(&entry.value).err()?
+        };
         Some(Problem::Refused {
             key,
             value,
@@ -126,6 +127,10 @@ fn merge(layers: [Layer; 3]) -> Result<(Config, Values), LayerError> {
         let value = match merged.get::<::config::Value>(key)?.kind {
             ValueKind::I64(number) => Value::Integer(number),
             ValueKind::Boolean(switch) => Value::Boolean(switch),
+            ValueKind::Array(list) => {
+                let texts = list.into_iter().map(|text| Value::String(text.to_string()));
+                Value::Array(texts.collect())
+            }
             other => Value::String(other.to_string()),
         };
         let origin = origins.remove(*key).unwrap_or_default();

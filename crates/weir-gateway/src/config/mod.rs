@@ -20,5 +20,6 @@ pub use error::{ConfigError, Problem};
 pub use layers::Flag;
 pub use load::{Effective, Sources};
 pub use sections::{
-    Config, Drain, Egress, Log, LogFormat, OtlpProtocol, Redis, Rooms, Server, SocketIo, Telemetry,
+    Config, Drain, Egress, Log, LogFormat, OtlpProtocol, ProxyProtocol, Redis, Rooms, Server,
+    SocketIo, Telemetry,
 };

@@ -27,6 +27,26 @@ pub(super) fn variable(key: &str) -> String {
     format!("{PREFIX}{}", key.replacen('.', "__", 1).to_uppercase())
 }
 
+/// The key whose variable this is.
+pub(super) fn of_variable(name: &str) -> Option<&'static str> {
+    let mut keys = KEYS.iter().map(|(known, _)| *known);
+    keys.find(|known| variable(known) == name)
+}
+
+/// The key that a variable, given without its prefix, names without its section: `LISTEN`, or
+/// `LISTENS` by a slip.
+pub(super) fn of_tail(rest: &str) -> Option<&'static str> {
+    let tail = rest.to_lowercase();
+    let mut keys = KEYS.iter().map(|(known, _)| *known);
+    let is_near = |name: &str| {
+        // In a short name one letter makes another word.
+        let slips = usize::from(name.len() > 5);
+        strsim::damerau_levenshtein(name, &tail) <= slips
+    };
+    let exact = keys.clone().find(|known| split(known).1 == tail);
+    exact.or_else(|| keys.find(|known| is_near(split(known).1)))
+}
+
 /// The known key that looks most like this one, if any looks much like it.
 pub(super) fn nearest(key: &str) -> Option<&'static str> {
     let name = key.rsplit('.').next().unwrap_or(key);

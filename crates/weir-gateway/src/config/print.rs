@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::error::shown;
+use super::error::{hides, shown};
 use super::load::Effective;
 use super::names;
 use super::rules::KEYS;
@@ -10,20 +10,21 @@ use super::rules::KEYS;
 /// A file that `--config` takes, with the origin of each value in a comment behind it:
 /// `listen = "0.0.0.0:8080"  # default`.
 ///
-/// The users and passwords in URLs, and passwords, are left out, so a file that is printed needs
-/// them put back.
+/// Secrets are left out, and the comment says where: `***` stands for them. A file that has one is
+/// refused until it is put back.
 impl fmt::Display for Effective {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let lines: Vec<(&str, String, &str)> = KEYS
+        let lines: Vec<(&str, String, String)> = KEYS
             .iter()
             .map(|(key, _)| {
                 let stated = &self.values[key];
                 let (section, name) = names::split(key);
-                (
-                    section,
-                    format!("{name} = {}", shown(key, &stated.value)),
-                    stated.origin.as_str(),
-                )
+                let mut origin = stated.origin.clone();
+                if hides(key, &stated.value) {
+                    origin.push_str("; *** stands for a secret, which must be put back");
+                }
+                let line = format!("{name} = {}", shown(key, &stated.value));
+                (section, line, origin)
             })
             .collect();
         let width = lines

@@ -8,6 +8,8 @@ use tracing_subscriber::EnvFilter;
 use weir_protocol::Limits;
 use weir_redis::Target;
 
+use super::sections::ranges;
+
 /// What a value must be.
 #[derive(Debug)]
 pub(super) enum Rule {
@@ -33,6 +35,8 @@ pub(super) enum Rule {
     Endpoint,
     /// A user name or a password, or nothing.
     Credential,
+    /// Ranges of addresses, as a list, or as text with commas between them.
+    Ranges,
 }
 
 const fn bytes(min: u32) -> Rule {
@@ -70,6 +74,8 @@ pub(super) const KEYS: &[(&str, Rule)] = &[
             max: 10_000_000,
         },
     ),
+    ("server.trusted_proxies", Rule::Ranges),
+    ("server.proxy_protocol", Rule::Choice(&["off", "required"])),
     ("server.header_timeout_ms", WAIT),
     (
         "server.threads",
@@ -201,6 +207,10 @@ impl Rule {
                 let host = url.as_ref().and_then(http::Uri::host);
                 text.is_empty() || host.is_some() && scheme == Some("http")
             }
+            (Self::Ranges, Value::Array(texts)) => texts.iter().all(|text| {
+                let range = text.as_str().and_then(ranges::parse);
+                range.is_some()
+            }),
             (Self::Prefix, Value::String(text)) => {
                 let allowed = |c: char| c.is_ascii_alphanumeric() || "_-.:".contains(c);
                 (1..=64).contains(&text.len()) && text.chars().all(allowed)
@@ -220,6 +230,14 @@ impl Rule {
         let typed = match self {
             Self::Number { .. } => text.parse().ok().map(Value::Integer),
             Self::Switch => text.parse().ok().map(Value::Boolean),
+            Self::Ranges => {
+                let texts = text
+                    .split(',')
+                    .map(str::trim)
+                    .filter(|text| !text.is_empty());
+                let texts = texts.map(|text| Value::String(text.to_owned()));
+                Some(Value::Array(texts.collect()))
+            }
             Self::Address
             | Self::Choice(_)
             | Self::LogFilter
@@ -269,6 +287,10 @@ impl fmt::Display for Rule {
             ),
             Self::Endpoint => f.write_str("a URL such as \"http://localhost:4317\", or nothing"),
             Self::Credential => f.write_str("text, as it is, or nothing"),
+            Self::Ranges => f.write_str(
+                "a list of addresses and ranges, such as [\"127.0.0.1\", \"10.0.0.0/8\", \"fd00::/8\"], in \
+                 a variable with commas between them",
+            ),
             Self::Prefix => f.write_str("1 to 64 characters of A-Z a-z 0-9 _ - . :"),
             Self::LogFilter => f.write_str(
                 "a level (error, warn, info, debug, trace, off) or directives such as \

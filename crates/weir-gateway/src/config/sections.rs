@@ -4,6 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use weir_protocol::Limits;
 use weir_redis::Target;
@@ -38,14 +39,21 @@ pub struct Config {
 pub struct Server {
     /// Where clients connect. Port 0 takes any free one. Default `0.0.0.0:8080`.
     pub listen: SocketAddr,
-    /// Where `/livez` and `/readyz` answer; not for the public. Default `127.0.0.1:9090`.
+    /// Where `/livez` and `/readyz` answer; not for the public. Default `127.0.0.1:8081`.
     pub ops_listen: SocketAddr,
     /// Open connections to `listen`; further ones are refused. Default 10,000.
     pub max_connections: usize,
-    /// Open connections to `listen` from one source address; `None` (0 in the file) is no limit.
-    /// Behind a proxy every connection has the proxy's address. Default 5,000.
+    /// Open connections to `listen` from one client address; `None` (0 in the file) is no limit.
+    /// Behind a proxy that is not among `trusted_proxies`, every connection has the proxy's address.
+    /// Default 5,000.
     #[serde(with = "zero_is_none")]
     pub max_connections_per_address: Option<NonZeroUsize>,
+    /// Ranges of addresses of proxies that are believed who their clients are. Default none.
+    #[serde(with = "ranges")]
+    pub trusted_proxies: Vec<IpNet>,
+    /// Whether connections of trusted proxies begin with a header of the PROXY protocol. Default
+    /// [`ProxyProtocol::Off`].
+    pub proxy_protocol: ProxyProtocol,
     /// How long a connection may take to send the head of a request before it is closed
     /// (`header_timeout_ms`). Default 10 s.
     #[serde(rename = "header_timeout_ms", with = "millis")]
@@ -59,13 +67,26 @@ impl Default for Server {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 8080)),
-            ops_listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 9090)),
+            ops_listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8081)),
             max_connections: 10_000,
             max_connections_per_address: NonZeroUsize::new(5_000),
+            trusted_proxies: Vec::new(),
+            proxy_protocol: ProxyProtocol::Off,
             header_timeout: Duration::from_secs(10),
             threads: None,
         }
     }
+}
+
+/// Whether trusted proxies speak the PROXY protocol.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ProxyProtocol {
+    /// They do not; they name clients in the headers of requests.
+    #[default]
+    Off,
+    /// Each connection of theirs begins with a header of version 1 or 2. One that does not is closed.
+    Required,
 }
 
 /// `[socketio]`: timing of the transport.
@@ -328,5 +349,31 @@ mod zero_is_none {
         from: D,
     ) -> Result<Option<NonZeroUsize>, D::Error> {
         usize::deserialize(from).map(NonZeroUsize::new)
+    }
+}
+
+/// Ranges of addresses as a list of text; an address alone is a range of one.
+pub(super) mod ranges {
+    use std::net::IpAddr;
+
+    use ipnet::IpNet;
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    /// The range that a text names.
+    pub(in crate::config) fn parse(text: &str) -> Option<IpNet> {
+        let one = || text.parse::<IpAddr>().ok().map(IpNet::from);
+        text.parse().ok().or_else(one)
+    }
+
+    pub(super) fn serialize<S: Serializer>(ranges: &[IpNet], to: S) -> Result<S::Ok, S::Error> {
+        to.collect_seq(ranges.iter().map(ToString::to_string))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<IpNet>, D::Error> {
+        let texts = Vec::<String>::deserialize(from)?;
+        let range = |text: &String| {
+            parse(text).ok_or_else(|| Error::custom(format!("{text} is no range of addresses")))
+        };
+        texts.iter().map(range).collect()
     }
 }

@@ -110,6 +110,8 @@ impl Metrics {
 
     /// Sends what is left, and nothing more.
     pub(crate) fn shutdown(&self) {
+        // The last interval to its end, not as somebody has read it just before.
+        self.readings.forget();
         // What cannot be sent now is lost, and was counted.
         let _ = self.provider.shutdown();
     }

@@ -15,11 +15,18 @@ use opentelemetry_sdk::{
     trace::{IdGenerator, RandomIdGenerator},
 };
 
+/// What tells this process from others.
+static INSTANCE: LazyLock<String> =
+    LazyLock::new(|| RandomIdGenerator::default().new_trace_id().to_string());
+
+/// The `service.instance.id` of this process, unless the environment says another.
+pub(crate) fn instance() -> String {
+    INSTANCE.clone()
+}
+
 /// What all telemetry of this process is of. `OTEL_SERVICE_NAME` and `OTEL_RESOURCE_ATTRIBUTES` say
 /// more, or otherwise.
 pub(crate) fn resource() -> Resource {
-    static INSTANCE: LazyLock<String> =
-        LazyLock::new(|| RandomIdGenerator::default().new_trace_id().to_string());
     let said = Resource::builder().build();
     let unknown = |key: &'static str| {
         said.get(&Key::from_static_str(key))

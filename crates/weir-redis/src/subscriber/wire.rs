@@ -25,9 +25,9 @@ const CONNECT: Duration = Duration::from_secs(2);
 /// Why a connection failed or ended.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Trouble {
-    #[error("{0}")]
+    #[error(transparent)]
     Io(#[from] io::Error),
-    #[error("{0}")]
+    #[error(transparent)]
     Sentinel(#[from] RedisError),
     #[error("{0}")]
     Refused(Refusal),
