@@ -57,6 +57,8 @@ export class Room extends Emitter<RoomEvents> {
   #membership: Membership | undefined;
   /** The connection that the membership is of, also before the state says so. */
   #home: Connection | undefined;
+  /** The call of {@link join} that waits for its answer. */
+  #joining: Promise<void> | undefined;
   #leaving = false;
   /** What ended it. */
   #endedBy: WeirError | undefined;
@@ -127,8 +129,14 @@ export class Room extends Emitter<RoomEvents> {
 
   /** Becomes a member of a room: `room_not_found` (unless {@link JoinOptions.create}), `room_full`, `already_joined`. */
   async join(room: string, options: JoinOptions = {}): Promise<void> {
-    await this.#join(this.#connection(), room, options);
-    this.#become("joined");
+    const joining = this.#join(this.#connection(), room, options);
+    this.#joining = joining;
+    try {
+      await joining;
+      this.#become("joined");
+    } finally {
+      if (this.#joining === joining) this.#joining = undefined;
+    }
   }
 
   /**
@@ -137,6 +145,14 @@ export class Room extends Emitter<RoomEvents> {
    * and nothing comes back.
    */
   async leave(): Promise<void> {
+    if (this.#joining) {
+      const joined = await this.#joining.then(
+        () => true,
+        () => false,
+      );
+      // What did not come about need not be left.
+      if (!joined) return;
+    }
     if (this.#state === "reconnecting" && this.#membership) return this.#end(undefined);
     const connection = this.#connection();
     this.#leaving = true;

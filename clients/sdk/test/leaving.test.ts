@@ -60,6 +60,30 @@ test("without a room there is none to leave", async () => {
   expect(room.state).toBe("reconnecting");
 });
 
+test("leaving while it joins leaves once it has joined", async () => {
+  const connection = link.connection as FakeConnection;
+  connection.answer = (event) => (event === "room:join" ? snapshot(4, ["ann"]) : {});
+  const joining = room.join("r");
+  const leaving = room.leave();
+  await Promise.all([joining, leaving]);
+  expect(connection.asked.map(([event]) => event)).toEqual(["room:join", "room:leave"]);
+  expect(states).toEqual(["joined", "connected"]);
+  expect(room.info).toBeUndefined();
+});
+
+test("a joining that is refused leaves nothing to leave", async () => {
+  const connection = link.connection as FakeConnection;
+  connection.answer = () => {
+    throw new WeirError("room_full", "full");
+  };
+  const joining = room.join("r");
+  const leaving = room.leave();
+  await expect(joining).rejects.toMatchObject({ code: "room_full" });
+  await leaving;
+  expect(connection.asked.map(([event]) => event)).toEqual(["room:join"]);
+  expect(room.state).toBe("connected");
+});
+
 test("leaving while it comes back into the room ends it as well", async () => {
   await joined();
   link.lose();
