@@ -41,7 +41,7 @@ const begun = (node) =>
   node.logs
     .split("\n")
     .map((line) => JSON.parse(line))
-    .filter(({ message }) => message === "a session began")
+    .filter(({ message }) => message === "session started")
     .map(({ address }) => address);
 
 const refused = async (node) => (await metrics(node))['weir_connection_refused_total{reason="per-address"}'];

@@ -32,17 +32,17 @@ for (const way of ["websocket", "polling"]) {
     // The client knows its session by the same id.
     const session = ann.socket.id;
     ann.close();
-    await eventually("it has left", () => sessions(node).some(({ message }) => message === "a member left"));
+    await eventually("it has left", () => sessions(node).some(({ message }) => message === "member left"));
     const by = { level: "DEBUG", session, address: "127.0.0.1" };
     const at = { ...by, member: ann.id, room: room.id };
     assert.deepEqual(sessions(node).map(plain), [
-      { ...by, message: "a session began", transport: way },
-      { ...at, message: "a member joined" },
-      { ...at, message: "a track was published", track: "1" },
-      { ...at, message: "a track was unpublished", track: "1" },
-      { ...at, message: "a track was published", track: "2" },
-      { ...at, message: "a session ended", reason: "client has manually disconnected the socket from the namespace" },
-      { ...at, message: "a member left", reason: "disconnected" },
+      { ...by, message: "session started", transport: way },
+      { ...at, message: "member joined" },
+      { ...at, message: "track published", track: "1" },
+      { ...at, message: "track unpublished", track: "1" },
+      { ...at, message: "track published", track: "2" },
+      { ...at, message: "session ended", reason: "client has manually disconnected the socket from the namespace" },
+      { ...at, message: "member left", reason: "disconnected" },
     ]);
   });
 }
@@ -58,11 +58,11 @@ test("who leaves, and who vanishes, is told apart", async (t) => {
   bob.vanish();
   const of = (id) => sessions(node).filter(({ member }) => member === id).map(({ message, reason }) => [message, reason]);
   await eventually("bob has left", () => of(members[1]).length === 3);
-  assert.deepEqual(of(members[0]).slice(1), [["a member left", "left"]]);
+  assert.deepEqual(of(members[0]).slice(1), [["member left", "left"]]);
   const [, ended, left] = of(members[1]);
-  assert.equal(ended[0], "a session ended");
+  assert.equal(ended[0], "session ended");
   assert.match(ended[1], /closed/);
-  assert.deepEqual(left, ["a member left", "disconnected"]);
+  assert.deepEqual(left, ["member left", "disconnected"]);
 });
 
 test("at info a node tells of its own life and of nobody else's", async (t) => {
@@ -105,6 +105,6 @@ test("the lines are those that are documented", async () => {
   const documented = [...section.matchAll(/^\| `([^`]+)` \| (\w+) \|/gm)].filter(([, , level]) => level === "DEBUG");
   assert.deepEqual(
     documented.map(([, message]) => message),
-    ["a session began", "a member joined", "a track was published", "a track was unpublished", "a session ended", "a member left"],
+    ["session started", "member joined", "track published", "track unpublished", "session ended", "member left"],
   );
 });

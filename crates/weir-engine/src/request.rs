@@ -57,7 +57,7 @@ impl Client {
                         .await;
                     return Err(fault);
                 }
-                self.log_track(&membership, &track.id, "a track was published");
+                self.log_track(&membership, &track.id, "track published");
                 reply.done(Ack::Track(&track));
                 Ok(())
             }
@@ -80,7 +80,7 @@ impl Client {
                 directory
                     .unpublish(&room.link.room, &member.id, track)
                     .await?;
-                self.log_track(&membership, &track, "a track was unpublished");
+                self.log_track(&membership, &track, "track unpublished");
                 reply.done(Ack::Done);
                 Ok(())
             }
@@ -155,7 +155,7 @@ impl Client {
         drop(claims);
         let Origin { session, address } = &self.origin;
         let (id, of) = (&member.id, &room.link.room);
-        debug!(%session, %address, member = %id, room = %of, "a member joined");
+        debug!(%session, %address, member = %id, room = %of, "member joined");
         self.enter(Membership { room, member });
         Ok(())
     }
@@ -168,7 +168,7 @@ impl Client {
         let Membership { room, member } = &*membership;
         let Origin { session, address } = &self.origin;
         let (id, of, why) = (&member.id, &room.link.room, reason.as_str());
-        debug!(%session, %address, member = %id, room = %of, reason = why, "a member left");
+        debug!(%session, %address, member = %id, room = %of, reason = why, "member left");
         room.remove(&member.id);
         self.flush(room).await;
         match self
@@ -191,7 +191,7 @@ impl Client {
         }
     }
 
-    /// Logs what became of a track of the client's member.
+    /// Logs a change of one of the member's tracks.
     fn log_track(&self, membership: &Membership, track: &TrackId, what: &'static str) {
         let Origin { session, address } = &self.origin;
         let (member, room) = (&membership.member.id, &membership.room.link.room);

@@ -24,7 +24,7 @@ use crate::{
     room::relay,
 };
 
-/// Whose a session is, for those who look for one in the log.
+/// Identity of a session in the log.
 #[derive(Debug)]
 pub struct Origin {
     /// The session's id.
@@ -134,15 +134,15 @@ impl Session {
         notify(&*self.0.outlet, self.0.engine.counters(), &frame);
     }
 
-    /// Logs that the connection is gone, and why.
+    /// Logs the end of the connection with its reason.
     pub fn log_end(&self, reason: &dyn fmt::Display) {
         let Origin { session, address } = &self.0.origin;
         match self.0.membership() {
             Ok(membership) => {
                 let (room, member) = (&membership.room.link.room, &membership.member.id);
-                debug!(%session, %address, %member, %room, %reason, "a session ended");
+                debug!(%session, %address, %member, %room, %reason, "session ended");
             }
-            Err(_) => debug!(%session, %address, %reason, "a session ended"),
+            Err(_) => debug!(%session, %address, %reason, "session ended"),
         }
     }
 

@@ -44,14 +44,14 @@ pub(crate) struct Gate {
     engine: Engine,
 }
 
-/// A connection's place among those that are allowed, or its claim to be one of those of an address,
-/// or both, until this is dropped.
+/// Admission of a connection to the total, to the count of its address, or to both. Dropping it
+/// releases them.
 #[derive(Debug)]
 pub(crate) struct Permit {
     connections: Arc<Mutex<Connections>>,
-    /// Whether it is a place.
+    /// Whether it counts in the total.
     entered: bool,
-    /// The address, once that is known.
+    /// The address that it counts for, once that is known.
     address: Option<IpAddr>,
 }
 
@@ -81,27 +81,27 @@ impl Gate {
         lock(&self.connections).total()
     }
 
-    /// The client whose request with these headers it is.
-    pub(crate) fn client(&self, source: Source, headers: &HeaderMap) -> IpAddr {
+    /// Returns the address of the client that sent a request with these headers.
+    pub(crate) fn client_address(&self, source: Source, headers: &HeaderMap) -> IpAddr {
         match source {
             Source::Client(client) => client.to_canonical(),
-            Source::Proxy(proxy) => self.proxies.client(proxy, headers),
+            Source::Proxy(proxy) => self.proxies.client_address(proxy, headers),
         }
     }
 
-    /// Counts a connection of `address` in.
+    /// Admits a connection of `address`.
     pub(crate) fn admit(&self, address: IpAddr) -> Result<Permit, Refused> {
         let admitted = lock(&self.connections).admit(address);
         self.permit(admitted, true, Some(address), address)
     }
 
-    /// Counts a connection of a proxy in: whose it is, is not known yet.
+    /// Admits a connection of a proxy to the total only: its client is not known yet.
     fn enter(&self, proxy: IpAddr) -> Result<Permit, Refused> {
         let entered = lock(&self.connections).enter();
         self.permit(entered, true, None, proxy)
     }
 
-    /// Counts a connection that has entered as one of `address`.
+    /// Admits a connection that is in the total already to the count of `address`.
     pub(crate) fn claim(&self, address: IpAddr) -> Result<Permit, Refused> {
         let claimed = lock(&self.connections).claim(address);
         self.permit(claimed, false, Some(address), address)
@@ -128,15 +128,15 @@ impl Gate {
         })
     }
 
-    /// Reads what a proxy says of its connection before the first request, if it must say something.
-    /// None if the connection is refused, and then it has been told.
-    pub(crate) async fn introduce(
+    /// Reads the PROXY protocol header of a connection that must have one. Returns `None` if the
+    /// connection was refused.
+    pub(crate) async fn read_proxy_header(
         &self,
         mut connection: Connection,
         patience: Duration,
     ) -> Option<Connection> {
         let proxy = connection.peer.ip();
-        if !self.proxies.announces(proxy) {
+        if !self.proxies.requires_header(proxy) {
             return Some(connection);
         }
         let said = timeout(patience, proxy_header::read(&mut connection.stream)).await;
@@ -145,23 +145,23 @@ impl Gate {
                 if let Some(client) = client {
                     let ip = client.ip().to_canonical();
                     connection.peer = SocketAddr::new(ip, client.port());
-                    // A proxy before that proxy says in each request whose it is.
+                    // Another proxy, whose requests carry the client's address.
                     if self.proxies.trusts(ip) {
                         return Some(connection);
                     }
                 }
-                // One of the proxy's own is the proxy's: what its requests say is not.
+                // Headers of requests are not believed on a connection of the proxy itself.
                 match self.claim(connection.peer.ip()) {
-                    Ok(claim) => connection.permit.keep(claim),
+                    Ok(claim) => connection.permit.merge(claim),
                     Err(refused) => {
-                        self.refusals.told.tell(connection.stream, &refused);
+                        self.refusals.responder.respond(connection.stream, &refused);
                         return None;
                     }
                 }
                 Some(connection)
             }
             Err(error) => {
-                debug!(%error, peer = %proxy, "a proxy did not say whose its connection is");
+                debug!(%error, peer = %proxy, "no PROXY protocol header");
                 self.refusals.count(Reason::ProxyHeader, proxy);
                 None
             }
@@ -170,8 +170,8 @@ impl Gate {
 }
 
 impl Permit {
-    /// Takes over what another permit of the same connection counts.
-    pub(crate) fn keep(&mut self, mut claim: Self) {
+    /// Takes over the claim of another permit of the same connection.
+    fn merge(&mut self, mut claim: Self) {
         debug_assert!(!claim.entered && self.address.is_none());
         self.address = claim.address.take();
     }
@@ -202,7 +202,7 @@ pub(crate) async fn accept(
 ) {
     loop {
         let (stream, peer) = next(listener).await;
-        // Whose the connection of a proxy is, is not known yet.
+        // The client of a proxy's connection is not known yet.
         let admitted = if gate.proxies.trusts(peer.ip()) {
             gate.enter(peer.ip())
         } else {
@@ -217,12 +217,12 @@ pub(crate) async fn accept(
                     permit,
                 });
             }
-            Err(refused) => gate.refusals.told.tell(stream, &refused),
+            Err(refused) => gate.refusals.responder.respond(stream, &refused),
         }
     }
 }
 
-/// The next connection, whatever becomes of others.
+/// Accepts the next connection; logs and outlasts errors.
 pub(crate) async fn next(listener: &TcpListener) -> (TcpStream, SocketAddr) {
     loop {
         match listener.accept().await {
@@ -259,12 +259,12 @@ fn prepare(stream: &TcpStream, unsent_bytes: u32) {
     let _ = (SockRef::from(stream), unsent_bytes);
 }
 
-/// Whose a connection's requests are.
+/// Origin of a connection's requests.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Source {
-    /// One client's, which counts already.
+    /// One client, which the connection counts for.
     Client(IpAddr),
-    /// Those of a trusted proxy's clients, each of which says whose it is.
+    /// A trusted proxy, whose requests carry the addresses of their clients.
     Proxy(IpAddr),
 }
 
@@ -281,12 +281,12 @@ impl Connection {
         &self.stream
     }
 
-    /// Where it comes from: the client, or the proxy that is the nearest to it.
+    /// Address of the client, or of the proxy that is nearest to it.
     pub(crate) fn peer(&self) -> SocketAddr {
         self.peer
     }
 
-    /// Whose its requests are.
+    /// Origin of its requests.
     pub(crate) fn source(&self) -> Source {
         match self.permit.address {
             Some(client) => Source::Client(client),
@@ -294,9 +294,9 @@ impl Connection {
         }
     }
 
-    /// The connection has become its client's own.
-    pub(crate) fn keep(&mut self, claim: Permit) {
-        self.permit.keep(claim);
+    /// Counts the connection for the client that it belongs to from now on.
+    pub(crate) fn claim(&mut self, claim: Permit) {
+        self.permit.merge(claim);
     }
 }
 

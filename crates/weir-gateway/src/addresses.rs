@@ -1,4 +1,4 @@
-//! The address of a client, behind however many proxies it is.
+//! Client addresses behind trusted proxies.
 
 use std::{
     net::{IpAddr, Ipv6Addr, SocketAddr},
@@ -10,10 +10,10 @@ use ipnet::IpNet;
 
 use crate::config::{ProxyProtocol, Server};
 
-/// The header that most proxies write.
+/// De facto standard header, written by most proxies.
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
-/// The proxies whose word on their clients is believed. Clones are of the same ones.
+/// Trusted proxies, which report the addresses of their clients. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct Proxies {
     trusted: Arc<[IpNet]>,
@@ -28,43 +28,42 @@ impl Proxies {
         }
     }
 
-    /// Whether this address is a trusted proxy's.
+    /// Whether `address` belongs to a trusted proxy.
     pub(crate) fn trusts(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
         self.trusted.iter().any(|range| range.contains(&address))
     }
 
-    /// Whether a connection from this address must begin with a header of the PROXY protocol.
-    pub(crate) fn announces(&self, address: IpAddr) -> bool {
+    /// Whether a connection from `address` must start with a PROXY protocol header.
+    pub(crate) fn requires_header(&self, address: IpAddr) -> bool {
         self.protocol == ProxyProtocol::Required && self.trusts(address)
     }
 
-    /// The client whose request came from `peer` with these headers.
+    /// Returns the address of the client that sent a request with these headers through `peer`.
     ///
-    /// A trusted proxy names the one from which it has the request, to the right of what it was told
-    /// itself. So the names are followed from the right for as long as they are trusted proxies'; the
-    /// first that is none is the client. Where that ends early, because a name is no address, the
-    /// last proxy counts as the client.
+    /// Each proxy appends the address that it received the request from. The list is walked from the
+    /// right, skipping trusted proxies; the first other address is the client's. An element that is
+    /// not an address ends the walk, and the last proxy counts as the client.
     ///
-    /// A proxy writes `Forwarded` or `X-Forwarded-For` and may pass on what a client wrote into the
-    /// other. Where both are there and do not agree, neither is believed.
-    pub(crate) fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
+    /// A proxy writes `Forwarded` or `X-Forwarded-For`, and may pass the other one through from the
+    /// client. If both are present and disagree, neither is believed and `peer` is returned.
+    pub(crate) fn client_address(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         let peer = peer.to_canonical();
         if !self.trusts(peer) {
             return peer;
         }
         let forwarded = headers.contains_key(FORWARDED).then(|| {
-            let names = names(headers, &FORWARDED, |line| {
+            let hops = hops(headers, &FORWARDED, |line| {
                 let elements = elements(line, ',')?;
                 Some(elements.into_iter().map(forwarded_for).collect())
             });
-            self.follow(peer, names)
+            self.walk(peer, hops)
         });
         let x_forwarded_for = headers.contains_key(&X_FORWARDED_FOR).then(|| {
-            let names = names(headers, &X_FORWARDED_FOR, |line| {
+            let hops = hops(headers, &X_FORWARDED_FOR, |line| {
                 Some(line.split(',').map(address).collect())
             });
-            self.follow(peer, names)
+            self.walk(peer, hops)
         });
         match (forwarded, x_forwarded_for) {
             (Some(one), Some(other)) if one != other => peer,
@@ -73,11 +72,11 @@ impl Proxies {
         }
     }
 
-    /// The first of these names, the nearest first, that is no trusted proxy's.
-    fn follow(&self, peer: IpAddr, names: impl Iterator<Item = Option<IpAddr>>) -> IpAddr {
+    /// Returns the first address that is not a trusted proxy's; `hops` come nearest first.
+    fn walk(&self, peer: IpAddr, hops: impl Iterator<Item = Option<IpAddr>>) -> IpAddr {
         let mut nearest = peer;
-        for name in names {
-            let Some(address) = name else { break };
+        for hop in hops {
+            let Some(address) = hop else { break };
             nearest = address;
             if !self.trusts(address) {
                 break;
@@ -87,22 +86,22 @@ impl Proxies {
     }
 }
 
-/// What the lines of a header name, which are one list (RFC 9110, section 5.3), from its end. A line
-/// that cannot be read is a name that is no address.
-fn names<'a>(
+/// Iterates over the elements of a list header from its end. Several lines are one list (RFC 9110,
+/// section 5.3). A line that cannot be parsed yields one element without an address.
+fn hops<'a>(
     headers: &'a HeaderMap,
     header: &HeaderName,
     read: impl Fn(&'a str) -> Option<Vec<Option<IpAddr>>> + 'a,
 ) -> impl Iterator<Item = Option<IpAddr>> + 'a {
     let lines = headers.get_all(header).iter().rev();
     lines.flat_map(move |line| {
-        let names = line.to_str().ok().and_then(&read);
-        names.unwrap_or_else(|| vec![None]).into_iter().rev()
+        let elements = line.to_str().ok().and_then(&read);
+        elements.unwrap_or_else(|| vec![None]).into_iter().rev()
     })
 }
 
-/// The parts of a list between separators that are not within a quoted string (RFC 9110, section
-/// 5.6.4). None where such a string has no end: it could hide what a proxy has written behind it.
+/// Splits a list at separators outside of quoted strings (RFC 9110, section 5.6.4). Returns `None` if
+/// a quoted string is not terminated: it could hide what a proxy has appended.
 fn elements(list: &str, separator: char) -> Option<Vec<&str>> {
     let (mut parts, mut start) = (Vec::new(), 0);
     let (mut quoted, mut escaped) = (false, false);
@@ -122,7 +121,8 @@ fn elements(list: &str, separator: char) -> Option<Vec<&str>> {
     (!quoted).then_some(parts)
 }
 
-/// The address of an element of `Forwarded` (RFC 7239, section 4), unless it is hidden.
+/// Parses the `for` parameter of an element of `Forwarded` (RFC 7239, section 4). Obfuscated
+/// identifiers and `unknown` are no addresses.
 fn forwarded_for(element: &str) -> Option<IpAddr> {
     let mut nodes = elements(element, ';')?.into_iter().filter_map(|pair| {
         let (parameter, value) = pair.split_once('=')?;
@@ -130,7 +130,7 @@ fn forwarded_for(element: &str) -> Option<IpAddr> {
         is_for.then(|| value.trim())
     });
     let node = nodes.next()?;
-    // Each parameter once (section 4); who says it twice says nothing.
+    // Section 4: each parameter occurs at most once.
     if nodes.next().is_some() {
         return None;
     }
@@ -140,7 +140,7 @@ fn forwarded_for(element: &str) -> Option<IpAddr> {
     }
 }
 
-/// An address as proxies write it: bare or, if it is IPv6, in brackets, with a port or without.
+/// Parses an address with an optional port; IPv6 addresses may be in brackets.
 fn address(text: &str) -> Option<IpAddr> {
     let text = text.trim();
     if let Ok(address) = text.parse::<IpAddr>() {
@@ -154,13 +154,13 @@ fn address(text: &str) -> Option<IpAddr> {
         let address = bracketed.parse::<Ipv6Addr>().ok().filter(|_| port)?;
         return Some(IpAddr::V6(address).to_canonical());
     }
-    // RFC 7239, section 6.3: a port may be hidden, too.
+    // RFC 7239, section 6.3: the port may be obfuscated.
     let (address, port) = text.split_once(':')?;
     let address = address.parse::<IpAddr>().ok()?;
     is_port(port).then_some(address)
 }
 
-/// A port, or a name that hides it (RFC 7239, section 6).
+/// Whether `text` is a port or an obfuscated port (RFC 7239, section 6).
 fn is_port(text: &str) -> bool {
     text.parse::<u16>().is_ok()
         || text.strip_prefix('_').is_some_and(|rest| {
@@ -192,16 +192,16 @@ mod tests {
             map.append(*name, value);
         }
         let peer = peer.parse().expect("an address");
-        proxies().client(peer, &map).to_string()
+        proxies().client_address(peer, &map).to_string()
     }
 
     #[test]
-    fn the_rightmost_address_that_is_no_proxys_is_the_client() {
+    fn rightmost_untrusted_address_is_the_client() {
         for (list, expected) in [
             ("192.0.2.1", "192.0.2.1"),
             ("192.0.2.1:4711", "192.0.2.1"),
             (" 192.0.2.1 , 10.1.1.1 ,10.2.2.2", "192.0.2.1"),
-            // What the client has written itself stands to the left of what the proxy has.
+            // What the client wrote stands to the left of what the proxy appended.
             ("6.6.6.6, 192.0.2.1", "192.0.2.1"),
             ("10.9.9.9, 192.0.2.1", "192.0.2.1"),
             ("6.6.6.6, 10.9.9.9, 192.0.2.1, 10.1.1.1", "192.0.2.1"),
@@ -211,10 +211,10 @@ mod tests {
             ("::ffff:192.0.2.1", "192.0.2.1"),
             ("192.0.2.1, ::ffff:10.1.1.1", "192.0.2.1"),
             ("192.0.2.1, fd12::1", "192.0.2.1"),
-            // A client within: the farthest that is known.
+            // A client within the trusted ranges: the farthest known hop.
             ("10.3.3.3", "10.3.3.3"),
             ("10.3.3.3, 10.1.1.1", "10.3.3.3"),
-            // No addresses.
+            // Not addresses.
             ("", "127.0.0.1"),
             ("unknown", "127.0.0.1"),
             ("6.6.6.6, unknown", "127.0.0.1"),
@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn forwarded_is_read_as_the_rfc_says() {
+    fn forwarded_is_parsed_as_in_rfc_7239() {
         for (list, expected) in [
             ("for=192.0.2.1", "192.0.2.1"),
             (
@@ -244,7 +244,7 @@ mod tests {
             ("for=\"[2001:db8::1]\", for=10.1.1.1", "2001:db8::1"),
             ("for=\"192.0.2.1:_hidden\"", "192.0.2.1"),
             ("for=6.6.6.6, for=192.0.2.1", "192.0.2.1"),
-            // A comma in a quoted string separates nothing.
+            // A comma within a quoted string is not a separator.
             ("for=192.0.2.1;host=\"a,for=6.6.6.6\"", "192.0.2.1"),
             ("for=192.0.2.1;host=\"a\\\",for=6.6.6.6\"", "192.0.2.1"),
             ("for=_hidden", "127.0.0.1"),
@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_of_one_header_are_one_list() {
+    fn several_lines_are_one_list() {
         let lines = [
             ("x-forwarded-for", "6.6.6.6"),
             ("x-forwarded-for", "192.0.2.1"),
@@ -274,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stranger_is_not_believed() {
+    fn headers_of_untrusted_peers_are_ignored() {
         for peer in ["192.0.2.7", "127.0.0.2", "::ffff:192.0.2.7"] {
             let headers = [("x-forwarded-for", "6.6.6.6"), ("forwarded", "for=6.6.6.6")];
             let own = peer.trim_start_matches("::ffff:");
@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn headers_that_do_not_agree_are_not_believed() {
+    fn disagreeing_headers_are_ignored() {
         let forged = [
             ("forwarded", "for=6.6.6.6"),
             ("x-forwarded-for", "192.0.2.1"),
@@ -299,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn a_string_without_an_end_hides_nothing() {
+    fn unterminated_quoted_string_hides_nothing() {
         let forged = "for=6.6.6.6;x=\", for=192.0.2.1";
         assert_eq!(client("127.0.0.1", &[("forwarded", forged)]), "127.0.0.1");
         let lines = [
@@ -311,7 +311,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn nothing_that_a_client_writes_changes_its_address(
+        fn clients_cannot_forge_their_address(
             written in "([ -~]|for=|6\\.6\\.6\\.6|[\";,\\\\]){0,20}",
             forwarded in any::<bool>(),
             joined in any::<bool>(),
@@ -321,7 +321,7 @@ mod tests {
             } else {
                 ("x-forwarded-for", "192.0.2.1")
             };
-            // A proxy adds a line, or to the line that it has got.
+            // Proxies append a line, or extend the line that they received.
             let line = format!("{written}, {own}");
             let lines = [(header, written.as_str()), (header, own)];
             let found = if joined {

@@ -33,7 +33,7 @@ pub(crate) const NAMESPACE: &str = "/";
 #[derive(Debug)]
 pub(crate) struct Client {
     link: Arc<Link>,
-    /// Where it connects from, as the proxies say that are believed.
+    /// The client's address, as reported by trusted proxies.
     address: IpAddr,
     /// The trace that its first request is part of.
     traceparent: Option<String>,
@@ -107,7 +107,7 @@ fn connect(
         TransportType::Polling => "polling",
     };
     let address = client.address;
-    debug!(session = %socket.id, %address, transport, "a session began");
+    debug!(session = %socket.id, %address, transport, "session started");
     let attributes = vec![
         KeyValue::new("weir.transport", transport),
         KeyValue::new("client.address", address.to_string()),

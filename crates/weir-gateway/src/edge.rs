@@ -75,8 +75,8 @@ pub(crate) struct Edge {
 impl Edge {
     /// Answers a connection's requests, until it ends or becomes a WebSocket.
     pub(crate) async fn serve(self, connection: Connection) {
-        let introduced = self.gate.introduce(connection, self.header_timeout);
-        let Some(connection) = introduced.await else {
+        let header = self.gate.read_proxy_header(connection, self.header_timeout);
+        let Some(connection) = header.await else {
             return;
         };
         let (peer, source) = (connection.peer(), connection.source());
@@ -168,9 +168,9 @@ impl Edge {
                 Some(probe)
             }
         };
-        let address = self.gate.client(source, request.headers());
+        let address = self.gate.client_address(source, request.headers());
         let claim = match source {
-            // A proxy's connection becomes one client's. A session that upgrades counts already.
+            // The connection becomes one client's. An upgrading session counts already.
             Source::Proxy(_) if probe.is_none() => match self.gate.claim(address) {
                 Ok(claim) => Some(claim),
                 Err(refused) => return full(refused),
@@ -214,7 +214,7 @@ impl Edge {
             None => {
                 let ahead = Bytes::copy_from_slice(&parts.read_buf);
                 if let Some(claim) = claim {
-                    connection.keep(claim);
+                    connection.claim(claim);
                 }
                 self.begin(connection, ahead, request, address).await;
             }
@@ -283,7 +283,7 @@ impl Edge {
 
     /// Answers a request without a session: one that opens one by long-polling, if it is good.
     async fn open(self, mut request: Request<Incoming>, source: Source) -> Response<Body> {
-        let address = self.gate.client(source, request.headers());
+        let address = self.gate.client_address(source, request.headers());
         let permit = match self.gate.admit(address) {
             Ok(permit) => permit,
             Err(refused) => return full(refused),
@@ -370,7 +370,7 @@ impl Edge {
     }
 }
 
-/// What is answered where a limit on connections is reached, as by [`crate::refusals`].
+/// Returns the response to a request over a limit on connections, as in [`crate::refusals`].
 fn full(why: Refused) -> Response<Body> {
     let headers = [(RETRY_AFTER, "5")];
     (StatusCode::SERVICE_UNAVAILABLE, headers, format!("{why}\n")).into_response()

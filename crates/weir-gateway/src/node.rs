@@ -211,7 +211,7 @@ impl Node {
         };
 
         readiness.set_ready(true, "starting");
-        warn_of_proxies(&config.server);
+        log_address_limit(&config.server);
         info!(listen = %public.address, ops_listen = %ops.address, "listening");
         let end = async {
             if shutdown.await == Shutdown::Drain {
@@ -251,9 +251,9 @@ impl Node {
     }
 }
 
-/// Says that one address may not have all connections: behind a proxy that is not trusted, every
-/// client has the same.
-fn warn_of_proxies(server: &Server) {
+/// Logs that the limit per address is below the total: behind a proxy that is not trusted, it applies
+/// to all clients together.
+fn log_address_limit(server: &Server) {
     if let Some(limit) = server.max_connections_per_address
         && limit.get() < server.max_connections
         && server.trusted_proxies.is_empty()
@@ -261,8 +261,7 @@ fn warn_of_proxies(server: &Server) {
         info!(
             limit,
             max_connections = server.max_connections,
-            "connections of one address are limited; behind a proxy, name it in \
-             server.trusted_proxies, or all clients have its address"
+            "the limit per address is below max_connections; behind a proxy, set server.trusted_proxies"
         );
     }
 }

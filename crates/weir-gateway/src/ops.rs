@@ -21,15 +21,15 @@ use tokio::time::timeout;
 use tracing::debug;
 
 use crate::accept;
-use crate::refusals::Told;
+use crate::refusals::Responder;
 
-/// Connections to the operations listener at a time; further ones are told so.
+/// Connections to the operations listener at a time; further ones are refused.
 const CONNECTIONS: usize = 128;
 
-/// How long one of them may last: whoever does not read must not keep others out.
+/// Lifetime of such a connection, so that peers that do not read cannot exhaust them.
 const LIFETIME: Duration = Duration::from_secs(60);
 
-/// How long an answer that is on its way then may still take.
+/// Grace period for a response that is in flight at the end of the lifetime.
 const FAREWELL: Duration = Duration::from_secs(5);
 
 /// What `/` of the operations listener says.
@@ -110,28 +110,28 @@ where
         .route("/metrics", get(|| async move { text(metrics()) }))
 }
 
-/// Serves `router` on the operations listener, until it is dropped. A connection has `header_timeout`
-/// for the head of each request.
+/// Serves `router` on the operations listener until it is dropped. Closes connections that take
+/// longer than `header_timeout` for the head of a request.
 pub(crate) async fn serve(listener: TcpListener, router: Router, header_timeout: Duration) {
     let free = Arc::new(Semaphore::new(CONNECTIONS));
-    let told = Told::default();
+    let responder = Responder::default();
     loop {
         let (stream, _) = accept::next(&listener).await;
         let Ok(place) = Arc::clone(&free).try_acquire_owned() else {
             let why = format!("over the limit of {CONNECTIONS} connections to this listener");
-            told.tell(stream, &why);
+            responder.respond(stream, &why);
             continue;
         };
         let router = router.clone();
         tokio::spawn(async move {
-            talk(stream, router, header_timeout).await;
+            serve_connection(stream, router, header_timeout).await;
             drop(place);
         });
     }
 }
 
-/// Answers the requests of one connection.
-async fn talk(stream: TcpStream, router: Router, header_timeout: Duration) {
+/// Serves one connection.
+async fn serve_connection(stream: TcpStream, router: Router, header_timeout: Duration) {
     let mut connection = pin!(
         http1::Builder::new()
             .timer(TokioTimer::new())

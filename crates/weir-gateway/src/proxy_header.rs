@@ -1,35 +1,34 @@
-//! The header of the PROXY protocol, by which a proxy says whose connection it passes on
-//! (HAProxy's `doc/proxy-protocol.txt`, versions 1 and 2).
+//! Reads PROXY protocol headers, versions 1 and 2 (HAProxy's `doc/proxy-protocol.txt`).
 
 use std::{io, net::SocketAddr};
 
 use ppp::{v1, v2};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
-/// What a header of version 2 begins with.
+/// Start of a version 2 header.
 const SIGNATURE: &[u8; 12] = b"\r\n\r\n\0\r\nQUIT\n";
 
-/// What a header of version 1 begins with.
+/// Start of a version 1 header.
 const WORD: &[u8] = b"PROXY ";
 
-/// The longest header of version 1 (section 2.1).
+/// Maximum length of a version 1 header (section 2.1).
 const LINE: usize = 107;
 
-/// What precedes the addresses in version 2.
+/// Length of a version 2 header without addresses and TLVs.
 const HEAD: usize = 16;
 
-/// The longest rest of a header of version 2 that is taken: addresses, and what else a proxy says
-/// of a connection. Proxies should stay below 536 bytes (section 2.2); certificates may be longer.
+/// Maximum length of the addresses and TLVs of a version 2 header. Proxies should stay below 536
+/// bytes (section 2.2), but TLVs with certificates may be longer.
 const REST: usize = 4096;
 
-/// Version and command of a connection that is the proxy's own.
+/// Version 2 with the command LOCAL: a connection of the proxy itself, such as a health check.
 const LOCAL: u8 = 0x20;
 
-/// Reads a header, and not a byte of what follows it. Returns the client's address, or `None` for a
-/// connection that is the proxy's own (`LOCAL`) or whose client it does not know (`UNKNOWN`).
+/// Reads a header and not a byte beyond it. Returns the client's address, or `None` for a connection
+/// of the proxy itself (`LOCAL`) or of an unknown client (`UNKNOWN`).
 ///
 /// # Errors
-/// `InvalidData` if there is no good header, and those of reading.
+/// `InvalidData` if the header is missing or malformed, and any error of the stream.
 pub(crate) async fn read(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Option<SocketAddr>> {
     let mut header = vec![0; SIGNATURE.len()];
     stream.read_exact(&mut header).await?;
@@ -55,7 +54,7 @@ async fn read_binary(
     header.resize(HEAD + length, 0);
     stream.read_exact(&mut header[HEAD..]).await?;
     if header[12] == LOCAL {
-        // Whatever else it says does not count.
+        // Section 2.2: the addresses must be ignored.
         return Ok(None);
     }
     let header = v2::Header::try_from(header.as_slice()).map_err(|_| malformed())?;
@@ -71,7 +70,7 @@ async fn read_line(
     mut header: Vec<u8>,
 ) -> io::Result<Option<SocketAddr>> {
     while !header.ends_with(b"\r\n") {
-        // What must at least be missing: nothing of the request may be read.
+        // The least that can be missing, so that nothing of the request is read.
         let missing = if header.ends_with(b"\r") { 1 } else { 2 };
         let read = header.len();
         if read + missing > LINE {
@@ -79,7 +78,7 @@ async fn read_line(
         }
         header.resize(read + missing, 0);
         stream.read_exact(&mut header[read..]).await?;
-        // The first end of a line is the header's.
+        // A line feed ends the header, and must follow a carriage return.
         if header[read..].contains(&b'\n') && !header.ends_with(b"\r\n") {
             return Err(malformed());
         }
@@ -95,7 +94,7 @@ async fn read_line(
 fn malformed() -> io::Error {
     io::Error::new(
         io::ErrorKind::InvalidData,
-        "no good header of the PROXY protocol",
+        "missing or malformed PROXY protocol header",
     )
 }
 
@@ -107,7 +106,7 @@ mod tests {
 
     const REQUEST: &[u8] = b"GET / HTTP/1.1\r\n\r\n";
 
-    /// What a header says, and what is left to read behind it.
+    /// Returns the parsed header and the unread rest.
     fn outcome(header: &[u8]) -> (io::Result<Option<String>>, Vec<u8>) {
         let bytes = [header, REQUEST].concat();
         let mut stream = bytes.as_slice();
@@ -125,12 +124,12 @@ mod tests {
     const IPV4: [u8; 12] = [192, 0, 2, 1, 10, 0, 0, 1, 0x12, 0x67, 0, 80];
 
     #[test]
-    fn both_versions_say_who_the_client_is() {
+    fn both_versions_carry_the_client_address() {
         let mut ipv6 = [0; 36];
         ipv6[..4].copy_from_slice(&[0x20, 1, 0xd, 0xb8]);
         ipv6[15] = 1;
         ipv6[32..].copy_from_slice(&[0x12, 0x67, 0, 80]);
-        // A length and a value of a kind that nobody knows.
+        // A TLV of an unknown type.
         let with_more = [&IPV4[..], &[0xe0, 0, 3, 1, 2, 3]].concat();
         for (header, expected) in [
             (
@@ -151,7 +150,7 @@ mod tests {
             (binary(1, 0x21, &ipv6), Some("[2001:db8::1]:4711")),
             (binary(1, 0x31, &[b'/'; 216]), None),
             (binary(1, 0, &[]), None),
-            // A health check; addresses that it may carry do not count.
+            // Health checks, whose addresses are ignored.
             (binary(0, 0, &[]), None),
             (binary(0, 0x11, &IPV4), None),
             (binary(0, 0xff, &[7; 3]), None),
@@ -163,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_header_is_refused() {
+    fn malformed_headers_are_refused() {
         for header in [
             b"".to_vec(),
             b"PROXY\r\n".to_vec(),
@@ -172,7 +171,7 @@ mod tests {
             b"PROXY TCP4 192.0.2.256 10.0.0.1 4711 80\r\n".to_vec(),
             b"PROXY TCP4 2001:db8::1 10.0.0.1 4711 80\r\n".to_vec(),
             [&b"PROXY UNKNOWN "[..], &[b'x'; 200], b"\r\n"].concat(),
-            // Shorter than the addresses that it says it has.
+            // Shorter than its addresses.
             binary(1, 0x11, &IPV4[..8]),
             binary(1, 0x11, &[0; REST + 1]),
             binary(2, 0x11, &IPV4),
@@ -184,7 +183,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_bytes_are_more_than_refused(bytes in prop::collection::vec(any::<u8>(), 0..64), kind in 0..3_u8) {
+        fn arbitrary_bytes_do_not_panic(bytes in prop::collection::vec(any::<u8>(), 0..64), kind in 0..3_u8) {
             let header = match kind {
                 0 => bytes,
                 1 => [WORD, &bytes].concat(),

@@ -1,4 +1,4 @@
-//! Connections that are refused: each is told why, all are counted, and some are logged.
+//! Refused connections: responds to, counts and logs them.
 
 use std::{
     collections::VecDeque,
@@ -18,32 +18,32 @@ use tracing::warn;
 use weir_core::Refused;
 use weir_engine::Engine;
 
-/// How many refused connections are told why at a time. One more has the first of them end.
+/// Refused connections that are responded to at a time. Beyond that the oldest is finished at once.
 pub const RESERVE: usize = 1024;
 
-/// How long a refused connection may take to ask, before it is told all the same.
-const ASKING: Duration = Duration::from_secs(5);
+/// How long a refused connection may take to send its request before it gets the response anyway.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long it may take to hear it.
-const HEARING: Duration = Duration::from_secs(1);
+/// How long it may take to read the response and close.
+const LINGER: Duration = Duration::from_secs(1);
 
-/// What is read of what it asks.
+/// Bytes of the request's head that are read at most.
 const HEAD_BYTES: usize = 16 * 1024;
 
-/// Between two lines of a log that say the same.
+/// Interval between two log lines for the same reason.
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// Why a connection to the public listener is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Reason {
-    /// By a limit.
+    /// A limit on connections is reached.
     Limit(Refused),
-    /// A trusted proxy that did not begin with a good header of the PROXY protocol.
+    /// A trusted proxy did not send a valid PROXY protocol header.
     ProxyHeader,
 }
 
 impl Reason {
-    /// As the label of the metric has it.
+    /// Returns the value of the metric's label.
     const fn label(self) -> &'static str {
         match self {
             Self::Limit(Refused::Total { .. }) => "total",
@@ -60,7 +60,7 @@ impl Reason {
         }
     }
 
-    /// The key that decides it, and its value if that is a number.
+    /// Returns the configuration key, and the limit if it is one.
     const fn key(self) -> (&'static str, Option<usize>) {
         match self {
             Self::Limit(Refused::Total { limit }) => ("server.max_connections", Some(limit)),
@@ -72,19 +72,19 @@ impl Reason {
     }
 }
 
-/// Counts and logs refusals. Clones are of the same node.
+/// Counts, logs and responds to refused connections. Clones share their state.
 #[derive(Debug, Clone)]
 pub(crate) struct Refusals {
-    /// What is still to be logged, by reason; locked to count.
+    /// Refusals not yet logged, by reason. Guards the counts only.
     tallies: Arc<[Mutex<Tally>; 3]>,
-    pub(crate) told: Told,
+    pub(crate) responder: Responder,
     engine: Engine,
 }
 
 #[derive(Debug, Default)]
 struct Tally {
     count: u64,
-    /// Whether a task logs what is counted.
+    /// Whether a task is running that logs the count.
     logged: bool,
 }
 
@@ -92,13 +92,13 @@ impl Refusals {
     pub(crate) fn new(engine: Engine) -> Self {
         Self {
             tallies: Arc::default(),
-            told: Told::default(),
+            responder: Responder::default(),
             engine,
         }
     }
 
-    /// Counts a refused connection from `address`, and has it logged: at once, and then once a second
-    /// for as long as there are more. Must be called in a tokio runtime.
+    /// Counts a refused connection from `address`. Logs the first at once, and further ones as a count
+    /// once a second. Must be called within a tokio runtime.
     pub(crate) fn count(&self, reason: Reason, address: IpAddr) {
         let counters = self.engine.counters();
         let counter = match reason {
@@ -134,27 +134,27 @@ impl Refusals {
                 return;
             }
             warn!(count, reason = label, key, limit, %address, "connections are refused");
-            // The pause is what is meant: one line for all that come within it.
+            // Coalesces what is refused meanwhile into one line.
             #[allow(clippy::disallowed_methods)]
             tokio::time::sleep(PAUSE).await;
         }
     }
 }
 
-/// The connections that are being told that they are refused, a bounded number. Clones are the same.
+/// Responds to a bounded number of refused connections at a time. Clones share their state.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Told {
-    /// One for each, which has it end when it is dropped; the first is the oldest. Locked to add one.
+pub(crate) struct Responder {
+    /// One sender per connection, the oldest first; dropping it finishes the connection at once.
     waiting: Arc<Mutex<VecDeque<oneshot::Sender<()>>>>,
 }
 
-impl Told {
-    /// Answers a connection with 503 and a line that says why.
+impl Responder {
+    /// Responds to a connection with 503 and a line with the reason.
     ///
-    /// It is given time to ask, so that the answer is one, and to hear it. When too many are told at a
-    /// time, the one that has had most of it is answered and closed at once: so nobody is closed without
-    /// an answer, and whoever floods a node cannot hold it up.
-    pub(crate) fn tell(&self, stream: TcpStream, why: &impl ToString) {
+    /// The connection has time to send its request and to read the response (lingering close). If too
+    /// many are pending, the oldest gets its response and is closed at once. So every connection gets
+    /// a response, and a flood of them delays nobody.
+    pub(crate) fn respond(&self, stream: TcpStream, why: &impl ToString) {
         let body = format!("{}\n", why.to_string());
         let (hold, hurry) = oneshot::channel();
         {
@@ -167,12 +167,12 @@ impl Told {
             }
             waiting.push_back(hold);
         }
-        // Whoever does not listen is not told.
-        tokio::spawn(async move { answer(stream, &body, hurry).await });
+        // A peer that has gone needs no response.
+        tokio::spawn(async move { respond(stream, &body, hurry).await });
     }
 }
 
-async fn answer(
+async fn respond(
     mut stream: TcpStream,
     body: &str,
     mut hurry: oneshot::Receiver<()>,
@@ -180,8 +180,8 @@ async fn answer(
     let mut hurried = tokio::select! {
         biased;
         _ = &mut hurry => true,
-        asked = timeout(ASKING, asked(&mut stream)) => {
-            asked.unwrap_or(Ok(()))?;
+        read = timeout(REQUEST_TIMEOUT, read_head(&mut stream)) => {
+            read.unwrap_or(Ok(()))?;
             false
         }
     };
@@ -190,15 +190,15 @@ async fn answer(
         "HTTP/1.1 503 Service Unavailable\r\ncontent-type: text/plain; charset=utf-8\r\n\
          content-length: {length}\r\nretry-after: 5\r\nconnection: close\r\n\r\n{body}"
     );
-    // What the kernel always has room for on a connection on which nothing was sent before.
+    // An unused connection always has room for this in its send buffer.
     stream.write_all(answer.as_bytes()).await?;
     stream.shutdown().await?;
-    // A socket that is closed with unread bytes takes the answer back.
+    // Closing a socket with unread bytes resets it, which may discard the response.
     if !hurried {
         hurried = tokio::select! {
             biased;
             _ = hurry => true,
-            heard = timeout(HEARING, ended(&mut stream)) => heard.is_err(),
+            drained = timeout(LINGER, drain(&mut stream)) => drained.is_err(),
         };
     }
     let mut scrap = [0; 512];
@@ -206,8 +206,8 @@ async fn answer(
     Ok(())
 }
 
-/// Waits until a request's head has come, or what can be none.
-async fn asked(stream: &mut TcpStream) -> io::Result<()> {
+/// Waits for the end of a request's head, or for what cannot be one.
+async fn read_head(stream: &mut TcpStream) -> io::Result<()> {
     let (mut scrap, mut all, mut end) = ([0; 512], 0, [0; 4]);
     loop {
         let read = stream.read(&mut scrap).await?;
@@ -228,8 +228,8 @@ async fn asked(stream: &mut TcpStream) -> io::Result<()> {
     }
 }
 
-/// Reads until the other side ends.
-async fn ended(stream: &mut TcpStream) -> io::Result<()> {
+/// Reads until the peer closes.
+async fn drain(stream: &mut TcpStream) -> io::Result<()> {
     let mut scrap = [0; 512];
     while stream.read(&mut scrap).await? > 0 {}
     Ok(())
