@@ -4,6 +4,7 @@ use std::{
     convert::Infallible,
     net::IpAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use http::HeaderMap;
@@ -23,7 +24,7 @@ use crate::{
     ack_id,
     direct::{Direct, DirectAdapter},
     edge::TRACEPARENT,
-    link::Link,
+    link::{Link, Seat},
 };
 
 /// The only namespace.
@@ -70,12 +71,22 @@ impl Client {
     }
 }
 
-/// Has clients that connect to the namespace served by `engine`.
-pub(crate) fn serve(io: &SocketIo<DirectAdapter>, direct: Direct, engine: Engine, limits: Limits) {
+/// How clients that connect to the namespace are served.
+#[derive(Clone)]
+pub(crate) struct Terms {
+    pub(crate) direct: Direct,
+    pub(crate) engine: Engine,
+    pub(crate) limits: Limits,
+    /// How long a connection may be without being connected to the namespace.
+    pub(crate) connect_timeout: Duration,
+}
+
+/// Serves clients that connect to the namespace.
+pub(crate) fn serve(io: &SocketIo<DirectAdapter>, terms: Terms) {
     // All is set up before the client is told that it is connected: none of its events is lost.
     let set_up =
         move |socket: SocketRef<DirectAdapter>, io: SocketIo<DirectAdapter>, auth: Auth| {
-            std::future::ready(connect(&socket, &auth, io, &direct, &engine, &limits))
+            std::future::ready(connect(&socket, &auth, io, &terms))
         };
     let connected = async |_: SocketRef<DirectAdapter>| {};
     io.ns(NAMESPACE, connected.with(set_up));
@@ -86,12 +97,10 @@ fn connect(
     socket: &SocketRef<DirectAdapter>,
     auth: &Auth,
     io: SocketIo<DirectAdapter>,
-    direct: &Direct,
-    engine: &Engine,
-    limits: &Limits,
+    terms: &Terms,
 ) -> Result<(), Fault> {
     // Who may come in is decided by a later version; until then a token changes nothing.
-    let said = Connect::parse(auth.0.as_deref(), limits)?;
+    let said = Connect::parse(auth.0.as_deref(), &terms.limits)?;
     let Some(client) = Client::of(socket) else {
         return Err(Fault::new(Code::Internal, "the connection has no client"));
     };
@@ -99,7 +108,7 @@ fn connect(
         let message = "this connection was closed; open another";
         return Err(Fault::new(Code::Unavailable, message));
     }
-    client.link.bind(socket.id, io, direct.clone());
+    client.link.bind(socket.id, io, terms.direct.clone());
     let traceparent = said.traceparent.or_else(|| client.traceparent.clone());
     let parent = trace::heard(traceparent.as_deref());
     let transport = match socket.transport_type() {
@@ -118,14 +127,16 @@ fn connect(
         session: socket.id.to_string().into(),
         address,
     };
-    let session = engine.session(Arc::clone(&client.link) as _, span, origin);
+    let seat = Arc::new(Seat::new(Arc::clone(&client.link)));
+    let session = terms.engine.session(Arc::clone(&seat) as _, span, origin);
     let session = Arc::new(session);
     client.link.begin(&session);
     *client.session() = Some(Arc::clone(&session));
     socket.on_fallback(Dispatch);
     socket.on_disconnect(Farewell {
-        link: Arc::clone(&client.link),
+        seat,
         session,
+        connect_timeout: terms.connect_timeout,
     });
     Ok(())
 }
@@ -178,8 +189,9 @@ impl MessageHandler<DirectAdapter, ()> for Dispatch {
 
 /// Ends a session when the library says that its client has gone, for whatever reason.
 struct Farewell {
-    link: Arc<Link>,
+    seat: Arc<Seat>,
     session: Arc<Session>,
+    connect_timeout: Duration,
 }
 
 impl DisconnectHandler<DirectAdapter, ()> for Farewell {
@@ -190,9 +202,16 @@ impl DisconnectHandler<DirectAdapter, ()> for Farewell {
         defer: fn(Arc<Socket<DirectAdapter>>),
     ) {
         self.session.log_end(&reason);
+        let link = self.seat.link();
+        if reason == DisconnectReason::ClientNSDisconnect {
+            // The connection stays, and may connect to the namespace again.
+            self.seat.leave();
+            tokio::spawn(Arc::clone(link).end_unless_connected(self.connect_timeout));
+        } else {
+            // The library may wait for a peer that reads no more; then this ends it.
+            link.shut();
+        }
         self.session.close();
-        // The library may wait for a peer that reads no more; then this ends it.
-        self.link.shut();
         if let Some(client) = Client::of(&socket) {
             client
                 .session()

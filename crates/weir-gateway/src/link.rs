@@ -1,12 +1,16 @@
 //! Where one connection's frames go, whatever its transport is now.
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak},
-    time::Instant,
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
 };
 
 use socketioxide::{SocketIo, TransportType};
 use socketioxide_core::Sid;
+use tokio::{pin, sync::Notify, time::timeout};
 use weir_engine::{Delivery, Outlet, Session};
 use weir_protocol::Frame;
 
@@ -34,8 +38,10 @@ pub(crate) struct Link {
     upgrade: Upgrade,
     /// The library's socket, once the client has connected to the namespace.
     socket: OnceLock<Bound>,
-    /// The client's session, from then on for as long as it lasts.
-    session: OnceLock<Weak<Session>>,
+    /// The client's session, while it is connected to the namespace. Locked to set and to clone it.
+    session: Mutex<Weak<Session>>,
+    /// Tells that a session has begun.
+    begun: Notify,
     /// What a connection that polls has for its life: its place among the connections that are
     /// allowed, and the one where its requests find it.
     _permit: Option<Permit>,
@@ -82,7 +88,8 @@ impl Link {
             polling: Mutex::new(Polling::new(0, 0)),
             upgrade: Upgrade::default(),
             socket: OnceLock::new(),
-            session: OnceLock::new(),
+            session: Mutex::default(),
+            begun: Notify::new(),
             _permit: None,
             place: OnceLock::new(),
         }
@@ -96,7 +103,8 @@ impl Link {
             polling: Mutex::new(Polling::new(queue_bytes, answer_bytes)),
             upgrade: Upgrade::default(),
             socket: OnceLock::new(),
-            session: OnceLock::new(),
+            session: Mutex::default(),
+            begun: Notify::new(),
             _permit: Some(permit),
             place: OnceLock::new(),
         }
@@ -114,21 +122,25 @@ impl Link {
 
     /// The client has connected to the namespace; frames may follow.
     pub(crate) fn bind(&self, sid: Sid, io: SocketIo<DirectAdapter>, direct: Direct) {
-        // A second CONNECT of the same session is ignored by the library.
+        // A connection that has left the namespace and connects again has the same socket id.
         let _ = self.socket.set(Bound { sid, io, direct });
         self.library_reads();
     }
 
     /// The client's session has begun.
     pub(crate) fn begin(&self, session: &Arc<Session>) {
-        // A second CONNECT of the same connection is ignored by the library.
-        let _ = self.session.set(Arc::downgrade(session));
+        *self.current() = Arc::downgrade(session);
+        self.begun.notify_waiters();
+    }
+
+    fn current(&self) -> MutexGuard<'_, Weak<Session>> {
+        self.session.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The session of a client that is on a WebSocket for good.
     pub(crate) fn session(&self) -> Option<Arc<Session>> {
         self.lane.get()?;
-        self.session.get()?.upgrade()
+        self.current().upgrade()
     }
 
     /// Whether the client has connected to the namespace.
@@ -255,6 +267,30 @@ impl Link {
         }
     }
 
+    /// The client has left the namespace: what waits for it is dropped.
+    fn leave(&self) {
+        *self.current() = Weak::new();
+        self.waiting().forget();
+        if let Some(lane) = self.lane.get() {
+            lane.forget();
+        }
+    }
+
+    /// Ends a connection that has left the namespace, unless it connects again in time.
+    pub(crate) async fn end_unless_connected(self: Arc<Self>, time: Duration) {
+        let connected = async {
+            let begun = self.begun.notified();
+            pin!(begun);
+            begun.as_mut().enable();
+            if self.current().strong_count() == 0 {
+                begun.await;
+            }
+        };
+        if timeout(time, connected).await.is_err() {
+            self.end();
+        }
+    }
+
     /// Sends nothing more, and has the library end the connection.
     fn close(&self) {
         self.shut();
@@ -267,7 +303,50 @@ impl Link {
     }
 }
 
-impl Outlet for Link {
+/// A session's way to its client: the connection, until the session leaves the namespace. Another may
+/// begin on the same connection then, and gets nothing that was meant for the one before.
+#[derive(Debug)]
+pub(crate) struct Seat {
+    link: Arc<Link>,
+    left: AtomicBool,
+}
+
+impl Seat {
+    pub(crate) fn new(link: Arc<Link>) -> Self {
+        Self {
+            link,
+            left: AtomicBool::new(false),
+        }
+    }
+
+    pub(crate) fn link(&self) -> &Arc<Link> {
+        &self.link
+    }
+
+    /// The session's client has left the namespace.
+    pub(crate) fn leave(&self) {
+        self.left.store(true, Ordering::Relaxed);
+        self.link.leave();
+    }
+}
+
+impl Outlet for Seat {
+    fn notice(&self, frame: &Frame) -> Delivery {
+        if self.left.load(Ordering::Relaxed) {
+            return Delivery::Closed;
+        }
+        self.link.notice(frame)
+    }
+
+    fn chunk(&self, before: Option<&Frame>, chunk: &Frame) -> Delivery {
+        if self.left.load(Ordering::Relaxed) {
+            return Delivery::Closed;
+        }
+        self.link.chunk(before, chunk)
+    }
+}
+
+impl Link {
     fn notice(&self, frame: &Frame) -> Delivery {
         match self.lane.get() {
             Some(lane) => lane.notice(frame),

@@ -302,7 +302,13 @@ fn edge(config: &Config, engine: &Engine) -> (Edge, SocketIo<DirectAdapter>) {
     };
     let direct = Direct::default();
     let (service, io) = library(config, direct.clone());
-    client::serve(&io, direct, engine.clone(), config.limits);
+    let terms = client::Terms {
+        direct,
+        engine: engine.clone(),
+        limits: config.limits,
+        connect_timeout: config.socketio.connect_timeout,
+    };
+    client::serve(&io, terms);
     let longest = config.limits.websocket_message_bytes as u64;
     let edge = Edge {
         socketio: service,

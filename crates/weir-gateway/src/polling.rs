@@ -146,11 +146,16 @@ impl Polling {
         self.closed
     }
 
+    /// Drops what waits.
+    pub(crate) fn forget(&mut self) {
+        self.queue = VecDeque::new();
+        self.budget.clear();
+    }
+
     /// Nothing is sent any more; gives the lane of an upgrade that had begun.
     pub(crate) fn close(&mut self) -> Option<Arc<Lane>> {
         self.closed = true;
-        self.queue = VecDeque::new();
-        self.budget.clear();
+        self.forget();
         self.upgrading.take()
     }
 }
