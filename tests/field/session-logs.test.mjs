@@ -4,9 +4,7 @@ import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { test } from "node:test";
 import { eventually } from "../lib/eventually.mjs";
-import { startMember } from "../lib/cluster.mjs";
 import { startNode } from "../lib/node.mjs";
-import { startRedis } from "../lib/redis.mjs";
 import { SocketPeer } from "../lib/socket-peer.mjs";
 
 const DEBUG = { WEIR_LOG__FILTER: "info,weir_gateway=debug,weir_engine=debug" };
@@ -81,22 +79,6 @@ test("at info a node tells of its own life and of nobody else's", async (t) => {
   assert.match(version, /^\d+\.\d+\.\d+$/);
   assert.match(id, /^[0-9a-f]{16,}$/);
   assert.deepEqual([cluster, access], ["memory", "open"]);
-});
-
-test("a cluster's node says which it is, and when Redis is lost and when it is back", async (t) => {
-  const redis = await startRedis(t);
-  const node = await startMember(t, redis.url);
-  const [start] = lines(node);
-  assert.deepEqual([start.message, start.cluster], ["starting", "redis"]);
-  assert.match(start.node, /^[0-9a-f]{16}$/);
-  const told = (message) => lines(node).filter((line) => line.message === message).map(({ level }) => level);
-  const before = told("the directory is reached").length;
-  await redis.kill();
-  await eventually("it is lost", () => told("the directory cannot be reached").length > 0);
-  await redis.start();
-  await eventually("it is back", () => told("the directory is reached").length > before);
-  assert.deepEqual(new Set(told("the directory cannot be reached")), new Set(["WARN"]));
-  assert.deepEqual(new Set(told("the directory is reached")), new Set(["INFO"]));
 });
 
 test("the lines are those that are documented", async () => {

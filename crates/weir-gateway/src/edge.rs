@@ -1,6 +1,6 @@
 //! What is done with a connection's requests: Socket.IO's, or the web app's.
 
-use std::{convert::Infallible, fmt::Debug, net::IpAddr, sync::Arc, time::Duration};
+use std::{convert::Infallible, fmt::Debug, net::IpAddr, sync::Arc};
 
 use axum::{Router, body::Body, response::IntoResponse};
 use bytes::Bytes;
@@ -10,10 +10,11 @@ use http::{
 };
 use http_body_util::BodyExt;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn, upgrade::OnUpgrade};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use serde::Deserialize;
 use socketioxide::service::SocketIoService;
 use tokio::{pin, time::timeout};
+use tower_http::cors::CorsLayer;
 use tower_service::Service;
 use tracing::debug;
 use weir_core::Refused;
@@ -33,15 +34,18 @@ use crate::{
 
 use self::{
     handshake::Handshake,
+    idle::{Requests, Timed},
     probe::Probe,
     query::{Query, Refusal, Transport},
 };
 
+pub(crate) mod cors;
 mod handshake;
+mod idle;
 mod probe;
 mod query;
 
-pub(crate) use self::probe::ProbeTimes;
+pub(crate) use self::{idle::RequestTimes, probe::ProbeTimes};
 
 /// The path of Socket.IO.
 pub(crate) const PATH: &str = "/socket.io";
@@ -67,29 +71,35 @@ pub(crate) struct Edge {
     pub(crate) egress: Egress,
     /// The longest answer that the library combines from several packets, in bytes.
     pub(crate) answer_bytes: usize,
-    /// How long a connection may take to send a request's head.
-    pub(crate) header_timeout: Duration,
+    pub(crate) times: RequestTimes,
+    /// Which pages of other origins may use long-polling, if any may.
+    pub(crate) cors: Option<CorsLayer>,
     pub(crate) probe: ProbeTimes,
 }
 
 impl Edge {
     /// Answers a connection's requests, until it ends or becomes a WebSocket.
     pub(crate) async fn serve(self, connection: Connection) {
-        let header = self.gate.read_proxy_header(connection, self.header_timeout);
+        let header = self.gate.read_proxy_header(connection, self.times.header);
         let Some(connection) = header.await else {
             return;
         };
         let (peer, source) = (connection.peer(), connection.source());
-        let header_timeout = self.header_timeout;
+        let requests = Requests::new();
+        let stream = Timed::new(connection, self.times, requests.clone());
         let answer = service_fn(move |request| {
-            let edge = self.clone();
-            async move { Ok::<_, Infallible>(edge.answer(request, source).await) }
+            let (edge, begun) = (self.clone(), requests.begin());
+            async move {
+                let answer = edge.answer(request, source).await;
+                drop(begun);
+                Ok::<_, Infallible>(answer)
+            }
         });
         let served = http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(header_timeout)
+            // The stream has the timeouts.
+            .header_read_timeout(None)
             .max_buf_size(HEAD_BYTES)
-            .serve_connection(TokioIo::new(connection), answer)
+            .serve_connection(TokioIo::new(stream), answer)
             .with_upgrades()
             .await;
         if let Err(error) = served {
@@ -98,19 +108,25 @@ impl Edge {
     }
 
     async fn answer(self, request: Request<Incoming>, source: Source) -> Response<Body> {
-        let path = request.uri().path();
-        let below = match path.strip_prefix(PATH) {
-            Some(below) if below.is_empty() || below.starts_with('/') => below,
-            _ => return self.pass(request).await,
-        };
-        let mut response = match below {
-            "" | "/" => self.engine(request, source).await,
-            _ => missing(below),
+        if below(&request).is_none() {
+            return self.pass(request).await;
+        }
+        let mut response = match self.cors.clone() {
+            Some(layer) => cors::answer(&layer, self, source, request).await,
+            None => self.socketio(request, source).await,
         };
         // A cache that gave one client's session id or packets to another would break both.
         let headers = response.headers_mut();
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         response
+    }
+
+    /// Answers a request for a path of Socket.IO's.
+    async fn socketio(self, request: Request<Incoming>, source: Source) -> Response<Body> {
+        match below(&request) {
+            None | Some("" | "/") => self.engine(request, source).await,
+            Some(other) => missing(other),
+        }
     }
 
     /// Answers a request of Engine.IO's.
@@ -203,9 +219,9 @@ impl Edge {
             Err(error) => return debug!(%error, "connection ended before it was a WebSocket"),
         };
         let parts = upgraded
-            .downcast::<TokioIo<Connection>>()
+            .downcast::<TokioIo<Timed<Connection>>>()
             .expect("the connections that are served are these");
-        let mut connection = parts.io.into_inner();
+        let mut connection = parts.io.into_inner().into_inner();
         match probe {
             Some(probe) => {
                 self.probe(connection, &parts.read_buf, request, probe)
@@ -378,6 +394,12 @@ fn full(why: Refused) -> Response<Body> {
 
 fn refused(status: StatusCode, why: &str) -> Response<Body> {
     (status, format!("{why}\n")).into_response()
+}
+
+/// What of a request's path is below Socket.IO's, if it is.
+fn below<B>(request: &Request<B>) -> Option<&str> {
+    let below = request.uri().path().strip_prefix(PATH)?;
+    (below.is_empty() || below.starts_with('/')).then_some(below)
 }
 
 /// What the library reads from the request of a WebSocket.

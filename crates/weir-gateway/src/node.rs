@@ -32,7 +32,7 @@ use crate::{
     config::{Config, Server},
     direct::{Direct, DirectAdapter},
     drain::{self, Drain},
-    edge::{Edge, PATH, ProbeTimes},
+    edge::{Edge, PATH, ProbeTimes, RequestTimes, cors},
     inbound::Intake,
     ops::{self, Readiness},
     polled::Polled,
@@ -317,7 +317,11 @@ fn edge(config: &Config, engine: &Engine) -> (Edge, SocketIo<DirectAdapter>) {
         polled: Polled::default(),
         egress: config.egress.clone(),
         answer_bytes: config.limits.websocket_message_bytes,
-        header_timeout: server.header_timeout,
+        times: RequestTimes {
+            header: server.header_timeout,
+            keep_alive: server.keep_alive,
+        },
+        cors: cors::layer(&server.cors_origins),
         probe: ProbeTimes::new(
             config.socketio.upgrade_timeout,
             config.socketio.connect_timeout,

@@ -12,6 +12,7 @@ mod error;
 mod layers;
 mod load;
 mod names;
+mod origins;
 mod print;
 mod rules;
 mod sections;

@@ -8,7 +8,7 @@ use tracing_subscriber::EnvFilter;
 use weir_protocol::Limits;
 use weir_redis::Target;
 
-use super::sections::ranges;
+use super::{origins, sections::ranges};
 
 /// What a value must be.
 #[derive(Debug)]
@@ -37,6 +37,8 @@ pub(super) enum Rule {
     Credential,
     /// Ranges of addresses, as a list, or as text with commas between them.
     Ranges,
+    /// Origins of pages, in the same way.
+    Origins,
 }
 
 const fn bytes(min: u32) -> Rule {
@@ -77,6 +79,8 @@ pub(super) const KEYS: &[(&str, Rule)] = &[
     ("server.trusted_proxies", Rule::Ranges),
     ("server.proxy_protocol", Rule::Choice(&["off", "required"])),
     ("server.header_timeout_ms", WAIT),
+    ("server.keep_alive_ms", WAIT),
+    ("server.cors_origins", Rule::Origins),
     (
         "server.threads",
         Rule::Number {
@@ -211,6 +215,7 @@ impl Rule {
                 let range = text.as_str().and_then(ranges::parse);
                 range.is_some()
             }),
+            (Self::Origins, Value::Array(texts)) => origins::fit(texts),
             (Self::Prefix, Value::String(text)) => {
                 let allowed = |c: char| c.is_ascii_alphanumeric() || "_-.:".contains(c);
                 (1..=64).contains(&text.len()) && text.chars().all(allowed)
@@ -230,7 +235,7 @@ impl Rule {
         let typed = match self {
             Self::Number { .. } => text.parse().ok().map(Value::Integer),
             Self::Switch => text.parse().ok().map(Value::Boolean),
-            Self::Ranges => {
+            Self::Ranges | Self::Origins => {
                 let texts = text
                     .split(',')
                     .map(str::trim)
@@ -287,6 +292,10 @@ impl fmt::Display for Rule {
             ),
             Self::Endpoint => f.write_str("a URL such as \"http://localhost:4317\", or nothing"),
             Self::Credential => f.write_str("text, as it is, or nothing"),
+            Self::Origins => f.write_str(
+                "a list of origins as browsers write them, such as [\"https://app.example\", \
+                 \"http://localhost:5173\"], or [\"*\"] for all, in a variable with commas between them",
+            ),
             Self::Ranges => f.write_str(
                 "a list of addresses and ranges, such as [\"127.0.0.1\", \"10.0.0.0/8\", \"fd00::/8\"], in \
                  a variable with commas between them",

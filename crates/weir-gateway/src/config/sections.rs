@@ -58,6 +58,13 @@ pub struct Server {
     /// (`header_timeout_ms`). Default 10 s.
     #[serde(rename = "header_timeout_ms", with = "millis")]
     pub header_timeout: Duration,
+    /// How long a connection may be without a request before it is closed (`keep_alive_ms`). Above
+    /// what balancers keep idle connections for, usually 60 s. Default 75 s.
+    #[serde(rename = "keep_alive_ms", with = "millis")]
+    pub keep_alive: Duration,
+    /// Pages of which other origins may use long-polling, such as `https://app.example`, or `*` for
+    /// all. Default none.
+    pub cors_origins: Vec<String>,
     /// Threads that do the node's work; `None` (0 in the file) is one for each core. Default 0.
     #[serde(with = "zero_is_none")]
     pub threads: Option<NonZeroUsize>,
@@ -73,6 +80,8 @@ impl Default for Server {
             trusted_proxies: Vec::new(),
             proxy_protocol: ProxyProtocol::Off,
             header_timeout: Duration::from_secs(10),
+            keep_alive: Duration::from_secs(75),
+            cors_origins: Vec::new(),
             threads: None,
         }
     }

@@ -1,0 +1,258 @@
+//! How long a connection may be without a request, or with a part of one.
+//!
+//! Hyper has one timeout for both: a balancer that keeps connections for longer than a head may take
+//! would lose requests on connections that the node closes at that moment.
+
+use std::{
+    io,
+    pin::Pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    time::{Instant, Sleep, sleep_until},
+};
+
+/// How long a connection may take for its next request.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct RequestTimes {
+    /// To send the head of its first request, and of each other from its first byte on.
+    pub(crate) header: Duration,
+    /// Between its requests, from the last byte of an answer on.
+    pub(crate) keep_alive: Duration,
+}
+
+/// What a connection is in the midst of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// It has just begun.
+    First,
+    /// It has sent a part of a request's head.
+    Head,
+    /// A request is being answered.
+    Busy,
+    /// Nothing is asked.
+    Idle,
+}
+
+/// A connection's phase, as those who answer its requests change it. Clones are the same.
+#[derive(Debug, Clone)]
+pub(super) struct Requests(Arc<Mutex<Phase>>);
+
+/// A request that is being answered, until this is dropped.
+#[derive(Debug)]
+pub(super) struct Request(Requests);
+
+impl Requests {
+    pub(super) fn new() -> Self {
+        Self(Arc::new(Mutex::new(Phase::First)))
+    }
+
+    fn phase(&self) -> MutexGuard<'_, Phase> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The head of a request has come.
+    pub(super) fn begin(&self) -> Request {
+        *self.phase() = Phase::Busy;
+        Request(self.clone())
+    }
+}
+
+impl Drop for Request {
+    fn drop(&mut self) {
+        *self.0.phase() = Phase::Idle;
+    }
+}
+
+/// A connection's stream, which ends when its next request takes too long.
+#[derive(Debug)]
+pub(super) struct Timed<S> {
+    stream: S,
+    times: RequestTimes,
+    requests: Requests,
+    /// The phase that `deadline` is of.
+    of: Phase,
+    deadline: Pin<Box<Sleep>>,
+}
+
+impl<S> Timed<S> {
+    pub(super) fn new(stream: S, times: RequestTimes, requests: Requests) -> Self {
+        Self {
+            stream,
+            times,
+            requests,
+            of: Phase::First,
+            deadline: Box::pin(sleep_until(Instant::now() + times.header)),
+        }
+    }
+
+    pub(super) fn into_inner(self) -> S {
+        self.stream
+    }
+
+    /// Waits for the deadline of the present phase, which begins anew if there was `progress`.
+    fn poll_late(&mut self, progress: bool, context: &mut Context<'_>) -> Poll<Phase> {
+        let phase = *self.requests.phase();
+        let time = match phase {
+            Phase::Busy => {
+                self.of = phase;
+                return Poll::Pending;
+            }
+            Phase::First | Phase::Head => self.times.header,
+            Phase::Idle => self.times.keep_alive,
+        };
+        if phase != self.of || progress {
+            self.of = phase;
+            self.deadline.as_mut().reset(Instant::now() + time);
+        }
+        self.deadline.as_mut().poll(context).map(|()| phase)
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Timed<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        if let Poll::Ready(read) = Pin::new(&mut self.stream).poll_read(context, buffer) {
+            let mut phase = self.requests.phase();
+            if *phase == Phase::Idle && buffer.filled().len() > before {
+                *phase = Phase::Head;
+            }
+            return Poll::Ready(read);
+        }
+        match ready!(self.poll_late(false, context)) {
+            Phase::Head => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
+            // Nothing was lost: an end like that of the client.
+            Phase::First | Phase::Busy | Phase::Idle => Poll::Ready(Ok(())),
+        }
+    }
+}
+
+impl<S: AsyncWrite + Unpin> Timed<S> {
+    /// Puts the deadline off while an answer is being taken.
+    fn written(&mut self, context: &mut Context<'_>, written: &Poll<io::Result<usize>>) {
+        if matches!(written, Poll::Ready(Ok(_))) && *self.requests.phase() == Phase::Idle {
+            // Whether it is over is seen when the stream is read.
+            let _ = self.poll_late(true, context);
+        }
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Timed<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.written(context, &written);
+        written
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffers: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write_vectored(context, buffers);
+        self.written(context, &written);
+        written
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex},
+        time::timeout,
+    };
+
+    use super::*;
+
+    const TIMES: RequestTimes = RequestTimes {
+        header: Duration::from_secs(10),
+        keep_alive: Duration::from_secs(75),
+    };
+    const MOMENT: Duration = Duration::from_secs(1);
+
+    fn pair() -> (Timed<DuplexStream>, DuplexStream, Requests) {
+        let (near, far) = duplex(64);
+        let requests = Requests::new();
+        (Timed::new(near, TIMES, requests.clone()), far, requests)
+    }
+
+    /// Whether the stream goes on for that long and ends a moment later.
+    async fn ends_after(stream: &mut Timed<DuplexStream>, time: Duration) -> io::Result<usize> {
+        let mut byte = [0];
+        let early = timeout(time - MOMENT, stream.read(&mut byte)).await;
+        assert!(early.is_err(), "it ends before {time:?}: {early:?}");
+        let ended = timeout(2 * MOMENT, stream.read(&mut byte)).await;
+        ended.expect("it ends")
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn first_head_must_come_in_its_time() {
+        let (mut stream, mut client, _) = pair();
+        client.write_all(b"G").await.expect("room");
+        assert_eq!(stream.read(&mut [0]).await.expect("a byte"), 1);
+        assert_eq!(
+            ends_after(&mut stream, TIMES.header).await.expect("an end"),
+            0
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn idle_connections_live_on_and_heads_that_have_begun_do_not() {
+        let (mut stream, mut client, requests) = pair();
+        drop(requests.begin());
+        let ended = ends_after(&mut stream, TIMES.keep_alive).await;
+        assert_eq!(ended.expect("an end"), 0);
+
+        let (mut stream, mut client_again, requests) = pair();
+        drop(requests.begin());
+        let idle = timeout(TIMES.keep_alive - MOMENT, stream.read(&mut [0])).await;
+        assert!(idle.is_err());
+        client_again.write_all(b"G").await.expect("room");
+        assert_eq!(stream.read(&mut [0]).await.expect("a byte"), 1);
+        let ended = ends_after(&mut stream, TIMES.header).await;
+        assert_eq!(ended.expect_err("too late").kind(), io::ErrorKind::TimedOut);
+        client.shutdown().await.expect("it is there");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn answers_take_as_long_as_they_take() {
+        let (mut stream, mut client, requests) = pair();
+        let request = requests.begin();
+        let pending = timeout(10 * TIMES.keep_alive, stream.read(&mut [0])).await;
+        assert!(pending.is_err(), "a poll may wait");
+        drop(request);
+        for _ in 0..10 {
+            stream.write_all(&[0; 64]).await.expect("it is taken");
+            let between = timeout(TIMES.keep_alive - MOMENT, stream.read(&mut [0])).await;
+            assert!(between.is_err(), "it is being taken");
+            client.read_exact(&mut [0; 64]).await.expect("it is sent");
+        }
+        stream.write_all(&[0; 64]).await.expect("it is taken");
+        let ended = ends_after(&mut stream, TIMES.keep_alive).await;
+        assert_eq!(ended.expect("an end"), 0);
+    }
+}

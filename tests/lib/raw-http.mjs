@@ -1,0 +1,58 @@
+// HTTP requests as they are written, for what `fetch` does not let one say.
+import { once } from "node:events";
+import { request } from "node:http";
+import { connect } from "node:net";
+import { atEnd } from "./at-end.mjs";
+import { within } from "./eventually.mjs";
+
+/** Asks with any method and headers; resolves with `{ status, headers, body }`, a 101 included. */
+export function ask(url, { method = "GET", headers = {}, body } = {}) {
+  const answered = new Promise((resolve, reject) => {
+    const asked = request(url, { method, headers, agent: false }, (got) => {
+      const parts = [];
+      got.on("data", (part) => parts.push(part));
+      got.on("end", () => {
+        resolve({ status: got.statusCode, headers: got.headers, body: Buffer.concat(parts).toString() });
+      });
+    });
+    asked.on("upgrade", (got, socket) => {
+      socket.destroy();
+      resolve({ status: got.statusCode, headers: got.headers, body: "" });
+    });
+    asked.on("error", reject);
+    asked.end(body);
+  });
+  return within(`${method} ${url} is answered`, answered);
+}
+
+/** A connection that is written to by hand; what came is in its `heard`. */
+export class RawConnection {
+  heard = "";
+
+  static async open(t, url) {
+    const { hostname, port } = new URL(url);
+    const connection = new RawConnection();
+    connection.tcp = connect(Number(port), hostname);
+    atEnd(t, () => connection.tcp.destroy());
+    connection.tcp.on("error", () => {});
+    connection.tcp.on("data", (bytes) => {
+      connection.heard += bytes.toString("latin1");
+      connection.tcp.emit("heard");
+    });
+    connection.ended = once(connection.tcp, "close");
+    await once(connection.tcp, "connect");
+    return connection;
+  }
+
+  write(text) {
+    this.tcp.write(text);
+  }
+
+  /** Waits until what came contains `text`, and forgets it all. */
+  async hears(text) {
+    while (!this.heard.includes(text)) await within(`${text} comes`, once(this.tcp, "heard"));
+    const { heard } = this;
+    this.heard = "";
+    return heard;
+  }
+}
