@@ -129,6 +129,11 @@ for (const [name, stream] of Object.entries(STREAMS)) {
     await plays("it plays");
     assert.equal(await count(), 1);
 
+    // As when the node says that chunks are missing: it goes on at the next one that it can start at.
+    await page.evaluate(() => [...participant.room.tracks.values()][0].miss({ from: 1, to: 1, reason: "lost" }));
+    await plays("it plays on after a gap");
+    assert.equal(await count(), 1, "by the same MediaSource");
+
     // Half of a piece is lost: what follows is parsed in the midst of a block or box, and fails.
     let lost = false;
     published.change = ({ bytes }) => {

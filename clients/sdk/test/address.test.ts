@@ -32,7 +32,7 @@ test("an address that cannot work is refused with what is wrong, and is not retr
     ["http://localhost:0", "has the port 0"],
     ["ftp://localhost", 'has the scheme "ftp"'],
     ["mailto:ann@example.com", 'has the scheme "mailto"'],
-    ["file:///tmp/x", 'has the scheme "file"'],
+    ["file:///etc/hosts", 'has the scheme "file"'],
     ["/weir", "is not complete"],
     ["//localhost:8080", 'write "http://localhost:8080"'],
     [undefined as unknown as string, "undefined"],
