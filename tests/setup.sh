@@ -23,6 +23,8 @@ command -v systemd-analyze >/dev/null || missing+=(systemd)
 command -v openssl >/dev/null || missing+=(openssl)
 command -v python3 >/dev/null || missing+=(python3)
 python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)
+command -v javac >/dev/null || missing+=(default-jdk-headless)
+command -v mvn >/dev/null || missing+=(maven)
 if ((${#missing[@]} > 0)); then
   mapfile -t missing < <(printf '%s\n' "${missing[@]}" | sort -u)
   install="apt-get update && apt-get install -y --no-install-recommends ${missing[*]}"
@@ -99,4 +101,12 @@ if [[ $(cat .venv/.made-from 2>/dev/null) != "$sum" ]]; then
   python3 -m venv --clear .venv
   .venv/bin/pip install --quiet --disable-pip-version-check --requirement requirements.txt
   echo "$sum" >.venv/.made-from
+fi
+
+sum=$(sha256sum java/pom.xml)
+if [[ $(cat .java/.made-from 2>/dev/null) != "$sum" ]]; then
+  echo "setup: installing the Java client"
+  rm -rf .java
+  mvn --quiet --batch-mode --file java/pom.xml dependency:copy-dependencies -DoutputDirectory="$PWD/.java"
+  echo "$sum" >.java/.made-from
 fi

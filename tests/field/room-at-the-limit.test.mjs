@@ -4,6 +4,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { startCluster } from "../lib/cluster.mjs";
+import { JavaPeer } from "../lib/java-peer.mjs";
 import { startNode } from "../lib/node.mjs";
 import { PythonPeer } from "../lib/python-peer.mjs";
 import { SocketPeer } from "../lib/socket-peer.mjs";
@@ -25,6 +26,9 @@ const CLIENTS = [
   ["python-socketio websocket", (t, url) => PythonPeer.connect(t, url, ["websocket"])],
   ["python-socketio polling", (t, url) => PythonPeer.connect(t, url, ["polling"])],
   ["python-socketio upgrade", (t, url) => PythonPeer.connect(t, url)],
+  ["socket.io-client-java websocket", (t, url) => JavaPeer.connect(t, url, ["websocket"])],
+  ["socket.io-client-java polling", (t, url) => JavaPeer.connect(t, url, ["polling"])],
+  ["socket.io-client-java upgrade", (t, url) => JavaPeer.connect(t, url)],
 ];
 
 /** Fills a room's state up to `free` bytes below the limit; resolves with the peers that hold it. */

@@ -1,98 +1,18 @@
-import { spawn } from "node:child_process";
-import { createInterface } from "node:readline";
-import { fileURLToPath } from "node:url";
-import { atEnd } from "./at-end.mjs";
-import { within } from "./eventually.mjs";
-import { Peer } from "./peer.mjs";
+import { ProcessPeer, TESTS } from "./process-peer.mjs";
 
-const TESTS = fileURLToPath(new URL("../", import.meta.url));
-
-/** `python-socketio`, in a process of its own that speaks JSON lines over its pipes. */
-export class PythonPeer extends Peer {
-  #process;
-  #asked = new Map();
-  #next = 1;
-  #errors = "";
-
+/** `python-socketio`, in a process of its own. */
+export class PythonPeer extends ProcessPeer {
   constructor(label) {
-    super(label);
-    this.#process = spawn(`${TESTS}.venv/bin/python`, [`${TESTS}python/client.py`]);
-    this.#process.stderr.on("data", (text) => (this.#errors += text));
-    this.exit = new Promise((resolve) => this.#process.once("close", resolve));
-    this.failed = new Promise((_, reject) => {
-      this.#process.once("error", reject);
-      this.exit.then(() => reject(new Error(`${label} ended: ${this.#errors}`)));
-    });
-    this.failed.catch(() => {});
-    // A write to a process that is gone is told by `failed`.
-    this.#process.stdin.on("error", () => {});
-    createInterface({ input: this.#process.stdout }).on("line", (line) => {
-      const { event, args, answer, value } = JSON.parse(line, revive);
-      if (event !== undefined) return this.tell(event, args);
-      this.#asked.get(answer)(value);
-      this.#asked.delete(answer);
-    });
+    super(label, `${TESTS}.venv/bin/python`, `${TESTS}python/client.py`);
   }
 
   /** Connects, by `transports` alone if given, and ends at the end of the test `t`. */
-  static async connect(t, url, transports = null, label = "python") {
-    const peer = new PythonPeer(label);
-    atEnd(t, () => peer.kill());
-    await peer.#command("connect", { url, transports });
-    return peer;
-  }
-
-  get pid() {
-    return this.#process.pid;
+  static connect(t, url, transports = null, label = "python") {
+    return new PythonPeer(label).start(t, url, transports);
   }
 
   /** Resolves with the transport in use. */
   get transport() {
-    return this.#command("transport");
+    return this.command("transport");
   }
-
-  ask(event, ...args) {
-    return this.#command("ask", { event, args });
-  }
-
-  emit(event, ...args) {
-    this.#write({ command: "emit", event, args });
-  }
-
-  async close() {
-    await this.#command("close");
-  }
-
-  /** Ends the process as an out-of-memory killer would. */
-  async kill() {
-    this.#process.kill("SIGKILL");
-    await this.exit;
-  }
-
-  /** Stops the process as it stands, with its connection open. */
-  freeze() {
-    this.#process.kill("SIGSTOP");
-  }
-
-  #command(command, fields = {}) {
-    const id = this.#next++;
-    const answered = new Promise((resolve) => this.#asked.set(id, resolve));
-    this.#write({ command, id, ...fields });
-    const what = `${this.label}: ${fields.event ?? command} is answered`;
-    return within(what, Promise.race([answered, this.failed]));
-  }
-
-  #write(line) {
-    this.#process.stdin.write(`${JSON.stringify(line, replace)}\n`);
-  }
-}
-
-/** Bytes travel as `{"$bytes": base64}`. By the time a replacer sees a Buffer it is plain JSON. */
-function replace(_, value) {
-  if (value?.type === "Buffer") return { $bytes: Buffer.from(value.data).toString("base64") };
-  return value;
-}
-
-function revive(_, value) {
-  return value?.$bytes === undefined ? value : Buffer.from(value.$bytes, "base64");
 }

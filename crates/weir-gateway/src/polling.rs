@@ -162,6 +162,8 @@ impl Polling {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+
     use super::*;
 
     fn frame(n: usize) -> Frame {
@@ -210,6 +212,34 @@ mod tests {
         );
         let expected: Vec<_> = (0..3).map(|n| frame(n).body().to_owned()).collect();
         assert_eq!(sent, expected);
+    }
+
+    /// What python-engineio takes of an answer (`Payload.max_decode_packets`), a ping included.
+    #[test]
+    fn no_answer_has_more_packets_than_the_strictest_client_takes() {
+        const TAKEN: usize = 16;
+        let body = "[\"message\",{}]";
+        for step in 1..=10 {
+            let mut polling = Polling::new(1_000_000, 1_000_000);
+            let mut refuse = |_: &Frame| Err(Delivery::Full);
+            let mut waiting = 0;
+            for n in 0..60 {
+                let attachments = vec![Bytes::from_static(b"x"); n * step % 11];
+                let frame = Frame::new(None, body, &attachments);
+                polling.send(None, &frame, true, &mut refuse);
+                waiting += 1 + attachments.len();
+            }
+            while waiting > 0 {
+                let mut packets = 0;
+                polling.poll_begins(&mut |frame| {
+                    packets += 1 + frame.attachments().len();
+                    Ok(())
+                });
+                polling.poll_ends();
+                assert!((1..TAKEN).contains(&packets), "{packets} packets");
+                waiting -= packets;
+            }
+        }
     }
 
     #[test]

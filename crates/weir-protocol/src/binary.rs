@@ -15,12 +15,12 @@ use serde::{
 pub(crate) const PLACEHOLDER: &str = "_placeholder";
 
 /// The key that holds the attachment's number.
-const NUMBER: &str = "num";
+pub(crate) const NUMBER: &str = "num";
 
 /// What a key means where an object may be a placeholder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(field_identifier)]
-pub(crate) enum Key {
+enum Key {
     /// [`PLACEHOLDER`].
     #[serde(rename = "_placeholder")]
     Marker,

@@ -1,6 +1,6 @@
 //! A client's own JSON: kept as it was written, checked to be harmless to those it is sent to.
 
-use std::{fmt, sync::Arc};
+use std::{collections::HashSet, fmt, sync::Arc};
 
 use serde::{
     Deserialize, Deserializer, Serialize, Serializer,
@@ -8,7 +8,11 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
-use crate::{Fault, binary::Key};
+use crate::{
+    Fault,
+    binary::{NUMBER, PLACEHOLDER},
+    event,
+};
 
 /// How deep a value may be nested: `1` is 0 levels, `[1]` is one.
 ///
@@ -18,8 +22,8 @@ const DEEPEST: usize = 50;
 
 /// Any JSON value, as text. Cheap to clone.
 ///
-/// One that a client sent is nested at most 50 levels deep, since other clients' parsers have limits,
-/// and holds nothing that they could take for an attachment's placeholder, except for those that
+/// One that a client sent is nested at most 50 levels deep and has no key twice, since other clients'
+/// parsers have limits, and holds nothing that they could take for an attachment's placeholder, except for those that
 /// were checked together with their attachments.
 #[derive(Clone)]
 pub struct Json(Arc<RawValue>);
@@ -90,6 +94,11 @@ impl Json {
                 field,
                 format!("is nested more than {DEEPEST} levels deep"),
             )),
+            Err(_) if scan.twice.is_some() => {
+                let key = scan.twice.unwrap_or_default();
+                let problem = format!("holds the key {:?} twice", event::shown(&key));
+                Err(Fault::field(field, problem))
+            }
             Err(_) => Err(Fault::field(
                 field,
                 "holds half a character (a lone surrogate) or an impossible number",
@@ -111,9 +120,15 @@ struct Scan {
     /// one that is not exactly `{"_placeholder":true,"num":n}`.
     placeholders: Vec<Option<usize>>,
     too_deep: bool,
+    /// A key that an object has more than once.
+    twice: Option<String>,
 }
 
-/// Walks through the text of a value, so that nothing is hidden behind a key that comes twice.
+/// Walks through the text of a value.
+///
+/// A key that comes twice in one object is refused. Clients differ in which of the values counts, and
+/// one cannot read the packet at all: `JSONObject` of org.json 20090211, on which the Java client
+/// stands, throws at it (`putOnce`).
 struct Walk<'a> {
     scan: &'a mut Scan,
     /// How many levels may follow.
@@ -190,14 +205,20 @@ impl<'de> Visitor<'de> for Walk<'_> {
         let (mut entries, mut marked, mut exact, mut number) = (0, false, false, None);
         // An empty object is a level, too.
         self.inner::<A::Error>()?;
-        while let Some(key) = map.next_key::<Key>()? {
+        let mut keys = HashSet::new();
+        while let Some(key) = map.next_key::<String>()? {
+            if keys.contains(&key) {
+                self.scan.twice = Some(key);
+                return Err(de::Error::custom("the same key twice"));
+            }
             let value = map.next_value_seed(self.inner()?)?;
             entries += 1;
-            match (key, value) {
-                (Key::Marker, value) => (marked, exact) = (true, value == Seen::True),
-                (Key::Number, Seen::Natural(n)) => number = usize::try_from(n).ok(),
+            match (key.as_str(), value) {
+                (PLACEHOLDER, value) => (marked, exact) = (true, value == Seen::True),
+                (NUMBER, Seen::Natural(n)) => number = usize::try_from(n).ok(),
                 _ => {}
             }
+            keys.insert(key);
         }
         if marked {
             let number = number.filter(|_| exact && entries == 2);
