@@ -73,6 +73,7 @@ test("metrics say what happened, keep Prometheus' rules, and are those that are 
     'weir_request_failed_total{error_type="bad_request"}': [0, 1],
     'weir_ingest_refused_total{error_type="track_not_found"}': [1, 0],
     'weir_redis_up{plane="directory"}': [1, 1],
+    'weir_redis_up{plane="events"}': [1, 1],
     'weir_redis_up{plane="publishing"}': [1, 1],
     'weir_redis_up{plane="subscriptions"}': [1, 1],
     weir_ready: [1, 1],

@@ -5,7 +5,7 @@ use std::{convert::Infallible, fmt, sync::Arc};
 use tokio::sync::watch;
 use weir_cluster::{DirectoryError, MemoryHub, MemoryOptions, Sample};
 use weir_engine::{Backend, Engine, Options};
-use weir_redis::{BusOptions, DirectoryOptions, RedisBus, RedisDirectory, Target};
+use weir_redis::{BusOptions, DirectoryOptions, Health, RedisBus, RedisDirectory, Target};
 
 use crate::{
     config::Config,
@@ -22,16 +22,21 @@ pub(crate) struct Cluster {
     kind: &'static str,
 }
 
-/// The ways to Redis, as the metrics name them, in the order of [`Redis::planes`].
-const PLANES: [&str; 3] = ["directory", "subscriptions", "publishing"];
+/// The ways to Redis, as the metrics name them, with the reason against readiness while one does not
+/// work; in the order of [`Redis::planes`].
+pub(crate) const PLANES: [(&str, &str); 4] = [
+    ("directory", "redis: the directory is unavailable"),
+    ("events", "redis: room events are not heard"),
+    ("subscriptions", "redis: the bus is not heard"),
+    ("publishing", "redis: the bus cannot be published to"),
+];
 
 /// The connections to Redis.
 #[derive(Clone)]
 struct Redis {
     bus: Arc<RedisBus>,
     directory: Arc<RedisDirectory>,
-    /// What does not work, while the receiver says `false`.
-    planes: [(&'static str, watch::Receiver<bool>); 3],
+    planes: [watch::Receiver<Health>; 4],
 }
 
 impl fmt::Debug for Cluster {
@@ -102,15 +107,15 @@ impl Cluster {
             let directory = RedisDirectory::new(directory_target, &directory_options, inbox)?;
             let directory = Arc::new(directory);
             let bus = Arc::new(RedisBus::new(bus_target, &bus_options, bus_inbox));
-            let [subscriptions, publishing] = bus.healthy();
             redis = Some(Redis {
+                planes: [
+                    directory.health(),
+                    directory.hears(),
+                    bus.hears(),
+                    bus.publishes(),
+                ],
                 bus: Arc::clone(&bus),
                 directory: Arc::clone(&directory),
-                planes: [
-                    ("redis: the directory is unavailable", directory.healthy()),
-                    ("redis: the bus cannot be subscribed to", subscriptions),
-                    ("redis: the bus cannot be published to", publishing),
-                ],
             });
             Ok::<_, DirectoryError>(Backend {
                 directory: Arc::new(Observed::new(directory)),
@@ -143,13 +148,17 @@ impl Cluster {
     /// Outside of a tokio runtime.
     pub(crate) fn report_to(&self, readiness: &Readiness) {
         let planes = self.redis.iter().flat_map(|redis| &redis.planes);
-        for (reason, healthy) in planes {
-            let (reason, mut healthy) = (*reason, healthy.clone());
-            readiness.set_ready(*healthy.borrow_and_update(), reason);
+        for ((_, reason), health) in PLANES.into_iter().zip(planes) {
+            let mut health = health.clone();
             let readiness = readiness.clone();
+            let report = move |health: &Health| match health.cause() {
+                Some(cause) => readiness.set_cause(reason, cause),
+                None => readiness.set_ready(true, reason),
+            };
+            report(&health.borrow_and_update());
             tokio::spawn(async move {
-                while healthy.changed().await.is_ok() {
-                    readiness.set_ready(*healthy.borrow_and_update(), reason);
+                while health.changed().await.is_ok() {
+                    report(&health.borrow_and_update());
                 }
             });
         }
@@ -163,8 +172,8 @@ impl Cluster {
         };
         samples.extend(redis.bus.samples());
         samples.extend(redis.directory.samples());
-        for (plane, (_, healthy)) in PLANES.into_iter().zip(&redis.planes) {
-            let up = u64::from(*healthy.borrow());
+        for ((plane, _), health) in PLANES.into_iter().zip(&redis.planes) {
+            let up = u64::from(health.borrow().works());
             samples.push(Sample::new("weir.redis.up", &[("plane", plane)], up));
         }
         samples

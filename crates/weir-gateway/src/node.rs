@@ -57,6 +57,9 @@ const ATTACHMENTS: usize = 1_024;
 /// How long a packet's attachments may follow it.
 const ATTACHMENTS_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// The reason against readiness of a node that does not serve yet.
+pub(crate) const STARTING: &str = "starting";
+
 /// How a node ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Shutdown {
@@ -146,7 +149,7 @@ impl Node {
     /// Outside of a tokio runtime.
     pub fn build(config: Config, mut collector: Collector) -> Result<Self, BuildError> {
         let readiness = Readiness::new();
-        readiness.set_ready(false, "starting");
+        readiness.set_ready(false, STARTING);
         Ok(Self {
             public: Bound::bind("server.listen", config.server.listen)?,
             ops: Bound::bind("server.ops_listen", config.server.ops_listen)?,
@@ -210,7 +213,7 @@ impl Node {
             tokio::spawn(edge.clone().serve(connection));
         };
 
-        readiness.set_ready(true, "starting");
+        readiness.set_ready(true, STARTING);
         log_address_limit(&config.server);
         info!(listen = %public.address, ops_listen = %ops.address, "listening");
         let end = async {

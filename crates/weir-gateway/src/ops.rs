@@ -1,8 +1,8 @@
 //! The operations listener: what orchestrators and people ask a node, apart from clients.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::pin::pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
@@ -44,13 +44,16 @@ A Weir node's operations listener.
 /// The content type of Prometheus' text format.
 const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
+/// Reasons against readiness, with their causes.
+type Reasons = BTreeMap<&'static str, Option<Arc<str>>>;
+
 /// Whether a node takes clients, shared between whoever knows and whoever asks.
 ///
 /// A node is ready when no reason against it stands. Clones speak of the same node.
 #[derive(Debug, Clone, Default)]
 pub struct Readiness {
-    /// The reasons against, which are few and short.
-    against: Arc<Mutex<BTreeSet<&'static str>>>,
+    /// The reasons against, which are few and short, each with its cause if it has one.
+    against: Arc<Mutex<Reasons>>,
 }
 
 impl Readiness {
@@ -59,29 +62,39 @@ impl Readiness {
         Self::default()
     }
 
+    fn against(&self) -> MutexGuard<'_, Reasons> {
+        self.against.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Withdraws (`ready`) or raises (not `ready`) one reason against readiness, such as
     /// `"starting"`. Reasons are independent: the node is ready when all are withdrawn.
     pub fn set_ready(&self, ready: bool, reason: &'static str) {
-        let mut against = self.against.lock().unwrap_or_else(PoisonError::into_inner);
         if ready {
-            against.remove(reason);
+            self.against().remove(reason);
         } else {
-            against.insert(reason);
+            self.against().insert(reason, None);
         }
+    }
+
+    /// Raises a reason against readiness with its cause, which `/readyz` appends to it.
+    pub fn set_cause(&self, reason: &'static str, cause: &Arc<str>) {
+        self.against().insert(reason, Some(Arc::clone(cause)));
     }
 
     /// Whether no reason against readiness stands.
     pub fn is_ready(&self) -> bool {
-        self.against
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .is_empty()
+        self.against().is_empty()
     }
 
-    /// The reasons against readiness, in alphabetical order; none when it is ready.
-    pub fn reasons(&self) -> Vec<&'static str> {
-        let against = self.against.lock().unwrap_or_else(PoisonError::into_inner);
-        against.iter().copied().collect()
+    /// The reasons against readiness, in alphabetical order, as `reason` or `reason: cause`; none when
+    /// it is ready.
+    pub fn reasons(&self) -> Vec<String> {
+        let against = self.against();
+        let reasons = against.iter().map(|(reason, cause)| match cause {
+            Some(cause) => format!("{reason}: {cause}"),
+            None => (*reason).to_owned(),
+        });
+        reasons.collect()
     }
 }
 
@@ -89,7 +102,7 @@ impl Readiness {
 #[derive(Debug, Serialize)]
 struct Report {
     ready: bool,
-    reasons: Vec<&'static str>,
+    reasons: Vec<String>,
 }
 
 /// What the operations listener answers: `/livez`, `/readyz`, `/metrics`, and at `/` a list of
@@ -226,5 +239,22 @@ mod tests {
         assert!(!readiness.is_ready());
         readiness.set_ready(true, "stopping");
         assert!(readiness.is_ready());
+        readiness.set_cause("redis", &"NOPERM".into());
+        readiness.set_cause("redis", &"NOAUTH".into());
+        assert_eq!(readiness.reasons(), ["redis: NOAUTH"]);
+        readiness.set_ready(true, "redis");
+        assert!(readiness.is_ready());
+    }
+
+    #[test]
+    fn the_documented_reasons_are_those_of_the_code() {
+        let documented = include_str!("../../../docs/operations.md");
+        let table = documented.split("Reasons against readiness").nth(1);
+        let table = table.and_then(|rest| rest.split("\n\n").nth(1));
+        let rows = table.expect("the table").lines().skip(2);
+        let documented: Vec<_> = rows.filter_map(|row| row.split('`').nth(1)).collect();
+        let mut known = vec![crate::node::STARTING, crate::drain::REASON];
+        known.extend(crate::cluster::PLANES.map(|(_, reason)| reason));
+        assert_eq!(documented, known);
     }
 }

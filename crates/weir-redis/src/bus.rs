@@ -20,11 +20,11 @@ use weir_cluster::{
 use weir_protocol::RoomId;
 
 use crate::{
-    Target,
+    Health, Target,
     envelope::{self, EnvelopeError, Origin},
     keys::{Channel, Keys},
     outbox::{self, Dropped, Message, Outbox},
-    subscriber::Subscriber,
+    subscriber::{Publish, Subscriber},
 };
 
 /// How a bus behaves.
@@ -44,7 +44,7 @@ pub struct BusOptions {
 pub struct RedisBus {
     shared: Arc<Shared>,
     outbox: Arc<Outbox>,
-    tasks: [AbortHandle; 2],
+    tasks: [AbortHandle; 3],
 }
 
 struct Shared {
@@ -78,11 +78,14 @@ impl RedisBus {
                     shared.message(channel, payload, &*inbox);
                 }
             };
+            let keys = Keys::new(&options.prefix, target.database);
+            let origin: Origin = rand::rng().random();
+            let probes = keys.probes(&format!("{origin:016x}"));
             Shared {
-                keys: Keys::new(&options.prefix, target.database),
-                subscriber: Subscriber::new(target, Arc::new(on_message)),
+                keys,
+                subscriber: Subscriber::new(target, probes, Arc::new(on_message)),
                 subscriptions: Mutex::default(),
-                origin: rand::rng().random(),
+                origin,
                 received: AtomicU64::new(0),
                 received_bytes: AtomicU64::new(0),
                 refused: AtomicU64::new(0),
@@ -91,16 +94,33 @@ impl RedisBus {
         let outbox = Outbox::new(options.batch);
         let publishing = tokio::spawn(outbox::run(target.clone(), Arc::clone(&outbox)));
         let watching = tokio::spawn(watch(shared.subscriber.interrupted(), told));
+        let probing = {
+            let outbox = Arc::clone(&outbox);
+            let publish: Publish = Arc::new(move |channel: Arc<str>, payload| {
+                let published = outbox.put(Message::signal(channel.to_string(), payload));
+                let published = published.map_err(|error| match error {
+                    BusError::Unavailable(why) => why,
+                    full => full.to_string(),
+                });
+                Box::pin(std::future::ready(published))
+            });
+            shared.subscriber.start_probes("subscriptions", publish)
+        };
         Self {
             shared,
             outbox,
-            tasks: [publishing.abort_handle(), watching.abort_handle()],
+            tasks: [publishing.abort_handle(), watching.abort_handle(), probing],
         }
     }
 
-    /// Whether all that is wanted is subscribed to, and whether something can be published.
-    pub fn healthy(&self) -> [watch::Receiver<bool>; 2] {
-        [self.shared.subscriber.connected(), self.outbox.connected()]
+    /// Whether what this node publishes comes back from every server.
+    pub fn hears(&self) -> watch::Receiver<Health> {
+        self.shared.subscriber.health()
+    }
+
+    /// Whether there is a connection to publish on.
+    pub fn publishes(&self) -> watch::Receiver<Health> {
+        self.outbox.health()
     }
 
     /// As metrics: what was received, in messages and in bytes; what of it was not understood; what
@@ -173,9 +193,6 @@ impl Shared {
     }
 
     fn message(&self, channel: &[u8], payload: Bytes, inbox: &dyn BusInbox) {
-        self.received.fetch_add(1, Ordering::Relaxed);
-        let bytes = payload.len() as u64;
-        self.received_bytes.fetch_add(bytes, Ordering::Relaxed);
         if let Err(error) = self.tell(channel, payload, inbox)
             && self.refused.fetch_add(1, Ordering::Relaxed) == 0
         {
@@ -190,10 +207,14 @@ impl Shared {
         inbox: &dyn BusInbox,
     ) -> Result<(), EnvelopeError> {
         let name = std::str::from_utf8(channel).unwrap_or_default();
-        // What was given up meanwhile is not told any more.
+        // What was given up meanwhile is not told any more; probes are in no room.
         if !self.subscriptions().contains_key(name) {
+            self.subscriber.probed(name, &payload);
             return Ok(());
         }
+        self.received.fetch_add(1, Ordering::Relaxed);
+        let bytes = payload.len() as u64;
+        self.received_bytes.fetch_add(bytes, Ordering::Relaxed);
         let Some(channel) = self.keys.channel(name) else {
             return Ok(());
         };

@@ -17,14 +17,14 @@ use weir_protocol::{
 };
 
 use crate::{
-    Target,
+    Health, Target,
     counts::Counts,
     event::Event,
     keys::Keys,
     lease::{self, node_id},
     repair::Left,
     store::Store,
-    subscriber::Subscriber,
+    subscriber::{Publish, Subscriber},
     watched::{Entry, Rooms, Watched},
 };
 
@@ -68,12 +68,20 @@ pub(crate) struct Shared {
     node: Mutex<String>,
     /// Members that left while Redis was away.
     pub(crate) left: Mutex<Vec<Left>>,
-    healthy: watch::Sender<bool>,
+    health: watch::Sender<Health>,
     pub(crate) counts: Counts,
 }
 
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Why an operation failed, without what is clear from where it is said.
+pub(crate) fn cause(error: &DirectoryError) -> String {
+    match error {
+        DirectoryError::Unavailable(why) => why.clone(),
+        other => other.to_string(),
+    }
 }
 
 fn now() -> u64 {
@@ -98,7 +106,8 @@ impl RedisDirectory {
     ) -> Result<Self, DirectoryError> {
         let keys = Keys::new(&options.prefix, target.database);
         let store = Store::new(target, keys, options)?;
-        let (healthy, _) = watch::channel(false);
+        let (health, _) = watch::channel(Health::fails("it was not reached yet"));
+        let probes = store.keys.probes(&node_id());
         let shared = Arc::new_cyclic(|shared: &std::sync::Weak<Shared>| {
             let shared = shared.clone();
             let on_message = move |channel: &[u8], payload: Bytes| {
@@ -108,26 +117,42 @@ impl RedisDirectory {
             };
             Shared {
                 store,
-                subscriber: Subscriber::new(target, Arc::new(on_message)),
+                subscriber: Subscriber::new(target, probes, Arc::new(on_message)),
                 inbox,
                 rooms: Mutex::default(),
                 node: Mutex::new(node_id()),
                 left: Mutex::default(),
-                healthy,
+                health,
                 counts: Counts::default(),
             }
         });
         let lease = tokio::spawn(lease::keep(Arc::clone(&shared)));
         let resubscribed = tokio::spawn(resubscribed(Arc::clone(&shared)));
+        let publish: Publish = {
+            let shared = Arc::clone(&shared);
+            Arc::new(move |channel: Arc<str>, payload| {
+                let shared = Arc::clone(&shared);
+                Box::pin(async move {
+                    let published = shared.store.probe(&channel, payload).await;
+                    published.map_err(|error| cause(&error))
+                })
+            })
+        };
+        let probing = shared.subscriber.start_probes("events", publish);
         Ok(Self {
             shared,
-            tasks: vec![lease.abort_handle(), resubscribed.abort_handle()],
+            tasks: vec![lease.abort_handle(), resubscribed.abort_handle(), probing],
         })
     }
 
-    /// Whether Redis can be reached, as far as it is known.
-    pub fn healthy(&self) -> watch::Receiver<bool> {
-        self.shared.healthy.subscribe()
+    /// Whether rooms can be read and changed.
+    pub fn health(&self) -> watch::Receiver<Health> {
+        self.shared.health.subscribe()
+    }
+
+    /// Whether what this node has a script publish comes back from every server.
+    pub fn hears(&self) -> watch::Receiver<Health> {
+        self.shared.subscriber.health()
     }
 
     /// This node's id in the cluster now; another one after it was taken for dead.
@@ -172,13 +197,13 @@ impl Shared {
         id
     }
 
-    pub(crate) fn set_healthy(&self, healthy: bool) {
-        self.healthy.send_if_modified(|known| {
-            let changed = *known != healthy;
-            if changed && healthy {
+    pub(crate) fn set_health(&self, health: Health) {
+        self.health.send_if_modified(|known| {
+            let changed = *known != health;
+            if changed && health.works() {
                 info!("the directory is reached");
             }
-            *known = healthy;
+            *known = health;
             changed
         });
     }
@@ -199,9 +224,11 @@ impl Shared {
 
     /// Takes a message of a room's channel.
     fn message(self: &Arc<Self>, channel: &[u8], payload: &Bytes) {
-        let channel = std::str::from_utf8(channel).ok();
-        let room = channel.and_then(|channel| self.store.keys.room_of(channel));
-        let Some(watched) = room.and_then(|room| self.watched(&room)) else {
+        let channel = std::str::from_utf8(channel).unwrap_or_default();
+        let Some(room) = self.store.keys.room_of(channel) else {
+            return self.subscriber.probed(channel, payload);
+        };
+        let Some(watched) = self.watched(&room) else {
             return;
         };
         match Event::read(payload) {

@@ -67,6 +67,15 @@ impl Keys {
         self.channel_of_room(room, &format!("chunks:{track}"))
     }
 
+    /// Channels: what a node publishes to itself.
+    pub(crate) fn probes(&self, node: &str) -> Probes {
+        // No room's id has a dot, so no room shares one of these hash tags.
+        Probes {
+            before: format!("{}:{{.probe", self.channels),
+            after: format!("}}:{node}"),
+        }
+    }
+
     /// What a channel of the bus is for.
     pub(crate) fn channel(&self, channel: &str) -> Option<Channel> {
         let rest = channel.strip_prefix(&*self.channels)?.strip_prefix(":{")?;
@@ -106,6 +115,20 @@ impl Keys {
     }
 }
 
+/// The names of the channels that a node publishes to itself on: one for each server, whose number
+/// puts it into a slot of that server.
+#[derive(Debug, Clone)]
+pub(crate) struct Probes {
+    before: String,
+    after: String,
+}
+
+impl Probes {
+    pub(crate) fn name(&self, number: u32) -> String {
+        format!("{}{number}{}", self.before, self.after)
+    }
+}
+
 /// What a channel of the bus is for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Channel {
@@ -132,6 +155,7 @@ mod tests {
             keys.events(&room),
             keys.signals(&room),
             keys.chunks(&track).replace(":1", ":TRACK"),
+            keys.probes("NODE").name(1).replace("probe1", "probeN"),
             keys.alive(),
             keys.reaping(),
             keys.held("NODE"),

@@ -9,7 +9,13 @@ use tracing::{info, warn};
 use weir_cluster::DirectoryError;
 use weir_protocol::{LeaveReason, MemberId, RoomId};
 
-use crate::{counts::count, directory::Shared, keys::Keys, store::LIVE_TTL};
+use crate::{
+    Health,
+    counts::count,
+    directory::{Shared, cause},
+    keys::Keys,
+    store::LIVE_TTL,
+};
 
 /// How often a node says that it is alive.
 const HEARTBEAT: Duration = Duration::from_secs(2);
@@ -68,7 +74,7 @@ pub(crate) async fn keep(shared: Arc<Shared>) {
                 let stable: Instant = *since.get_or_insert_with(Instant::now);
                 next = Instant::now() + HEARTBEAT;
                 new = false;
-                shared.set_healthy(true);
+                shared.set_health(Health::Works);
                 if back || !kept {
                     shared.repair_all().await;
                 } else {
@@ -90,7 +96,7 @@ pub(crate) async fn keep(shared: Arc<Shared>) {
                 if failures == LASTING {
                     warn!(%error, "the directory cannot be reached");
                 }
-                shared.set_healthy(false);
+                shared.set_health(Health::fails(&cause(&error)));
             }
         }
     }

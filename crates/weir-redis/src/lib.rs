@@ -6,6 +6,7 @@ mod counts;
 mod directory;
 mod envelope;
 mod event;
+mod health;
 mod keys;
 mod lease;
 mod mirror;
@@ -20,4 +21,5 @@ mod watched;
 
 pub use bus::{BusOptions, RedisBus};
 pub use directory::{DirectoryOptions, RedisDirectory};
+pub use health::Health;
 pub use target::{Target, TargetError};

@@ -22,7 +22,7 @@ use tracing::warn;
 use weir_cluster::{BusError, Hop, Relayed, Sample, Window};
 
 use crate::{
-    Target,
+    Health, Target,
     connect::Connection,
     subscriber::{backoff, tell},
     target::Topology,
@@ -57,7 +57,7 @@ pub(crate) struct Outbox {
     window: Option<Window>,
     state: Mutex<State>,
     filled: Notify,
-    connected: watch::Sender<bool>,
+    health: watch::Sender<Health>,
     /// Messages that were dropped, by [`Dropped`].
     dropped: [AtomicU64; 4],
     /// How many messages have left the queue and were answered or dropped.
@@ -156,7 +156,7 @@ impl Outbox {
             window: Window::new(batch),
             state: Mutex::default(),
             filled: Notify::new(),
-            connected: watch::channel(false).0,
+            health: watch::channel(Health::fails("there is no connection yet")).0,
             dropped: Default::default(),
             done: watch::channel(0).0,
         })
@@ -168,7 +168,7 @@ impl Outbox {
 
     /// Puts a message in. Never blocks.
     pub(crate) fn put(&self, message: Message) -> Result<(), BusError> {
-        if !*self.connected.borrow() {
+        if !self.health.borrow().works() {
             self.drop_many(Dropped::Unavailable, 1);
             return Err(BusError::Unavailable(
                 "there is no connection to Redis".to_owned(),
@@ -267,8 +267,8 @@ impl Outbox {
     }
 
     /// Whether there is a connection to publish on.
-    pub(crate) fn connected(&self) -> watch::Receiver<bool> {
-        self.connected.subscribe()
+    pub(crate) fn health(&self) -> watch::Receiver<Health> {
+        self.health.subscribe()
     }
 
     /// What waits, as metrics.
@@ -292,10 +292,12 @@ impl Outbox {
 pub(crate) async fn run(target: Target, outbox: Arc<Outbox>) {
     let mut attempt = 0;
     loop {
+        let mut cause = "the connection was lost".to_owned();
         if let Err(error) = serve(&target, &outbox, &mut attempt).await {
             tell(attempt, "cannot publish", &target, &error);
+            cause = error.to_string();
         }
-        if outbox.connected.send_replace(false) {
+        if outbox.health.send_replace(Health::fails(&cause)).works() {
             warn!(redis = %target, "nothing can be published; connecting again");
         }
         outbox.state().interest.clear();
@@ -317,7 +319,7 @@ async fn serve(target: &Target, outbox: &Outbox, attempt: &mut u32) -> Result<()
     };
     let connection = Connection::open(target, Arc::new(on_push)).await?;
     *attempt = 0;
-    outbox.connected.send_replace(true);
+    outbox.health.send_replace(Health::Works);
     // Until then what comes is collected: who sends rarely never waits.
     let mut next = Instant::now();
     loop {

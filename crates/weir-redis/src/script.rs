@@ -39,6 +39,7 @@ scripts! {
     TOUCH = "prelude" "touch";
     HEARTBEAT = "heartbeat";
     CLAIM = "claim";
+    PROBE = "probe";
 }
 
 impl Script {

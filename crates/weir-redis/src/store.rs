@@ -403,6 +403,14 @@ impl Store {
         Ok(answer.await?.as_str().as_deref() == Some("ok"))
     }
 
+    /// Publishes a probe as the scripts publish events.
+    pub(crate) async fn probe(&self, channel: &str, payload: Bytes) -> Result<(), DirectoryError> {
+        let keys = vec![channel.to_owned()];
+        let arguments = vec![self.publish.into(), Value::Bytes(payload)];
+        let called = script::PROBE.call(&self.client, &self.options, keys, arguments);
+        called.await.map(drop)
+    }
+
     /// Takes on the dead nodes: answers with their ids, and keeps others from them for so long.
     pub(crate) async fn claim(&self, patience: Duration) -> Result<Vec<String>, DirectoryError> {
         let keys = vec![self.keys.alive(), self.keys.reaping()];

@@ -11,7 +11,7 @@ use weir_cluster::{
     Bus, BusInbox, Directory, Inbox, NewMember, Relayed, Signal, Subscription, TrackKey, Watch,
 };
 use weir_protocol::{Chunk, Json, MemberId, RoomEvent, RoomId, TrackId};
-use weir_redis::{BusOptions, DirectoryOptions, RedisBus, RedisDirectory};
+use weir_redis::{BusOptions, DirectoryOptions, Health, RedisBus, RedisDirectory};
 use weir_testkit::{RedisServer, eventually};
 
 const SOON: Duration = Duration::from_secs(20);
@@ -79,10 +79,14 @@ impl Node {
         };
         let target = bus_url.parse().expect("a Redis");
         let bus = RedisBus::new(&target, &options, heard.clone());
-        let [subscriptions, publishing] = bus.healthy();
-        for mut healthy in [subscriptions, publishing, directory.healthy()] {
-            let up = healthy.wait_for(|healthy| *healthy).await;
-            up.expect("it lives");
+        let planes = [
+            directory.health(),
+            directory.hears(),
+            bus.hears(),
+            bus.publishes(),
+        ];
+        for mut health in planes {
+            health.wait_for(Health::works).await.expect("it lives");
         }
         let room = RoomId::made("room");
         let track = TrackKey {
@@ -211,10 +215,20 @@ async fn each_plane_has_the_database_of_its_own_url() {
     a.act("ann", 1).await;
     b.until_heard("ann", 1).await;
     let channels = server.processes[0].cli(&["pubsub", "channels", "test:*"]);
-    let mut channels: Vec<_> = channels.lines().collect();
-    channels.sort_unstable();
+    let (probes, mut others): (Vec<_>, Vec<_>) = channels
+        .lines()
+        .partition(|channel| channel.contains("{.probe"));
+    let of = |database| {
+        let prefix = format!("test:{database}:");
+        probes
+            .iter()
+            .filter(|probe| probe.starts_with(&prefix))
+            .count()
+    };
+    assert_eq!([of(2), of(3), probes.len()], [2, 2, 4], "{probes:?}");
+    others.sort_unstable();
     assert_eq!(
-        channels,
+        others,
         [
             "test:2:{room}:events",
             "test:3:{room}:chunks:1",

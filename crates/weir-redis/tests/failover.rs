@@ -10,7 +10,7 @@ use weir_cluster::{
     Bus, BusInbox, Directory, Inbox, NewMember, Relayed, Signal, Subscription, TrackKey, Watch,
 };
 use weir_protocol::{Change, Chunk, Json, MemberId, RoomEvent, RoomId, TrackId};
-use weir_redis::{BusOptions, DirectoryOptions, RedisBus, RedisDirectory};
+use weir_redis::{BusOptions, DirectoryOptions, Health, RedisBus, RedisDirectory};
 use weir_testkit::{RedisServer, eventually};
 
 const SOON: Duration = Duration::from_secs(40);
@@ -69,16 +69,14 @@ impl Node {
             bus: RedisBus::new(&target, &bus_options, told.clone()),
             told,
         };
-        let mut directory = node.directory.healthy();
-        directory
-            .wait_for(|healthy| *healthy)
-            .await
-            .expect("it lives");
-        for mut healthy in node.bus.healthy() {
-            healthy
-                .wait_for(|healthy| *healthy)
-                .await
-                .expect("it lives");
+        let (directory, bus) = (&node.directory, &node.bus);
+        for mut health in [
+            directory.health(),
+            directory.hears(),
+            bus.hears(),
+            bus.publishes(),
+        ] {
+            health.wait_for(Health::works).await.expect("it lives");
         }
         node
     }

@@ -80,8 +80,8 @@ impl Node {
     }
 
     async fn until_healthy(&self, healthy: bool) {
-        let mut known = self.directory.healthy();
-        let waited = timeout(SOON, known.wait_for(|known| *known == healthy)).await;
+        let mut known = self.directory.health();
+        let waited = timeout(SOON, known.wait_for(|known| known.works() == healthy)).await;
         waited.expect("it is noticed").expect("it lives");
     }
 

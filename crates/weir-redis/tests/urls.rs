@@ -9,7 +9,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::timeout;
 use weir_cluster::{Bus, BusInbox, Directory, Inbox, NewRoom, Relayed, Signal, TrackKey};
 use weir_protocol::{Json, RoomEvent, RoomId, TrackId};
-use weir_redis::{BusOptions, DirectoryOptions, RedisBus, RedisDirectory, Target};
+use weir_redis::{BusOptions, DirectoryOptions, Health, RedisBus, RedisDirectory, Target};
 use weir_testkit::RedisServer;
 
 const SOON: Duration = Duration::from_secs(20);
@@ -49,14 +49,14 @@ async fn both_work(target: &Target, prefix: &str) {
         batch: Duration::ZERO,
     };
     let bus = RedisBus::new(target, &options, Arc::new(Nobody));
-    let [subscriptions, publishing] = bus.healthy();
     let planes = [
-        ("directory", directory.healthy()),
-        ("subscriptions", subscriptions),
-        ("publishing", publishing),
+        ("directory", directory.health()),
+        ("events", directory.hears()),
+        ("subscriptions", bus.hears()),
+        ("publishing", bus.publishes()),
     ];
-    for (plane, mut healthy) in planes {
-        let up = timeout(SOON, healthy.wait_for(|healthy| *healthy)).await;
+    for (plane, mut health) in planes {
+        let up = timeout(SOON, health.wait_for(Health::works)).await;
         assert!(up.is_ok(), "{plane} of {target} is not up");
     }
     let room = RoomId::made("room");

@@ -322,6 +322,65 @@ impl RedisServer {
         owner.expect("somebody owns it")
     }
 
+    /// A primary, which its URL names, and a replica.
+    pub async fn replicated() -> Self {
+        let primary = RedisProcess::start("redis-server", CONFIG);
+        primary.until("it answers", &["ping"], "PONG").await;
+        let replica = format!("{CONFIG}\nreplicaof 127.0.0.1 {}", primary.port);
+        let replica = RedisProcess::start("redis-server", &replica);
+        let server = Self {
+            url: format!("redis://127.0.0.1:{}", primary.port),
+            processes: vec![primary, replica],
+        };
+        server.until_in_sync(0, 1).await;
+        server
+    }
+
+    /// Makes a replica the primary, and the old primary its replica, which lives on.
+    pub async fn hand_over(&self, old: usize, new: usize) {
+        let (old, new) = (&self.processes[old], &self.processes[new]);
+        new.cli(&["replicaof", "no", "one"]);
+        old.cli(&["replicaof", "127.0.0.1", &new.port.to_string()]);
+        old.until("it is a replica", &["role"], "slave").await;
+    }
+
+    /// Waits until a server has no clients but those that ask it here.
+    pub async fn until_left(&self, server: usize) {
+        let server = &self.processes[server];
+        eventually("its clients have left", SOON, async || {
+            let clients = |kind| server.cli(&["client", "list", "type", kind]);
+            let alone = clients("normal").lines().count() <= 1;
+            (alone && clients("pubsub").is_empty()).then_some(())
+        })
+        .await;
+    }
+
+    /// Waits until a replica has all that its primary has.
+    pub async fn until_in_sync(&self, primary: usize, replica: usize) {
+        let up = "master_link_status:up";
+        let replica = &self.processes[replica];
+        let port = self.processes[primary].port;
+        let of = format!("master_port:{port}");
+        let ask = ["info", "replication"];
+        replica.until("it has another primary", &ask, &of).await;
+        replica.until("it follows", &ask, up).await;
+    }
+
+    /// Has the Sentinels make the other server the master; the old one lives on.
+    pub async fn sentinel_failover(&self) {
+        let sentinel = &self.processes[2];
+        let ask = ["sentinel", "get-master-addr-by-name", "m"];
+        let before = sentinel.cli(&ask);
+        let begin = async || {
+            // Refused while the one before goes on.
+            let begun = sentinel.cli(&["sentinel", "failover", "m"]) == "OK";
+            begun.then_some(())
+        };
+        eventually("Sentinels begin to fail over", SOON, begin).await;
+        let another = async || (sentinel.cli(&ask) != before).then_some(());
+        eventually("Sentinels name another master", SOON, another).await;
+    }
+
     /// A master, a replica, and three Sentinels.
     pub async fn sentinel() -> Self {
         Self::sentinel_on("127.0.0.1").await

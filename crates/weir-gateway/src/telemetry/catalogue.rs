@@ -76,6 +76,8 @@ metrics! {
     Counter "weir.redis.interruptions" "{interruption}" "Connections to Redis that were lost, and single subscriptions that Redis ended, by plane and cause";
     Counter "weir.redis.resubscribed" "{channel}" "Channels that were subscribed to again after an interruption, by plane";
     Counter "weir.redis.pushes.unexpected" "{push}" "What Redis pushed and nothing is done with, by plane";
+    Counter "weir.redis.probes" "{probe}" "Messages of the node to itself that came back, and failures to get one back, by plane";
+    Gauge "weir.redis.probe.round_trip" "s" "How long the last message to itself took to come back, by plane";
     Counter "weir.lease.renewals" "{renewal}" "Attempts to renew the node's lease, by outcome";
     Counter "weir.reaper.nodes" "{node}" "Dead nodes whose members this node took out";
     Counter "weir.reaper.members" "{member}" "Members of dead nodes that this node took out";

@@ -8,7 +8,11 @@ use std::{
 use redis::cluster_routing::Slot;
 use tokio::sync::{Notify, oneshot};
 
-use super::slots::{Server, Slots};
+use super::{
+    probe::Probed,
+    slots::{Server, Slots},
+};
+use crate::keys::Probes;
 
 /// All channels and servers of a subscriber. Without IO: connections ask for work and report.
 #[derive(Debug)]
@@ -17,6 +21,9 @@ pub(super) struct Channels {
     slots: Option<Slots>,
     places: HashMap<Arc<str>, Place>,
     servers: HashMap<Server, Work>,
+    /// The names that a node's probes may have, and the channel of each server's.
+    names: Option<Probes>,
+    probes: HashMap<Server, Arc<str>>,
     /// Set while the topology may be stale, with the server that is asked first.
     stale: Option<Option<Server>>,
     /// Why it couldn't be asked for.
@@ -45,6 +52,8 @@ struct Work {
     wake: Arc<Notify>,
     /// Why it doesn't serve.
     trouble: Option<Arc<str>>,
+    /// Whether the last attempt to connect has failed.
+    unreachable: bool,
     /// Whether its connection is taken for dead.
     deaf: bool,
 }
@@ -63,26 +72,30 @@ impl Work {
             end: HashSet::new(),
             wake: Arc::default(),
             trouble: Some("there is no connection yet".into()),
+            unreachable: false,
             deaf: false,
         }
     }
 }
 
-#[allow(dead_code, reason = "what probes need comes before them")]
 impl Channels {
-    pub(super) fn new(cluster: bool) -> Self {
+    pub(super) fn new(cluster: bool, names: Option<Probes>) -> Self {
         let mut servers = HashMap::new();
         if !cluster {
             servers.insert(Server::Only, Work::new());
         }
-        Self {
+        let mut channels = Self {
             slots: cluster.then(Slots::default),
             places: HashMap::new(),
             servers,
+            names,
+            probes: HashMap::new(),
             stale: cluster.then_some(None),
             unknown: None,
             changed: Arc::default(),
-        }
+        };
+        channels.choose_probes();
+        channels
     }
 
     pub(super) fn is_cluster(&self) -> bool {
@@ -201,6 +214,7 @@ impl Channels {
         }
         self.slots = Some(slots);
         self.route(|_| true);
+        self.choose_probes();
         self.forget_servers();
         self.changed.notify_one();
         true
@@ -220,12 +234,48 @@ impl Channels {
         self.servers.retain(|server, _| owners.contains(server));
     }
 
-    /// A name per server whose slot it owns; the only server takes any.
-    pub(super) fn names(&self, name: impl Fn(u32) -> String) -> HashMap<Server, String> {
-        match &self.slots {
-            Some(slots) => slots.names(name),
-            None => HashMap::from([(Server::Only, name(0))]),
+    /// Has a channel in a slot of each server subscribed to.
+    fn choose_probes(&mut self) {
+        let Some(names) = &self.names else {
+            return;
+        };
+        let names = |number| names.name(number);
+        let chosen: HashMap<Server, Arc<str>> = match &self.slots {
+            Some(slots) => slots.names(names),
+            None => HashMap::from([(Server::Only, names(0))]),
         }
+        .into_iter()
+        .map(|(server, name)| (server, name.into()))
+        .collect();
+        let before = std::mem::replace(&mut self.probes, chosen.clone());
+        for channel in before.into_values() {
+            if !chosen.values().any(|one| *one == channel) {
+                self.unwant(&channel);
+            }
+        }
+        for channel in chosen.values() {
+            self.want(channel);
+        }
+    }
+
+    /// The servers with what their probes need to know.
+    pub(super) fn probed(&self) -> Vec<Probed> {
+        let probed = self.probes.iter().filter_map(|(server, channel)| {
+            let work = self.servers.get(server)?;
+            Some(Probed {
+                server: server.clone(),
+                channel: Arc::clone(channel),
+                subscribed: self.places.get(channel)?.subscribed,
+                trouble: work.trouble.clone(),
+                unreachable: work.unreachable,
+            })
+        });
+        probed.collect()
+    }
+
+    /// Why the topology of the cluster is not known, if it could not be asked for.
+    pub(super) fn unknown(&self) -> Option<Arc<str>> {
+        self.unknown.clone()
     }
 
     /// Has the topology asked for, `first` before others.
@@ -329,11 +379,13 @@ impl Channels {
     }
 
     /// The connection to a server is lost: all is to begin again.
-    pub(super) fn down(&mut self, server: &Server, trouble: &str) {
+    /// If it could not even be made, the server is unreachable.
+    pub(super) fn down(&mut self, server: &Server, trouble: &str, unreachable: bool) {
         let Some(work) = self.servers.get_mut(server) else {
             return;
         };
         work.deaf = false;
+        work.unreachable |= unreachable;
         work.trouble = Some(trouble.into());
         work.end.clear();
         for (name, place) in &mut self.places {
@@ -349,6 +401,7 @@ impl Channels {
     pub(super) fn set_trouble(&mut self, server: &Server, trouble: Option<&str>) {
         if let Some(work) = self.servers.get_mut(server) {
             work.trouble = trouble.map(Into::into);
+            work.unreachable = false;
         }
     }
 
@@ -356,17 +409,6 @@ impl Channels {
     pub(super) fn is_idle(&self, server: &Server) -> bool {
         let work = self.servers.get(server);
         work.is_none_or(|work| work.begin.is_empty())
-    }
-
-    /// Why a server doesn't serve.
-    pub(super) fn trouble(&self, server: &Server) -> Option<Arc<str>> {
-        self.servers.get(server)?.trouble.clone()
-    }
-
-    /// Whether every server serves.
-    pub(super) fn is_whole(&self) -> bool {
-        let mut servers = self.servers.values();
-        !self.servers.is_empty() && servers.all(|work| work.trouble.is_none())
     }
 
     /// Takes the connection to a server for dead.

@@ -5,6 +5,7 @@
 //! the connection does.
 
 mod channels;
+mod probe;
 mod reader;
 mod refusal;
 mod resp;
@@ -29,8 +30,10 @@ use tokio::{sync::watch, task::AbortHandle, time::timeout};
 use tracing::{debug, warn};
 use weir_cluster::Sample;
 
-use crate::{Target, target::Topology};
+use crate::{Health, Target, keys::Probes, target::Topology};
 use channels::Channels;
+use probe::Probe;
+pub(crate) use probe::Publish;
 use slots::Server;
 use wire::Trouble;
 
@@ -105,7 +108,7 @@ pub(crate) struct Subscriber {
 struct Shared {
     on_message: OnMessage,
     channels: Mutex<Channels>,
-    connected: watch::Sender<bool>,
+    probe: Probe,
     /// Raised when channels are subscribed to again that messages may have been missed of.
     interrupted: watch::Sender<u64>,
     /// Channels that were subscribed to again.
@@ -127,12 +130,12 @@ impl Subscriber {
     ///
     /// # Panics
     /// Outside of a tokio runtime.
-    pub(crate) fn new(target: &Target, on_message: OnMessage) -> Self {
+    pub(crate) fn new(target: &Target, probes: Probes, on_message: OnMessage) -> Self {
         let cluster = target.topology == Topology::Cluster;
         let shared = Arc::new(Shared {
             on_message,
-            channels: Mutex::new(Channels::new(cluster)),
-            connected: watch::channel(false).0,
+            channels: Mutex::new(Channels::new(cluster, Some(probes))),
+            probe: Probe::new(),
             interrupted: watch::channel(0).0,
             resubscribed: AtomicU64::new(0),
             lost: Default::default(),
@@ -145,9 +148,20 @@ impl Subscriber {
         }
     }
 
-    /// Whether every server that is subscribed to serves.
-    pub(crate) fn connected(&self) -> watch::Receiver<bool> {
-        self.shared.connected.subscribe()
+    /// Whether what is published comes back, from every server.
+    pub(crate) fn health(&self) -> watch::Receiver<Health> {
+        self.shared.probe.health()
+    }
+
+    /// Publishes probes from now on, until the task is aborted.
+    pub(crate) fn start_probes(&self, plane: &'static str, publish: Publish) -> AbortHandle {
+        let shared = Arc::clone(&self.shared);
+        tokio::spawn(probe::keep(plane, shared, publish)).abort_handle()
+    }
+
+    /// Takes a message of a channel that nobody subscribed to: a probe, or one that is late.
+    pub(crate) fn probed(&self, channel: &str, payload: &[u8]) {
+        self.shared.probe.heard(channel, payload);
     }
 
     /// Changes when channels are subscribed to again that messages may have been missed of.
@@ -196,6 +210,7 @@ impl Subscriber {
         let unexpected = shared.unexpected();
         let count = unexpected.values().sum();
         samples.push(Sample::new("weir.redis.pushes.unexpected", &[plane], count));
+        samples.extend(shared.probe.samples(plane.1));
         samples
     }
 }
@@ -235,16 +250,18 @@ impl Shared {
     }
 
     /// The connection to a server has failed, or could not be made.
-    fn down(&self, server: &Server, trouble: &Trouble) {
-        self.channels().down(server, &trouble.to_string());
-        self.tell(false);
+    fn down(&self, server: &Server, trouble: &Trouble, unreachable: bool) {
+        let mut channels = self.channels();
+        channels.down(server, &trouble.to_string(), unreachable);
+        drop(channels);
+        self.probe.nudge.notify_one();
     }
 
-    /// Tells what has changed: how the servers are, and whether messages may have been missed.
-    fn tell(&self, recovered: bool) {
-        let whole = self.channels().is_whole();
-        self.connected
-            .send_if_modified(|known| std::mem::replace(known, whole) != whole);
+    /// All that a server was asked for is answered; `recovered` if messages may have been missed.
+    fn answered(&self, recovered: bool) {
+        if !self.probe.health().borrow().works() {
+            self.probe.nudge.notify_one();
+        }
         if recovered {
             self.interrupted.send_modify(|count| *count += 1);
         }

@@ -42,7 +42,7 @@ pub(super) async fn keep(target: Target, server: Server, shared: Arc<Shared>) {
         let mut session = match Session::open(&target, &server, &shared).await {
             Ok(session) => session,
             Err(trouble) => {
-                shared.down(&server, &trouble);
+                shared.down(&server, &trouble, true);
                 tell(attempt, "cannot subscribe", &target, &trouble);
                 pause(&trouble, &mut attempt).await;
                 continue;
@@ -54,7 +54,7 @@ pub(super) async fn keep(target: Target, server: Server, shared: Arc<Shared>) {
             Trouble::Deaf => Cause::Deaf,
             _ => Cause::Connection,
         });
-        shared.down(&server, &trouble);
+        shared.down(&server, &trouble, trouble.is_for_operators());
         warn!(redis = %target, %server, %trouble, "subscriptions are lost; connecting again");
         pause(&trouble, &mut attempt).await;
     }
@@ -302,7 +302,7 @@ impl<'a> Session<'a> {
             channels.ask(Some(self.server.clone()));
         }
         drop(channels);
-        self.shared.tell(sent.recovered);
+        self.shared.answered(sent.recovered);
     }
 
     /// Follows the role of the server: messages are published on primaries.

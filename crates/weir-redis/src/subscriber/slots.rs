@@ -4,7 +4,6 @@ use std::{collections::HashMap, fmt, sync::Arc};
 
 use redis::{Value, cluster_routing::Slot};
 
-#[allow(dead_code, reason = "what probes need comes before them")]
 /// How many names are tried to find one in a slot of each server.
 const NAMES: u32 = 1 << 16;
 
@@ -89,7 +88,6 @@ impl Slots {
         owners
     }
 
-    #[allow(dead_code, reason = "what probes need comes before them")]
     /// The lowest number per server whose `name` is in one of its slots.
     pub(crate) fn names(&self, name: impl Fn(u32) -> String) -> HashMap<Server, String> {
         let servers = self.owners().len();

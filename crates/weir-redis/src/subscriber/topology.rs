@@ -72,12 +72,12 @@ pub(super) async fn keep(target: Target, shared: Arc<Shared>) {
                         if shared.channels().set_slots(slots) {
                             debug!(redis = %target, "the cluster has another topology");
                         }
-                        shared.tell(false);
                     }
                     Err(trouble) => {
                         let what = "cannot ask for the cluster's topology";
                         tell(attempt, what, &target, &trouble);
                         shared.channels().set_unknown(&trouble.to_string());
+                        shared.probe.nudge.notify_one();
                     }
                 }
                 next = Instant::now() + backoff_time(&mut attempt);

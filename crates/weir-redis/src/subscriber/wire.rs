@@ -6,7 +6,7 @@ use fred::{rustls::pki_types::ServerName, types::config::TlsConnector};
 use futures_util::future::select_ok;
 use redis::{Cmd, RedisError, ServerError, Value, cmd};
 use tokio::{
-    io::{AsyncRead, AsyncWrite, AsyncWriteExt, WriteHalf, split},
+    io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf, split},
     net::{TcpStream, lookup_host},
     time::timeout,
 };
@@ -65,7 +65,7 @@ type Boxed = Box<dyn Stream>;
 
 /// A connection that speaks RESP3.
 pub(crate) struct Wire {
-    reader: Reader<tokio::io::ReadHalf<Boxed>>,
+    reader: Reader<ReadHalf<Boxed>>,
     writer: WriteHalf<Boxed>,
     /// What is still to be sent, from `sent` on.
     out: Vec<u8>,

@@ -13,7 +13,7 @@ use weir_cluster::{
     BoxFuture, Bus, BusInbox, Directory, Inbox,
     contract::{Backend, Store, StoreOptions},
 };
-use weir_redis::{BusOptions, DirectoryOptions, RedisBus, RedisDirectory};
+use weir_redis::{BusOptions, DirectoryOptions, Health, RedisBus, RedisDirectory};
 use weir_testkit::RedisServer;
 
 /// Which kind of Redis.
@@ -84,9 +84,10 @@ impl Store for RedisStore {
                 inbox,
             );
             let directory = directory.expect("a good target");
-            let mut healthy = directory.healthy();
-            let healthy = healthy.wait_for(|healthy| *healthy).await;
-            healthy.expect("the directory lives");
+            for mut health in [directory.health(), directory.hears()] {
+                let works = health.wait_for(Health::works).await;
+                works.expect("the directory lives");
+            }
             Arc::new(directory) as Arc<dyn Directory>
         })
     }
@@ -101,9 +102,8 @@ impl Store for RedisStore {
                 },
                 inbox,
             );
-            for mut healthy in bus.healthy() {
-                let healthy = healthy.wait_for(|healthy| *healthy).await;
-                healthy.expect("the bus lives");
+            for mut health in [bus.hears(), bus.publishes()] {
+                health.wait_for(Health::works).await.expect("the bus lives");
             }
             Arc::new(bus) as Arc<dyn Bus>
         })

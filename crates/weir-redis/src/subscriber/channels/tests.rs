@@ -111,7 +111,7 @@ proptest! {
             owners: std::array::from_fn(|number| number % SERVERS),
             subscribed: Default::default(),
         };
-        let mut channels = Channels::new(true);
+        let mut channels = Channels::new(true, None);
         let mut wanted = BTreeSet::new();
         for step in steps {
             match step {
@@ -143,7 +143,7 @@ proptest! {
                 }
                 Step::Drop(at) => {
                     cluster.subscribed[at].clear();
-                    channels.down(&server(at), "lost");
+                    channels.down(&server(at), "lost", false);
                 }
                 Step::Refresh => {
                     cluster.refresh(&mut channels);
@@ -178,7 +178,7 @@ fn names(channels: &[Arc<str>]) -> Vec<String> {
 
 #[test]
 fn a_subscription_that_redis_ends_is_made_again_and_told() {
-    let mut channels = Channels::new(false);
+    let mut channels = Channels::new(false, None);
     let mut confirmed = channels.want("a").expect("it is new");
     let batch = channels.work(&Server::Only, true, 9);
     assert_eq!(names(&batch.begin), ["a"]);
@@ -194,15 +194,14 @@ fn a_subscription_that_redis_ends_is_made_again_and_told() {
 
 #[test]
 fn a_lost_connection_begins_again_with_everything() {
-    let mut channels = Channels::new(false);
+    let mut channels = Channels::new(false, None);
     for name in ["a", "b"] {
         channels.want(name);
     }
     let batch = channels.work(&Server::Only, true, 9);
     channels.confirmed(&Server::Only, "a");
     assert_eq!(channels.unconfirmed(&Server::Only, batch.begin), 1);
-    channels.down(&Server::Only, "gone");
-    assert!(!channels.is_whole());
+    channels.down(&Server::Only, "gone", false);
     let begin = channels.work(&Server::Only, true, 9).begin;
     assert_eq!(names(&begin), ["a", "b"]);
     assert!(channels.confirmed(&Server::Only, "a"));

@@ -1,0 +1,116 @@
+//! Redis moves slots, fails over, kills connections and changes its address under load: each room
+//! hears each node again within 3 s, and no node says that it is ready while it is deaf.
+//!
+//! `WEIR_TEST_FAULTS_ROUNDS` sets how often each fault comes; without it, twice.
+
+#[path = "../common/mod.rs"]
+mod common;
+mod forwarder;
+mod member;
+mod scene;
+
+use std::time::Duration;
+
+use forwarder::Forwarder;
+use scene::Scene;
+use tokio::time::{MissedTickBehavior, interval};
+use weir_testkit::RedisServer;
+
+fn rounds() -> usize {
+    let rounds = std::env::var("WEIR_TEST_FAULTS_ROUNDS").ok();
+    let rounds = rounds.map(|text| text.parse().expect("WEIR_TEST_FAULTS_ROUNDS is a number"));
+    rounds.unwrap_or(2)
+}
+
+/// Rooms in slots of each of the three primaries.
+fn rooms(redis: &RedisServer) -> Vec<String> {
+    let mut rooms: [Option<String>; 3] = Default::default();
+    for room in (0..).map(|n| format!("hall{n}")) {
+        let shard = usize::try_from(redis.slot(&room) / 5_462).expect("one of three");
+        rooms[shard].get_or_insert(room);
+        if rooms.iter().all(Option::is_some) {
+            break;
+        }
+    }
+    rooms.into_iter().flatten().collect()
+}
+
+/// `node-redis#3311` and `StackExchange.Redis#2969`, of `redis` and `StackExchange`: a slot that moves
+/// ends subscriptions with a push alone.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn slots_move_and_replicas_take_over_under_load() {
+    let redis = RedisServer::cluster_with_replicas().await;
+    let rooms = rooms(&redis);
+    let scene = Scene::start(redis.url(), &rooms).await;
+    for round in 0..rounds() {
+        for room in &rooms {
+            let slot = redis.slot(room);
+            let primaries: Vec<_> = [0, 6_000, 12_000].map(|slot| redis.primary(slot)).into();
+            let from = redis.primary(slot);
+            let to = primaries.iter().find(|to| **to != from);
+            redis.move_slot(slot, *to.expect("another"));
+        }
+        scene.until_everybody_hears("slots have moved").await;
+        redis
+            .fail_over(redis.slot(&rooms[round % rooms.len()]))
+            .await;
+        scene
+            .until_everybody_hears("a replica has taken over")
+            .await;
+    }
+    scene.end().await;
+}
+
+/// `redis/redis#3559`: subscriptions end with their connections.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn connections_that_subscribe_are_killed_every_second() {
+    let redis = RedisServer::standalone().await;
+    let scene = Scene::start(redis.url(), &["hall".to_owned(), "yard".to_owned()]).await;
+    // The time is what is tested.
+    let mut kills = interval(Duration::from_secs(1));
+    kills.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    for _ in 0..5 * rounds() {
+        kills.tick().await;
+        redis.processes[0].cli(&["client", "kill", "type", "pubsub"]);
+    }
+    scene.until_everybody_hears("connections were killed").await;
+    scene.end().await;
+}
+
+/// `redis/go-redis#583`: the old master lives on, and so do connections to it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sentinels_make_a_replica_the_master_while_the_old_one_lives() {
+    let redis = RedisServer::sentinel().await;
+    let scene = Scene::start(redis.url(), &["hall".to_owned(), "yard".to_owned()]).await;
+    for _ in 0..rounds() {
+        redis.sentinel_failover().await;
+        scene
+            .until_everybody_hears("Sentinels have failed over")
+            .await;
+    }
+    scene.end().await;
+}
+
+/// `ghostdogpr/sage#108`: an address that leads elsewhere by now, while the server that it led to lives
+/// on as a replica.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_old_primary_lives_on_as_a_replica() {
+    let redis = RedisServer::replicated().await;
+    let forwarder = Forwarder::start(redis.processes[0].port).await;
+    let scene = Scene::start(&forwarder.url(), &["hall".to_owned(), "yard".to_owned()]).await;
+    for round in 0..rounds() {
+        let (old, new) = (round % 2, (round + 1) % 2);
+        redis.hand_over(old, new).await;
+        forwarder.lead_to(redis.processes[new].port);
+        scene
+            .until_everybody_hears("the address leads to another")
+            .await;
+        // Those who stay on the old one together hear each other, and nobody else.
+        redis.until_left(old).await;
+        scene
+            .until_everybody_hears("all have left the old one")
+            .await;
+        redis.until_in_sync(new, old).await;
+    }
+    scene.end().await;
+}

@@ -1,0 +1,130 @@
+//! A member that talks and publishes all the time, and keeps what it hears.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex, MutexGuard},
+    time::Duration,
+};
+
+use serde_json::{Value, json};
+use tokio::{
+    task::JoinHandle,
+    time::{Instant, MissedTickBehavior, interval},
+};
+use weir_testkit::{Arrival, Client, Process};
+
+use super::common::{PATIENCE, connect, publish};
+
+/// How often a member sends a message and a chunk.
+const PERIOD: Duration = Duration::from_millis(100);
+
+/// What a member has sent and heard, messages by number.
+#[derive(Debug, Default)]
+pub(crate) struct Heard {
+    /// The number of the next message.
+    pub(crate) next: u64,
+    /// Messages that were answered `ok`.
+    pub(crate) sent: BTreeSet<u64>,
+    pub(crate) refused: usize,
+    /// Messages by who sent them.
+    pub(crate) messages: BTreeMap<String, BTreeSet<u64>>,
+    /// Messages that came twice.
+    pub(crate) repeated: usize,
+    /// When the last chunk of each track came.
+    pub(crate) chunks: BTreeMap<u64, Instant>,
+    /// When something of another member last came.
+    pub(crate) last: Option<Instant>,
+}
+
+pub(crate) struct Member {
+    pub(crate) id: String,
+    pub(crate) track: u64,
+    pub(crate) node: usize,
+    heard: Arc<Mutex<Heard>>,
+    task: JoinHandle<()>,
+}
+
+impl Member {
+    pub(crate) async fn start(node: &Process, number: usize, room: &str) -> Self {
+        let client = connect(node).await;
+        let join = json!({"room": room, "create": true});
+        let joined = super::common::ask(&client, "room:join", join).await;
+        let id = joined["self"]["id"].as_str().expect("an id").to_owned();
+        let track = publish(&client, "data").await;
+        let heard = Arc::new(Mutex::new(Heard::default()));
+        let task = tokio::spawn(live(client, track, Arc::clone(&heard)));
+        Self {
+            id,
+            track,
+            node: number,
+            heard,
+            task,
+        }
+    }
+
+    pub(crate) fn heard(&self) -> MutexGuard<'_, Heard> {
+        self.heard.lock().expect("nobody panicked")
+    }
+
+    /// Whether its connection is still there.
+    pub(crate) fn lives(&self) -> bool {
+        !self.task.is_finished()
+    }
+}
+
+impl Drop for Member {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn live(mut client: Client, track: u64, heard: Arc<Mutex<Heard>>) {
+    let heard = || heard.lock().expect("nobody panicked");
+    let mut asked = BTreeMap::new();
+    let mut ticks = interval(PERIOD);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        let arrival = tokio::select! {
+            _ = ticks.tick() => {
+                let number = heard().next;
+                heard().next += 1;
+                let message = json!([{"data": {"n": number}}]);
+                let none: &[&[u8]] = &[];
+                let sent = client.request_in_order("message", message, none).await;
+                asked.insert(sent.expect("its connection stays"), number);
+                let sent = client.send_media(track, 0, true, &[1; 300]).await;
+                sent.expect("its connection stays");
+                continue;
+            }
+            arrival = client.next_arrival() => arrival.expect("its connection stays"),
+        };
+        match arrival {
+            Arrival::Ack(ack) => {
+                let number = asked.remove(&ack.id).expect("it was asked");
+                let answer = ack.into_result();
+                if answer["ok"] == true {
+                    heard().sent.insert(number);
+                } else {
+                    heard().refused += 1;
+                }
+            }
+            Arrival::Event(event) => {
+                let mut heard = heard();
+                if let Some((header, _)) = event.media() {
+                    heard.chunks.insert(header.track, Instant::now());
+                    heard.last = Some(Instant::now());
+                } else if event.event == "message" {
+                    let message: &Value = event.arg(0);
+                    let from = message["from"].as_str().expect("an id").to_owned();
+                    let number = message["data"]["n"].as_u64().expect("a number");
+                    let known = heard.messages.entry(from).or_default();
+                    heard.repeated += usize::from(!known.insert(number));
+                    heard.last = Some(Instant::now());
+                }
+            }
+        }
+    }
+}
+
+/// How long what is to come may take where its time is not what is tested.
+pub(crate) const LONG: Duration = PATIENCE;

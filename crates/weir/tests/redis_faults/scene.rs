@@ -1,0 +1,175 @@
+//! Rooms with a member on each of three nodes, who all hear each other, and whether the nodes know.
+
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use tokio::{
+    task::JoinHandle,
+    time::{Instant, MissedTickBehavior, interval},
+};
+use weir_testkit::{Process, eventually};
+
+use super::{
+    common::{cluster, get},
+    member::{LONG, Member},
+};
+
+/// How long after a fault everybody must be heard again.
+const HEARD: Duration = Duration::from_secs(3);
+
+/// How long a node may be ready while one of its members hears nobody.
+const DEAF: Duration = Duration::from_secs(5);
+
+const NODES: usize = 3;
+
+pub(crate) struct Scene {
+    /// By room, and in it by node.
+    rooms: Vec<Vec<Arc<Member>>>,
+    watching: JoinHandle<()>,
+    /// Nodes that were ready while they were deaf, and for how long.
+    wrong: Arc<Mutex<Vec<(usize, Duration)>>>,
+    _nodes: Vec<Process>,
+}
+
+impl Scene {
+    pub(crate) async fn start(redis: &str, names: &[String]) -> Self {
+        let nodes = cluster(redis, NODES, &[]).await;
+        let mut rooms = Vec::new();
+        for name in names {
+            let mut members = Vec::new();
+            for (number, node) in nodes.iter().enumerate() {
+                members.push(Arc::new(Member::start(node, number, name).await));
+            }
+            rooms.push(members);
+        }
+        let wrong = Arc::new(Mutex::new(Vec::new()));
+        let operations = nodes.iter().map(|node| node.ops_listen().expect("it says"));
+        let watching = tokio::spawn(watch(
+            operations.collect(),
+            rooms.iter().flatten().cloned().collect(),
+            Arc::clone(&wrong),
+        ));
+        let scene = Self {
+            rooms,
+            watching,
+            wrong,
+            _nodes: nodes,
+        };
+        scene
+            .until_heard("everybody hears everybody at first", LONG)
+            .await;
+        scene
+    }
+
+    /// Waits until every member hears every other of its room, in messages and media that were sent from
+    /// now on; which must be soon after `what`.
+    pub(crate) async fn until_everybody_hears(&self, what: &str) {
+        let begun = Instant::now();
+        self.until_heard(what, LONG).await;
+        let took = begun.elapsed();
+        println!("{what}: everybody hears everybody after {took:?}");
+        assert!(took < HEARD, "{what}: {took:?}");
+    }
+
+    async fn until_heard(&self, what: &str, deadline: Duration) {
+        let begun = Instant::now();
+        for members in &self.rooms {
+            let next: Vec<_> = members.iter().map(|member| member.heard().next).collect();
+            for member in members {
+                for (other, first) in members.iter().zip(&next) {
+                    if Arc::ptr_eq(member, other) {
+                        continue;
+                    }
+                    let label = format!(
+                        "{what}: node {} hears node {} of {}",
+                        member.node, other.node, other.id
+                    );
+                    eventually(&label, deadline, async || {
+                        assert!(member.lives() && other.lives(), "their connections stay");
+                        let heard = member.heard();
+                        let chunk = heard.chunks.get(&other.track);
+                        let chunk = chunk.is_some_and(|at| *at > begun);
+                        let messages = heard.messages.get(&other.id);
+                        let last = messages.and_then(|numbers| numbers.last());
+                        (chunk && last.is_some_and(|last| last >= first)).then_some(())
+                    })
+                    .await;
+                }
+            }
+        }
+    }
+
+    /// Asserts that no message that was answered `ok` is missing or came twice, and that no node was
+    /// ready for long while it was deaf.
+    pub(crate) async fn end(self) {
+        self.watching.abort();
+        let mut counted = (0, 0, 0);
+        for members in &self.rooms {
+            for sender in members {
+                let sent = sender.heard().sent.clone();
+                counted.0 += sent.len();
+                counted.1 += sender.heard().refused;
+                for member in members {
+                    if Arc::ptr_eq(member, sender) {
+                        continue;
+                    }
+                    let missing = || {
+                        let heard = member.heard();
+                        let known = heard.messages.get(&sender.id);
+                        let missing = sent
+                            .iter()
+                            .filter(|number| known.is_none_or(|known| !known.contains(number)));
+                        missing.copied().collect::<Vec<_>>()
+                    };
+                    counted.2 += missing().len();
+                }
+            }
+        }
+        let (sent, refused, missing) = counted;
+        println!("{sent} messages were answered ok, {refused} refused; {missing} did not come");
+        let wrong = self.wrong.lock().expect("nobody panicked").clone();
+        assert!(wrong.is_empty(), "ready while deaf, by node: {wrong:?}");
+    }
+}
+
+impl Drop for Scene {
+    fn drop(&mut self) {
+        self.watching.abort();
+    }
+}
+
+/// Compares what nodes say with what their members hear.
+async fn watch(
+    operations: Vec<std::net::SocketAddr>,
+    members: Vec<Arc<Member>>,
+    wrong: Arc<Mutex<Vec<(usize, Duration)>>>,
+) {
+    let mut looks = interval(Duration::from_millis(200));
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    // Since when each member hears nobody although its node is ready.
+    let mut since: Vec<_> = members.iter().map(|_| Instant::now()).collect();
+    loop {
+        looks.tick().await;
+        for (number, operations) in operations.iter().enumerate() {
+            let ready = get(*operations, "/readyz")
+                .await
+                .starts_with("HTTP/1.1 200");
+            for (member, since) in members.iter().zip(&mut since) {
+                if member.node != number {
+                    continue;
+                }
+                let last = member.heard().last.unwrap_or(*since);
+                if !ready {
+                    *since = Instant::now();
+                }
+                *since = (*since).max(last);
+                if since.elapsed() > DEAF {
+                    let mut wrong = wrong.lock().expect("nobody panicked");
+                    wrong.push((number, since.elapsed()));
+                }
+            }
+        }
+    }
+}
