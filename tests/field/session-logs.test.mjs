@@ -1,8 +1,11 @@
 // What a node's log says: at info its own life, at debug each session's, with ids that a user's trouble can be
 // followed by. From socketio/socket.io#3337 and http-party/node-http-proxy#271 (whose connection it was).
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { readFile } from "node:fs/promises";
 import { test } from "node:test";
+import { io } from "socket.io-client";
+import { atEnd } from "../lib/at-end.mjs";
 import { eventually } from "../lib/eventually.mjs";
 import { startNode } from "../lib/node.mjs";
 import { SocketPeer } from "../lib/socket-peer.mjs";
@@ -63,6 +66,57 @@ test("who leaves, and who vanishes, is told apart", async (t) => {
   assert.deepEqual(left, ["member left", "disconnected"]);
 });
 
+test("who is refused, too slow, too large or drained is told by its reason", async (t) => {
+  const node = await startNode(t, {
+    ...DEBUG,
+    WEIR_LIMITS__MESSAGE_BYTES: "1000",
+    WEIR_LIMITS__WEBSOCKET_MESSAGE_BYTES: "2000000",
+    WEIR_LIMITS__REQUESTS_PER_SECOND: "100000",
+    WEIR_LIMITS__REQUEST_BURST: "100000",
+    WEIR_DRAIN__DEADLINE_MS: "100",
+  });
+  const told = (message) => sessions(node).filter((line) => line.message === message);
+  const refused = io(node.url, { transports: ["websocket"], forceNew: true, reconnection: false, auth: { traceparent: 7 } });
+  atEnd(t, async () => refused.close());
+  await once(refused, "connect_error");
+  await eventually("the refusal is logged", () => told("session refused").length === 1);
+  assert.deepEqual([told("session refused")[0].code, told("session refused")[0].address], ["bad_request", "127.0.0.1"]);
+
+  const [ann, bob, carol] = await Promise.all(["ann", "bob", "carol"].map((name) => SocketPeer.connect(t, node.url, "websocket", name)));
+  const { room } = await ann.request("room:create");
+  for (const peer of [ann, bob, carol]) await peer.join(room.id);
+  const reason = ({ id }) => told("session ended").find(({ member }) => member === id)?.reason;
+  carol.emit("message", { data: "x".repeat(3_000_000) });
+  await eventually("carol's end is logged", () => reason(carol));
+  assert.equal(reason(carol), "oversize");
+  bob.socket.io.engine.transport.ws._socket.pause();
+  await eventually("bob's end is logged", async () => {
+    for (let index = 0; index < 500; index++) ann.emit("message", { data: "x".repeat(900) });
+    await ann.request("member:update", { name: "ann" });
+    return reason(bob);
+  });
+  assert.equal(reason(bob), "slow");
+  node.signal("SIGTERM");
+  await node.exit;
+  assert.equal(reason(ann), "draining");
+  assert.equal(told("member left").at(-1).member, ann.id, "the last line of all");
+});
+
+test("SIGINT ends every session with a line", async (t) => {
+  const node = await startNode(t, DEBUG);
+  const peers = [];
+  for (const way of ["websocket", "polling"]) peers.push(await SocketPeer.connect(t, node.url, way, way));
+  const { room } = await peers[0].request("room:create");
+  for (const peer of peers) await peer.join(room.id);
+  node.signal("SIGINT");
+  await node.exit;
+  for (const { id } of peers) {
+    const [, ended, left] = sessions(node).filter(({ member }) => member === id);
+    assert.deepEqual([ended.message, ended.reason], ["session ended", "the node stopped"]);
+    assert.deepEqual([left.message, left.reason], ["member left", "disconnected"]);
+  }
+});
+
 test("at info a node tells of its own life and of nobody else's", async (t) => {
   const node = await startNode(t);
   const ann = await SocketPeer.connect(t, node.url, "websocket", "ann");
@@ -87,6 +141,6 @@ test("the lines are those that are documented", async () => {
   const documented = [...section.matchAll(/^\| `([^`]+)` \| (\w+) \|/gm)].filter(([, , level]) => level === "DEBUG");
   assert.deepEqual(
     documented.map(([, message]) => message),
-    ["session started", "member joined", "track published", "track unpublished", "session ended", "member left"],
+    ["session started", "member joined", "track published", "track unpublished", "session refused", "session ended", "member left"],
   );
 });

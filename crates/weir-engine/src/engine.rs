@@ -13,7 +13,7 @@ use std::{
 use futures_util::{StreamExt, stream};
 use opentelemetry::Context;
 use tokio::{sync::watch, time::Instant};
-use tracing::warn;
+use tracing::{debug, warn};
 use weir_cluster::{Bus, BusInbox, Directory, DirectoryError, Inbox, MemoryHub, Sample, Seldom};
 use weir_protocol::{LeaveReason, Limits, MemberId, RoomId};
 
@@ -163,6 +163,7 @@ impl Engine {
         });
         let leave = async |(room, member): (&Arc<Room>, MemberId)| {
             let (room, reason) = (&room.link.room, LeaveReason::Disconnected);
+            debug!(%member, %room, reason = reason.as_str(), "member left");
             let left = self.directory().leave(room, &member, reason).await;
             if let Err(error @ DirectoryError::Unavailable(_)) = left
                 && let Some(held_back) = STAYED.pass()

@@ -4,7 +4,10 @@ use std::{
     fmt,
     net::IpAddr,
     pin::pin,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
     task::{Context, Poll, Waker},
     time::Duration,
 };
@@ -43,6 +46,8 @@ pub(crate) struct Client {
     pub(crate) engine: Engine,
     pub(crate) outlet: Arc<dyn Outlet>,
     pub(crate) origin: Origin,
+    /// Whether the end of the connection is logged.
+    ended: AtomicBool,
     /// What its requests are traced below.
     context: TraceContext,
     /// The requests that wait. Locked to put one in or to take one out.
@@ -71,6 +76,7 @@ impl Session {
             engine,
             outlet,
             origin,
+            ended: AtomicBool::new(false),
             context,
             queue,
             membership: Mutex::default(),
@@ -134,8 +140,11 @@ impl Session {
         notify(&*self.0.outlet, self.0.engine.counters(), &frame);
     }
 
-    /// Logs the end of the connection with its reason.
+    /// Logs the end of the connection with its reason, once.
     pub fn log_end(&self, reason: &dyn fmt::Display) {
+        if self.0.ended.swap(true, Ordering::Relaxed) {
+            return;
+        }
         let Origin { session, address } = &self.0.origin;
         match self.0.membership() {
             Ok(membership) => {

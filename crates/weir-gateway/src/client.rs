@@ -84,10 +84,17 @@ pub(crate) struct Terms {
 /// Serves clients that connect to the namespace.
 pub(crate) fn serve(io: &SocketIo<DirectAdapter>, terms: Terms) {
     // All is set up before the client is told that it is connected: none of its events is lost.
-    let set_up =
-        move |socket: SocketRef<DirectAdapter>, io: SocketIo<DirectAdapter>, auth: Auth| {
-            std::future::ready(connect(&socket, &auth, io, &terms))
-        };
+    let set_up = move |socket: SocketRef<DirectAdapter>,
+                       io: SocketIo<DirectAdapter>,
+                       auth: Auth| {
+        let connected = connect(&socket, &auth, io, &terms);
+        if let Err(fault) = &connected {
+            let address = Client::of(&socket).map(|client| client.address);
+            let code = fault.code.as_str();
+            debug!(session = %socket.id, address = address.map(tracing::field::display), code, "session refused");
+        }
+        std::future::ready(connected)
+    };
     let connected = async |_: SocketRef<DirectAdapter>| {};
     io.ns(NAMESPACE, connected.with(set_up));
 }
@@ -201,8 +208,11 @@ impl DisconnectHandler<DirectAdapter, ()> for Farewell {
         reason: DisconnectReason,
         defer: fn(Arc<Socket<DirectAdapter>>),
     ) {
-        self.session.log_end(&reason);
         let link = self.seat.link();
+        match link.cause() {
+            Some(cause) => self.session.log_end(&cause),
+            None => self.session.log_end(&reason),
+        }
         if reason == DisconnectReason::ClientNSDisconnect {
             // The connection stays, and may connect to the namespace again.
             self.seat.leave();

@@ -95,6 +95,7 @@ impl Drain {
         if !link.is_closed() {
             let counters = self.engine.counters();
             counters.connections_closed_draining.add_one();
+            link.set_cause("draining");
             link.end();
         }
     }

@@ -189,6 +189,11 @@ impl Inbound {
         passed
     }
 
+    /// Whether the message is over the limit, so that the library closes the connection.
+    pub(crate) const fn is_oversize(&self) -> bool {
+        self.message > self.intake.limit
+    }
+
     /// Whether what was passed on ends with a whole message.
     pub(crate) fn at_boundary(&self) -> bool {
         self.message == 0 && self.frames.at_boundary()
@@ -200,7 +205,7 @@ impl Inbound {
 
     /// Has a message wait for room if it needs any and has none.
     fn look(&mut self) {
-        if self.message > self.intake.limit {
+        if self.is_oversize() {
             // The library refuses it without reading it.
             self.intake
                 .engine

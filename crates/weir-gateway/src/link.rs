@@ -42,6 +42,8 @@ pub(crate) struct Link {
     session: Mutex<Weak<Session>>,
     /// Tells that a session has begun.
     begun: Notify,
+    /// Why the node closed the connection, if it did.
+    cause: OnceLock<&'static str>,
     /// What a connection that polls has for its life: its place among the connections that are
     /// allowed, and the one where its requests find it.
     _permit: Option<Permit>,
@@ -90,6 +92,7 @@ impl Link {
             socket: OnceLock::new(),
             session: Mutex::default(),
             begun: Notify::new(),
+            cause: OnceLock::new(),
             _permit: None,
             place: OnceLock::new(),
         }
@@ -105,6 +108,7 @@ impl Link {
             socket: OnceLock::new(),
             session: Mutex::default(),
             begun: Notify::new(),
+            cause: OnceLock::new(),
             _permit: Some(permit),
             place: OnceLock::new(),
         }
@@ -114,6 +118,17 @@ impl Link {
     pub(crate) fn keep(&self, place: Place) {
         // There is one place for a link: its session's id is made once.
         let _ = self.place.set(place);
+    }
+
+    /// Records why the node closes the connection, as the metric `weir.connection.closed` has it. The
+    /// first cause counts.
+    pub(crate) fn set_cause(&self, cause: &'static str) {
+        let _ = self.cause.set(cause);
+    }
+
+    /// Returns why the node closed the connection, if it did.
+    pub(crate) fn cause(&self) -> Option<&'static str> {
+        self.cause.get().copied()
     }
 
     fn waiting(&self) -> MutexGuard<'_, Polling> {
@@ -348,10 +363,14 @@ impl Outlet for Seat {
 
 impl Link {
     fn notice(&self, frame: &Frame) -> Delivery {
-        match self.lane.get() {
+        let delivery = match self.lane.get() {
             Some(lane) => lane.notice(frame),
             None => self.send(None, frame, true),
+        };
+        if delivery == Delivery::Full {
+            self.set_cause("slow");
         }
+        delivery
     }
 
     fn chunk(&self, before: Option<&Frame>, chunk: &Frame) -> Delivery {

@@ -44,6 +44,9 @@ use crate::{
 /// How long clients may take to hear that the node stops, and then members to leave.
 const FAREWELL: Duration = Duration::from_secs(5);
 
+/// Logged reason of sessions that end with the node.
+const STOPPED: &str = "the node stopped";
+
 /// Connections that may wait to be accepted, when many come at once. The system may allow fewer.
 const BACKLOG: u32 = 4096;
 
@@ -237,10 +240,14 @@ impl Node {
         readiness.set_ready(false, drain::REASON);
         info!("stopping");
         drop(public.listener);
+        let last: Vec<_> = Clients(socketio.clone()).all().collect();
         if timeout(FAREWELL, socketio.close()).await.is_err() {
             warn!("clients were still being told");
         }
         // The library tells nobody of the sockets that it closes in the end.
+        for (link, session) in last {
+            session.log_end(&link.cause().unwrap_or(STOPPED));
+        }
         if timeout(FAREWELL, engine.vacate()).await.is_err() {
             warn!("members were still leaving; other nodes will see that they are gone");
         }

@@ -157,6 +157,9 @@ impl Pipe {
     fn pass(&mut self, buffer: &mut ReadBuf<'_>) {
         let offered = self.ahead.len().min(buffer.remaining());
         let passed = self.inbound.pass(&self.ahead[..offered]);
+        if self.inbound.is_oversize() {
+            self.link.set_cause("oversize");
+        }
         hand_over(buffer, &self.ahead[..passed], &mut self.ids);
         self.ahead.advance(passed);
         if self.ahead.is_empty() {
@@ -184,6 +187,9 @@ impl Pipe {
             if is == Ahead::Others {
                 let offered = rest.len().min(buffer.remaining());
                 let passed = self.inbound.pass(&rest[..offered]);
+                if self.inbound.is_oversize() {
+                    self.link.set_cause("oversize");
+                }
                 hand_over(buffer, &rest[..passed], &mut self.ids);
                 rest = &rest[passed..];
             }
@@ -227,7 +233,10 @@ impl AsyncRead for Pipe {
         let before = buffer.filled().len();
         let mut left = TURN;
         loop {
-            ready!(self.inbound.poll_share(context))?;
+            if let Err(error) = ready!(self.inbound.poll_share(context)) {
+                self.link.set_cause("late");
+                return Poll::Ready(Err(error));
+            }
             if self.ahead_is == Ahead::Media {
                 self.take_ahead(&mut left);
             }

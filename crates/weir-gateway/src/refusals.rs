@@ -22,10 +22,10 @@ use weir_engine::Engine;
 pub const RESERVE: usize = 1024;
 
 /// How long a refused connection may take to send its request before it gets the response anyway.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How long it may take to read the response and close.
-const LINGER: Duration = Duration::from_secs(1);
+const LINGER: Duration = Duration::from_secs(2);
 
 /// Bytes of the request's head that are read at most.
 const HEAD_BYTES: usize = 16 * 1024;
