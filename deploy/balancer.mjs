@@ -13,6 +13,9 @@ const OPENING = /^0\{"sid":"([^"]+)"/;
 /** How long an answer is looked through for a session's id. */
 const OPENING_BYTES = 1_024;
 
+/** What clients say of where they are, which only the balancer knows. */
+const SAID = ["forwarded", "x-forwarded-for"];
+
 /** Serves `nodes`, each with its `listen` address, on a port of the loopback; resolves with the port. */
 export function balance(nodes, port) {
   const sessions = new Map();
@@ -39,6 +42,8 @@ export function balance(nodes, port) {
       if (!node) return answer.writeHead(502).end("no node answers\n");
       const { method, url: path, headers } = incoming;
       const [host, port] = node.listen.split(":");
+      for (const name of SAID) delete headers[name];
+      headers["x-forwarded-for"] = incoming.socket.remoteAddress;
       const outgoing = request({ host, port, method, path, headers }, (from) => {
         answer.writeHead(from.statusCode, from.headers);
         let start = "";
@@ -80,7 +85,9 @@ export function balance(nodes, port) {
       through.once("connect", () => {
         through.off("error", attempt).on("error", () => socket.destroy());
         through.setNoDelay(true);
-        const headers = incoming.rawHeaders.flatMap((name, at, all) => (at % 2 ? [] : `${name}: ${all[at + 1]}`));
+        const headers = incoming.rawHeaders
+          .flatMap((name, at, all) => (at % 2 || SAID.includes(name.toLowerCase()) ? [] : `${name}: ${all[at + 1]}`))
+          .concat(`x-forwarded-for: ${incoming.socket.remoteAddress}`);
         through.write([`GET ${incoming.url} HTTP/1.1`, ...headers, "", ""].join("\r\n"));
         through.write(head);
         socket.setNoDelay(true);

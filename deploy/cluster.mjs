@@ -36,9 +36,9 @@ function fail(message) {
 }
 
 /** Starts a program; that it ends by itself is told. */
-function start(name, program, args, stdio) {
+function start(name, program, args, stdio, env = process.env) {
   // A group of its own: Ctrl-C in the terminal is for this script, which then stops the others.
-  const child = spawn(program, args, { stdio, detached: true });
+  const child = spawn(program, args, { stdio, env, detached: true });
   running.set(name, child);
   child.once("error", (error) => fail(`${name}: ${program} cannot be run: ${error.message}`));
   child.once("exit", (code, signal) => {
@@ -85,7 +85,9 @@ async function startRedis(folder) {
 
 async function startNode(name, redis) {
   const args = ["serve", "--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0", "--redis-url", redis];
-  const child = start(name, options.binary, args, ["ignore", "ignore", "pipe"]);
+  // The balancer says whose a connection is.
+  const env = { ...process.env, WEIR_SERVER__TRUSTED_PROXIES: "127.0.0.1" };
+  const child = start(name, options.binary, args, ["ignore", "ignore", "pipe"], env);
   let listening;
   createInterface({ input: child.stderr }).on("line", (line) => {
     const record = parsed(line);

@@ -4,6 +4,7 @@ import { spawn } from "node:child_process";
 import { createInterface } from "node:readline";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
+import { Addressed } from "./lib/addressed.mjs";
 import { atEnd } from "./lib/at-end.mjs";
 import { metrics } from "./lib/cluster.mjs";
 import { eventually, within } from "./lib/eventually.mjs";
@@ -11,10 +12,16 @@ import { exchange, leave } from "./lib/exchange.mjs";
 import { BINARY } from "./lib/node.mjs";
 import { SocketPeer } from "./lib/socket-peer.mjs";
 
+/** Connections that one address may have at each node: more than the test's own, and fewer than it tries. */
+const LIMIT = 30;
+
 const SCRIPT = fileURLToPath(new URL("../deploy/cluster.mjs", import.meta.url));
 
 test("one address leads to three nodes, one of which may die, and Ctrl-C stops all", async (t) => {
-  const script = spawn("node", [SCRIPT, "--port", "0", "--binary", BINARY], { stdio: ["ignore", "pipe", "inherit"] });
+  const script = spawn("node", [SCRIPT, "--port", "0", "--binary", BINARY], {
+    stdio: ["ignore", "pipe", "inherit"],
+    env: { ...process.env, WEIR_SERVER__MAX_CONNECTIONS_PER_ADDRESS: String(LIMIT) },
+  });
   const ended = new Promise((resolve) => script.once("exit", (code) => resolve(code)));
   atEnd(t, async () => {
     script.kill("SIGINT");
@@ -41,6 +48,15 @@ test("one address leads to three nodes, one of which may die, and Ctrl-C stops a
   for (const { weir_sessions: sessions } of used) assert.ok(sessions > 0, "a node without clients");
   await exchange(peers);
   await leave(t, url, peers);
+
+  // The nodes know whose a connection is from the balancer, and from nobody else.
+  const forged = { "x-forwarded-for": "192.0.2.1", forwarded: "for=192.0.2.1" };
+  for (const address of ["127.0.5.1", "127.0.5.2"]) {
+    const client = new Addressed(t, url, address);
+    const statuses = [];
+    for (let index = 0; index <= 3 * LIMIT; index++) statuses.push((await client.websocket(forged)).status);
+    assert.deepEqual(statuses, [...Array(3 * LIMIT).fill(101), 503], address);
+  }
 
   const nodes = pids.slice(1);
   process.kill(nodes[0], "SIGKILL");

@@ -7,7 +7,9 @@ import { test } from "node:test";
 import { io } from "socket.io-client";
 import { atEnd } from "../lib/at-end.mjs";
 import { eventually } from "../lib/eventually.mjs";
+import { startMember } from "../lib/cluster.mjs";
 import { startNode } from "../lib/node.mjs";
+import { startRedis } from "../lib/redis.mjs";
 import { SocketPeer } from "../lib/socket-peer.mjs";
 
 const DEBUG = { WEIR_LOG__FILTER: "info,weir_gateway=debug,weir_engine=debug" };
@@ -133,6 +135,26 @@ test("at info a node tells of its own life and of nobody else's", async (t) => {
   assert.match(version, /^\d+\.\d+\.\d+$/);
   assert.match(id, /^[0-9a-f]{16,}$/);
   assert.deepEqual([cluster, access], ["memory", "open"]);
+});
+
+test("a cluster's node says which it is, and when Redis is lost and when it is back", async (t) => {
+  const redis = await startRedis(t);
+  const node = await startMember(t, redis.url);
+  const [start] = lines(node);
+  assert.deepEqual([start.message, start.cluster], ["starting", "redis"]);
+  assert.match(start.node, /^[0-9a-f]{16}$/);
+  // The directory, and what each plane of pub/sub publishes to itself.
+  const LOST = ["the directory cannot be reached", "Redis: what this node publishes does not come back"];
+  const BACK = ["the directory is reached", "Redis: what this node publishes comes back"];
+  const told = (message, plane) => lines(node).filter((line) => line.message === message && line.plane === plane);
+  const all = ([directory, planes]) => [told(directory), told(planes, "events"), told(planes, "subscriptions")];
+  const before = all(BACK).map(({ length }) => length);
+  await redis.kill();
+  await eventually("all of it is lost", () => all(LOST).every(({ length }) => length > 0));
+  await redis.start();
+  await eventually("all of it is back", () => all(BACK).every(({ length }, index) => length > before[index]));
+  assert.ok(all(LOST).flat().every(({ level }) => level === "WARN"));
+  assert.ok(all(BACK).flat().every(({ level }) => level === "INFO"));
 });
 
 test("the lines are those that are documented", async () => {
