@@ -37,6 +37,8 @@ async function count(t, chunks, env) {
   });
   atEnd(t, () => child.kill("SIGKILL"));
   const lines = createInterface({ input: child.stderr });
+  const said = [];
+  lines.on("line", (line) => said.push(line));
   const listen = await within(
     "the node listens",
     Promise.race([
@@ -73,7 +75,8 @@ async function count(t, chunks, env) {
   for (let index = 0; index < chunks; index++) await publisher.request("media", { track: track.id, ts: index }, payload);
   await within("all have come", all, PATIENCE_MS);
   child.kill("SIGTERM");
-  await within("the node ends", gone, 120_000);
+  const code = await within("the node ends", gone, 120_000);
+  assert.equal(code, 0, said.slice(-20).join("\n"));
   const total = (await readFile(`${folder}/out`, "utf8")).match(/^(?:summary|totals): (\d+)/m);
   return Number(total[1]);
 }
