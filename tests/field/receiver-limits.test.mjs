@@ -4,6 +4,8 @@
 // miguelgrinberg/python-engineio#142 (python-engineio takes 16 packets of a poll).
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { connect } from "../../clients/sdk/dist/index.js";
+import { atEnd } from "../lib/at-end.mjs";
 import { EngineSession } from "../lib/engine-session.mjs";
 import { JavaPeer } from "../lib/java-peer.mjs";
 import { startNode } from "../lib/node.mjs";
@@ -68,6 +70,13 @@ test("a room with 11 tracks that have init is joined by every client, and each g
     const { tracks } = await peer.join(room.id);
     assert.deepEqual(tracks.map(({ init }) => init), inits, peer.label);
   }
+  const viaSdk = await connect(node.url);
+  atEnd(t, () => viaSdk.close());
+  await viaSdk.join(room.id);
+  assert.equal(viaSdk.tracks.size, 11, "the SDK");
+  await viaSdk.publishChunks({ kind: "data", codec: "x", init: Buffer.from(inits[3], "base64") });
+  const { track } = await sender.event("track:published", ({ track }) => track.member === viaSdk.self.id);
+  assert.equal(track.init, inits[3]);
   const { code, message } = await sender.refusal("track:publish", { kind: "data", codec: "x", init: Buffer.of(1) });
   assert.equal(code, "bad_request");
   assert.match(message, /^init: must be base64 text, not binary/);

@@ -99,6 +99,19 @@ test("a published track is published again, under its new number", async () => {
   expect(next.sent).toEqual([[{ track: 8, ts: 6, key: true }, new Uint8Array([3])]]);
 });
 
+test("init goes over the wire as base64, and comes back as it is in a room with any number of tracks", async () => {
+  const init = new Uint8Array([0x1a, 0x45, 0xdf, 0xa3]);
+  const tracks = Array.from({ length: 11 }, (_, at) => ({ ...data(at + 1, "ann"), init: "GkXfow==" }));
+  const connection = await join(snapshot(4, ["ann"], tracks));
+  expect(room.tracks.size).toBe(11);
+  connection.answer = () => ({ track: data(12, "me") });
+  await room.publishChunks({ kind: "data", codec: "text", init });
+  expect(connection.asked.at(-1)).toEqual([
+    "track:publish",
+    { kind: "data", codec: "text", init: "GkXfow==" },
+  ]);
+});
+
 test("a seat that the lost connection still holds is waited for", async () => {
   await join(snapshot(4, []));
   link.lose();
