@@ -7,7 +7,7 @@ import { test } from "node:test";
 import { io } from "socket.io-client";
 import { atEnd } from "../lib/at-end.mjs";
 import { eventually } from "../lib/eventually.mjs";
-import { startMember } from "../lib/cluster.mjs";
+import { metrics, startMember } from "../lib/cluster.mjs";
 import { startNode } from "../lib/node.mjs";
 import { startRedis } from "../lib/redis.mjs";
 import { SocketPeer } from "../lib/socket-peer.mjs";
@@ -125,6 +125,7 @@ test("at info a node tells of its own life and of nobody else's", async (t) => {
   const { room } = await ann.request("room:create");
   await ann.join(room.id);
   ann.close();
+  await eventually("nobody is connected", async () => (await metrics(node)).weir_sessions === 0);
   await node.stop();
   const told = lines(node);
   assert.deepEqual(
