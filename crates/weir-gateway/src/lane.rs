@@ -101,11 +101,13 @@ impl Lane {
         self.out.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Writes or queues an event. What cannot even be queued closes the connection.
-    pub(crate) fn notice(self: &Arc<Self>, frame: &Frame) -> Delivery {
+    /// Writes or queues an event. What cannot even be queued closes the connection, after a call of
+    /// `full`.
+    pub(crate) fn notice(self: &Arc<Self>, frame: &Frame, full: impl FnOnce()) -> Delivery {
         let mut out = self.out();
         let delivery = self.send(&mut out, frame.bytes(), Budget::takes_event);
         if delivery == Delivery::Full {
+            full();
             self.close_with(&mut out);
         }
         delivery

@@ -23,6 +23,9 @@ use crate::{
     upgrade::Upgrade,
 };
 
+/// Cause of closing a client that does not take even its events.
+const SLOW: &str = "slow";
+
 /// A connection, seen by those who have something for it.
 ///
 /// A WebSocket has a lane from its start. A connection that starts with long-polling sends through
@@ -214,7 +217,7 @@ impl Link {
         {
             for frame in frames {
                 // A lane that is closed by now says so to the next who sends.
-                lane.notice(&frame);
+                lane.notice(&frame, || self.set_cause(SLOW));
             }
             let _ = self.lane.set(lane);
         }
@@ -232,7 +235,7 @@ impl Link {
         self.open_lane(&mut waiting);
         if let Some(lane) = self.lane.get() {
             return if event {
-                lane.notice(frame)
+                lane.notice(frame, || self.set_cause(SLOW))
             } else {
                 lane.chunk(before, frame)
             };
@@ -243,6 +246,7 @@ impl Link {
         let delivery = waiting.send(before, frame, event, &mut |frame| bound.emit(frame));
         drop(waiting);
         if event && delivery == Delivery::Full {
+            self.set_cause(SLOW);
             self.close();
         }
         delivery
@@ -363,14 +367,10 @@ impl Outlet for Seat {
 
 impl Link {
     fn notice(&self, frame: &Frame) -> Delivery {
-        let delivery = match self.lane.get() {
-            Some(lane) => lane.notice(frame),
+        match self.lane.get() {
+            Some(lane) => lane.notice(frame, || self.set_cause(SLOW)),
             None => self.send(None, frame, true),
-        };
-        if delivery == Delivery::Full {
-            self.set_cause("slow");
         }
-        delivery
     }
 
     fn chunk(&self, before: Option<&Frame>, chunk: &Frame) -> Delivery {

@@ -115,7 +115,7 @@ async fn frames_of_both_come_whole_and_each_in_its_order_however_slowly_they_are
     });
     let mut queued = 0;
     for number in 0..OURS {
-        match lane.notice(&notice(number, 8_000)) {
+        match lane.notice(&notice(number, 8_000), || {}) {
             Delivery::Queued => queued += 1,
             Delivery::Sent => {}
             other => panic!("{other:?}"),
@@ -154,12 +154,12 @@ async fn chunks_are_refused_before_events_and_events_close_what_cannot_take_them
     let gap = notice(99, 10);
     assert_eq!(lane.chunk(Some(&gap), &notice(0, 10_000)), Delivery::Full);
     let mut events = 0;
-    while lane.notice(&notice(events, 10_000)) == Delivery::Queued {
+    while lane.notice(&notice(events, 10_000), || {}) == Delivery::Queued {
         events += 1;
     }
     assert!(events * 10_000 >= QUEUE_BYTES / 2, "only {events} wait");
     assert!(lane.is_closed());
-    assert_eq!(lane.notice(&gap), Delivery::Closed);
+    assert_eq!(lane.notice(&gap, || {}), Delivery::Closed);
     let mut rest = Vec::new();
     let ended = timeout(Duration::from_secs(20), peer.read_to_end(&mut rest)).await;
     let _ = ended.expect("the peer sees the end");
@@ -171,11 +171,11 @@ async fn long_event_and_all_that_come_behind_it_are_delivered_however_slowly_the
     const LATER: usize = 40;
     let (library, mut peer) = pair().await;
     let lane = &library.0;
-    assert_eq!(lane.notice(&notice(0, 200_000)), Delivery::Queued);
-    assert_eq!(lane.notice(&notice(1, LONG)), Delivery::Queued);
+    assert_eq!(lane.notice(&notice(0, 200_000), || {}), Delivery::Queued);
+    assert_eq!(lane.notice(&notice(1, LONG), || {}), Delivery::Queued);
     // As many as may wait without the long one.
     for number in 2..2 + LATER {
-        assert_eq!(lane.notice(&notice(number, 8_000)), Delivery::Queued);
+        assert_eq!(lane.notice(&notice(number, 8_000), || {}), Delivery::Queued);
     }
     assert_eq!(lane.chunk(None, &notice(99, 10)), Delivery::Full);
     let reading = frames(&mut peer, 2 + LATER);
@@ -185,20 +185,20 @@ async fn long_event_and_all_that_come_behind_it_are_delivered_however_slowly_the
         .map(|number| format!("{number:08}"))
         .collect();
     assert_eq!(read, wanted);
-    assert_eq!(lane.notice(&notice(99, 10)), Delivery::Sent);
+    assert_eq!(lane.notice(&notice(99, 10), || {}), Delivery::Sent);
 }
 
 #[tokio::test]
 async fn what_waits_is_forgotten_but_for_the_rest_of_a_frame() {
     let (library, mut peer) = pair().await;
     let lane = &library.0;
-    while lane.notice(&notice(1, 50_000)) == Delivery::Sent {}
+    while lane.notice(&notice(1, 50_000), || {}) == Delivery::Sent {}
     for number in 2..6 {
-        assert_eq!(lane.notice(&notice(number, 1_000)), Delivery::Queued);
+        assert_eq!(lane.notice(&notice(number, 1_000), || {}), Delivery::Queued);
     }
     lane.forget();
     assert!(lane.waiting().0 < 51_000, "{:?}", lane.waiting());
-    assert_ne!(lane.notice(&notice(9, 10)), Delivery::Closed);
+    assert_ne!(lane.notice(&notice(9, 10), || {}), Delivery::Closed);
     let reading = async {
         loop {
             let frame = frames(&mut peer, 1).await.remove(0);
