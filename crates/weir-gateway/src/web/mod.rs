@@ -40,7 +40,7 @@ struct App;
 /// year. They revalidate everything else, and get `304` where it has not changed.
 ///
 /// A file with a precompressed form beside it (`.br`, `.gz`) is sent in the form that the client
-/// prefers. Every response has the security headers of [`policy`].
+/// prefers. Every response has the security headers of `policy.rs`.
 pub fn router() -> Router {
     serving::<App>()
 }
