@@ -40,8 +40,8 @@ bench-cluster: ## Measure three nodes and Redis beside Node with its Redis adapt
 outage: ## Prove that Redis may be away for 30 s, which the tests show for 5 s
 	WEIR_TEST_OUTAGE_S=30 cargo test -p weir --test outage -- --nocapture --test-threads 1
 
-redis-faults: ## Move slots, fail over and kill connections of Redis five times each, which the tests show twice
-	WEIR_TEST_FAULTS_ROUNDS=5 cargo test -p weir --test redis_faults -- --nocapture --test-threads 1
+redis-faults: ## Move slots, fail over and kill connections of Redis for minutes, which the tests show shorter
+	WEIR_TEST_FAULTS_ROUNDS=6 cargo test -p weir --test redis_faults -- --nocapture --test-threads 1
 
 rolling: ## Replace three nodes of 300 clients each under load, which the tests show with 30
 	WEIR_TEST_ROLLING_CLIENTS=300 cargo test --release -p weir --test rolling -- --nocapture

@@ -32,6 +32,9 @@ const HEARTBEAT: Duration = Duration::from_secs(1);
 /// How long it may take to answer.
 const ANSWER: Duration = Duration::from_secs(2);
 
+/// How long a connection must have lasted to be made again at once.
+const LASTING: Duration = Duration::from_millis(500);
+
 /// How often something is tried that only an operator can make possible.
 const FOR_OPERATORS: Duration = Duration::from_secs(2);
 
@@ -56,7 +59,10 @@ pub(super) async fn keep(target: Target, server: Server, shared: Arc<Shared>) {
         });
         shared.down(&server, &trouble, trouble.is_for_operators());
         warn!(redis = %target, %server, %trouble, "subscriptions are lost; connecting again");
-        pause(&trouble, &mut attempt).await;
+        // One that has served for a while is made again at once; the next attempt waits.
+        if session.opened.elapsed() < LASTING || trouble.is_for_operators() {
+            pause(&trouble, &mut attempt).await;
+        }
     }
 }
 
@@ -76,6 +82,7 @@ struct Session<'a> {
     server: &'a Server,
     shared: &'a Arc<Shared>,
     wire: Wire,
+    opened: Instant,
     /// Whether the server was a replica when it was last asked.
     replica: bool,
     /// While it is, whether the same address leads to a primary by now.
@@ -115,6 +122,7 @@ impl<'a> Session<'a> {
             server,
             shared,
             wire,
+            opened: Instant::now(),
             replica,
             other: None,
             sent: None,

@@ -35,14 +35,21 @@ fn rooms(redis: &RedisServer) -> Vec<String> {
     rooms.into_iter().flatten().collect()
 }
 
-/// `node-redis#3311` and `StackExchange.Redis#2969`, of `redis` and `StackExchange`: a slot that moves
-/// ends subscriptions with a push alone.
+/// `redis/node-redis#3311` and `StackExchange/StackExchange.Redis#2969`: a slot that moves ends
+/// subscriptions with a push alone.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn slots_move_and_replicas_take_over_under_load() {
     let redis = RedisServer::cluster_with_replicas().await;
     let rooms = rooms(&redis);
     let scene = Scene::start(redis.url(), &rooms).await;
+    // Six in a minute: a node of Redis 7.0 that is elected twice within 8 s counts its old votes, and takes
+    // over with an epoch that its primary doesn't yield to.
+    let mut minute = interval(Duration::from_secs(10));
+    minute.set_missed_tick_behavior(MissedTickBehavior::Delay);
     for round in 0..rounds() {
+        if round > 1 {
+            minute.tick().await;
+        }
         for room in &rooms {
             let slot = redis.slot(room);
             let primaries: Vec<_> = [0, 6_000, 12_000].map(|slot| redis.primary(slot)).into();
@@ -69,7 +76,7 @@ async fn connections_that_subscribe_are_killed_every_second() {
     // The time is what is tested.
     let mut kills = interval(Duration::from_secs(1));
     kills.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    for _ in 0..5 * rounds() {
+    for _ in 0..12 * (rounds() - 1) {
         kills.tick().await;
         redis.processes[0].cli(&["client", "kill", "type", "pubsub"]);
     }
