@@ -365,13 +365,13 @@ impl RedisServer {
         old.until("it is a replica", &["role"], "slave").await;
     }
 
-    /// Waits until a server has no clients but those that ask it here.
-    pub async fn until_left(&self, server: usize) {
+    /// Waits until a server has no clients of a type of `CLIENT LIST`, but for the one that asks here.
+    pub async fn until_left(&self, server: usize, kind: &str) {
         let server = &self.processes[server];
+        let asking = usize::from(kind == "normal");
         eventually("its clients have left", SOON, async || {
-            let clients = |kind| server.cli(&["client", "list", "type", kind]);
-            let alone = clients("normal").lines().count() <= 1;
-            (alone && clients("pubsub").is_empty()).then_some(())
+            let clients = server.cli(&["client", "list", "type", kind]);
+            (clients.lines().count() <= asking).then_some(())
         })
         .await;
     }
