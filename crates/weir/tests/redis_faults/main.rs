@@ -3,6 +3,8 @@
 //!
 //! `WEIR_TEST_FAULTS_ROUNDS` sets how often each fault comes; without it, twice.
 
+#![allow(clippy::print_stdout, reason = "a run says what it has measured")]
+
 #[path = "../common/mod.rs"]
 mod common;
 mod forwarder;
