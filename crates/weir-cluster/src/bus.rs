@@ -111,7 +111,8 @@ pub enum BusError {
 ///
 /// There is one channel for each track and one for each room's signals. What a node puts on the bus
 /// never comes back to it. A channel keeps the order of what one node puts on it; it may lose, and
-/// the bus says nothing of it: chunks have their `seq`.
+/// the bus says nothing of it: chunks have their `seq`, and signals that must arrive are
+/// [delivered](Self::deliver).
 ///
 /// A node subscribes to a channel with its first member that wants it and drops the
 /// [`Subscription`] after the last, so it receives only what its own members want.
@@ -146,11 +147,23 @@ pub trait Bus: Send + Sync + Debug {
     /// `Unavailable`.
     fn listen<'a>(&'a self, room: &'a RoomId) -> BoxFuture<'a, Result<Subscription, BusError>>;
 
-    /// Puts a signal to a room into the outbox. Never waits.
+    /// Puts a signal to a room into the outbox, for what is asked again if it is lost. Never waits.
     ///
     /// # Errors
     /// `Full`, `Unavailable`; the signal is dropped.
     fn send(&self, room: &RoomId, signal: &Arc<Signal>) -> Result<(), BusError>;
+
+    /// Puts a signal to a room on the bus and waits until it is there. Then every node that listens to
+    /// the room takes it, once and in the order of this node's other delivered signals, even if its
+    /// subscription is interrupted for a while.
+    ///
+    /// # Errors
+    /// `Full`, `Unavailable`: no node takes it, unless the bus took it and its answer was lost.
+    fn deliver<'a>(
+        &'a self,
+        room: &'a RoomId,
+        signal: &'a Arc<Signal>,
+    ) -> BoxFuture<'a, Result<(), BusError>>;
 }
 
 /// Where a node is told what other nodes put on the bus.

@@ -33,13 +33,13 @@ impl Room {
     ///
     /// # Errors
     /// `unavailable` if it is on another node that cannot be reached.
-    pub(crate) fn request_keyframe(self: &Arc<Self>, track: &Track) -> Result<(), Fault> {
+    pub(crate) async fn request_keyframe(self: &Arc<Self>, track: &Track) -> Result<(), Fault> {
         if self.request_keyframe_here(track) {
             return Ok(());
         }
         let requested = Arc::new(Signal::KeyframeRequested(track.id));
-        let sent = self.link.bus.send(&self.link.room, &requested);
-        sent.map_err(|error| unavailable(&error))
+        let delivered = self.link.bus.deliver(&self.link.room, &requested).await;
+        delivered.map_err(|error| unavailable(&error))
     }
 
     /// Asks a track's publisher for a key chunk, now or together with other requests, if it is

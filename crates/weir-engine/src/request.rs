@@ -92,8 +92,8 @@ impl Client {
                 reply.done(Ack::Done);
                 Ok(())
             }
-            Request::RequestKeyframe(track) => self.request_keyframe(track, reply),
-            Request::SendMessage(message) => self.send(&message, reply),
+            Request::RequestKeyframe(track) => self.request_keyframe(track, reply).await,
+            Request::SendMessage(message) => self.send(&message, reply).await,
         }
     }
 
@@ -219,18 +219,18 @@ impl Client {
         Ok(())
     }
 
-    fn request_keyframe(&self, track: TrackId, reply: &Reply<'_>) -> Result<(), Fault> {
+    async fn request_keyframe(&self, track: TrackId, reply: &Reply<'_>) -> Result<(), Fault> {
         let membership = self.membership()?;
         let room = &membership.room;
-        room.request_keyframe(&*room.track(track)?)?;
+        room.request_keyframe(&*room.track(track)?).await?;
         reply.done(Ack::Done);
         Ok(())
     }
 
-    fn send(&self, message: &SendMessage, reply: &Reply<'_>) -> Result<(), Fault> {
+    async fn send(&self, message: &SendMessage, reply: &Reply<'_>) -> Result<(), Fault> {
         let membership = self.membership()?;
         let Membership { room, member } = &*membership;
-        room.send(&member.id, message)?;
+        room.send(&member.id, message).await?;
         reply.done(Ack::Done);
         Ok(())
     }

@@ -241,12 +241,13 @@ impl Room {
         }
     }
 
-    /// Hands a message to those whom it is for: without `to`, everybody but its sender.
+    /// Hands a message to those whom it is for: without `to`, everybody but its sender. Members of this
+    /// node get it once it is on the way to the others, so that nobody does if it cannot be.
     ///
     /// # Errors
     /// `member_not_found` for an id in `to` that is nobody's in the room, and `unavailable` if it is
     /// for members on other nodes and these cannot be reached; then nobody gets it.
-    pub(crate) fn send(&self, from: &MemberId, message: &SendMessage) -> Result<(), Fault> {
+    pub(crate) async fn send(&self, from: &MemberId, message: &SendMessage) -> Result<(), Fault> {
         let to = message.to.as_ref().map(|to| {
             let distinct: HashSet<_> = to.iter().map(|id| MemberId::new(id)).collect();
             distinct.into_iter().collect::<Vec<_>>()
@@ -261,8 +262,8 @@ impl Room {
             attachments: message.attachments.clone(),
         });
         if elsewhere {
-            let sent = self.link.bus.send(&self.link.room, &message);
-            sent.map_err(|error| unavailable(&error))?;
+            let delivered = self.link.bus.deliver(&self.link.room, &message).await;
+            delivered.map_err(|error| unavailable(&error))?;
         }
         self.state().message(&message);
         Ok(())

@@ -11,7 +11,6 @@ use std::{
 };
 
 use bytes::Bytes;
-use rand::Rng;
 use tokio::{sync::watch, task::AbortHandle};
 use tracing::warn;
 use weir_cluster::{
@@ -21,9 +20,11 @@ use weir_protocol::RoomId;
 
 use crate::{
     Health, Target,
-    envelope::{self, EnvelopeError, Origin},
+    envelope::{self, EnvelopeError},
+    exchange::{self, Exchange},
     keys::{Channel, Keys},
-    outbox::{self, Dropped, Message, Outbox},
+    outbox::{Dropped, Message, Outbox},
+    publisher,
     subscriber::{Publish, Subscriber},
 };
 
@@ -44,7 +45,7 @@ pub struct BusOptions {
 pub struct RedisBus {
     shared: Arc<Shared>,
     outbox: Arc<Outbox>,
-    tasks: [AbortHandle; 3],
+    tasks: [AbortHandle; 4],
 }
 
 struct Shared {
@@ -52,7 +53,7 @@ struct Shared {
     subscriber: Subscriber,
     /// How many subscriptions there are of each channel. Locked to count.
     subscriptions: Mutex<HashMap<String, usize>>,
-    origin: Origin,
+    exchange: Arc<Exchange>,
     received: AtomicU64,
     received_bytes: AtomicU64,
     refused: AtomicU64,
@@ -70,7 +71,10 @@ impl RedisBus {
     /// # Panics
     /// Outside of a tokio runtime.
     pub fn new(target: &Target, options: &BusOptions, inbox: Arc<dyn BusInbox>) -> Self {
-        let told = Arc::clone(&inbox);
+        let (told, late) = (Arc::clone(&inbox), Arc::clone(&inbox));
+        let outbox = Outbox::new(options.batch);
+        let keys = Keys::new(&options.prefix, target.database);
+        let exchange = Arc::new(Exchange::new(keys.clone(), Arc::clone(&outbox)));
         let shared = Arc::new_cyclic(|shared: &std::sync::Weak<Shared>| {
             let shared = shared.clone();
             let on_message = move |channel: &[u8], payload: Bytes| {
@@ -78,21 +82,18 @@ impl RedisBus {
                     shared.message(channel, payload, &*inbox);
                 }
             };
-            let keys = Keys::new(&options.prefix, target.database);
-            let origin: Origin = rand::rng().random();
-            let probes = keys.probes(&format!("{origin:016x}"));
+            let probes = keys.probes(&format!("{:016x}", exchange.origin));
             Shared {
                 keys,
                 subscriber: Subscriber::new(target, probes, Arc::new(on_message)),
                 subscriptions: Mutex::default(),
-                origin,
+                exchange: Arc::clone(&exchange),
                 received: AtomicU64::new(0),
                 received_bytes: AtomicU64::new(0),
                 refused: AtomicU64::new(0),
             }
         });
-        let outbox = Outbox::new(options.batch);
-        let publishing = tokio::spawn(outbox::run(target.clone(), Arc::clone(&outbox)));
+        let publishing = tokio::spawn(publisher::run(target.clone(), Arc::clone(&outbox)));
         let watching = tokio::spawn(watch(shared.subscriber.interrupted(), told));
         let probing = {
             let outbox = Arc::clone(&outbox);
@@ -106,10 +107,17 @@ impl RedisBus {
             });
             shared.subscriber.start_probes("subscriptions", publish)
         };
+        let (interrupted, health) = (shared.subscriber.interrupted(), outbox.health());
+        let exchanging = tokio::spawn(exchange::run(exchange, interrupted, health, late));
         Self {
             shared,
             outbox,
-            tasks: [publishing.abort_handle(), watching.abort_handle(), probing],
+            tasks: [
+                publishing.abort_handle(),
+                watching.abort_handle(),
+                probing,
+                exchanging.abort_handle(),
+            ],
         }
     }
 
@@ -135,6 +143,11 @@ impl RedisBus {
                 "weir.bus.dropped",
                 &[("reason", "refused")],
                 value(&shared.refused),
+            ),
+            Sample::new(
+                "weir.bus.dropped",
+                &[("reason", "missed")],
+                shared.exchange.lost(),
             ),
         ];
         for why in Dropped::ALL {
@@ -218,11 +231,16 @@ impl Shared {
         let Some(channel) = self.keys.channel(name) else {
             return Ok(());
         };
-        if envelope::open(&mut payload)? == self.origin {
+        let version = match channel {
+            Channel::Signals(_) => envelope::SIGNAL,
+            Channel::Chunks(_) => envelope::CHUNK,
+        };
+        let origin = envelope::open(version, &mut payload)?;
+        if origin == self.exchange.origin {
             return Ok(());
         }
         match channel {
-            Channel::Signals(room) => inbox.signal(&room, &Arc::new(envelope::signal(payload)?)),
+            Channel::Signals(room) => self.exchange.take(&room, origin, payload, inbox)?,
             Channel::Chunks(track) => {
                 let chunk = envelope::chunk(track.track, payload)?;
                 inbox.chunk(&track, &Arc::new(chunk));
@@ -241,7 +259,7 @@ impl Bus for RedisBus {
     }
 
     fn publish(&self, track: &TrackKey, chunk: &Relayed) -> Result<(), BusError> {
-        let message = envelope::of_chunk(self.shared.origin, chunk);
+        let message = envelope::of_chunk(self.shared.exchange.origin, chunk);
         let channel = self.shared.keys.chunks(track);
         self.outbox.put(Message::chunk(channel, message, chunk))
     }
@@ -260,12 +278,28 @@ impl Bus for RedisBus {
     }
 
     fn listen<'a>(&'a self, room: &'a RoomId) -> BoxFuture<'a, Result<Subscription, BusError>> {
-        Box::pin(self.begin(self.shared.keys.signals(room)))
+        Box::pin(async move {
+            let exchange = &self.shared.exchange;
+            // What comes right after the subscription is taken, too.
+            let ordered = exchange.enter(room);
+            let subscription = self.begin(self.shared.keys.signals(room)).await?;
+            exchange.listening(room);
+            Ok(Subscription::new(move || {
+                drop(subscription);
+                drop(ordered);
+            }))
+        })
     }
 
     fn send(&self, room: &RoomId, signal: &Arc<Signal>) -> Result<(), BusError> {
-        let message = envelope::of_signal(self.shared.origin, signal);
-        let channel = self.shared.keys.signals(room);
-        self.outbox.put(Message::signal(channel, message))
+        self.shared.exchange.send(room, signal)
+    }
+
+    fn deliver<'a>(
+        &'a self,
+        room: &'a RoomId,
+        signal: &'a Arc<Signal>,
+    ) -> BoxFuture<'a, Result<(), BusError>> {
+        Box::pin(self.shared.exchange.deliver(room, signal))
     }
 }

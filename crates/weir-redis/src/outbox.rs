@@ -1,7 +1,7 @@
 //! What waits to be published: bounded in bytes, and gone when it is too old to be of use.
 
 use std::{
-    collections::{BTreeMap, HashMap, VecDeque},
+    collections::{HashMap, VecDeque},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -10,29 +10,29 @@ use std::{
 };
 
 use bytes::Bytes;
-use futures_util::future::join_all;
 use opentelemetry::trace::SpanContext;
-use redis::{Pipeline, PushInfo, PushKind, RedisError, Value, aio::ConnectionLike};
 use tokio::{
-    sync::{Notify, watch},
-    task::yield_now,
-    time::{Instant, sleep_until, timeout},
+    sync::{Notify, oneshot, watch},
+    time::{Instant, timeout},
 };
-use tracing::warn;
 use weir_cluster::{BusError, Hop, Relayed, Sample, Window};
 
 use crate::{
-    Health, Target,
-    connect::Connection,
-    subscriber::{backoff, tell},
-    target::Topology,
+    Health,
+    failure::{PAUSE, Remedy, remedy},
 };
 
 /// What may wait, in bytes: a third of a second of a gigabit.
 const LIMIT: usize = 32 * 1024 * 1024;
 
-/// How old something may be that is still published.
+/// How old a chunk may be that is still published.
 const FRESH: Duration = Duration::from_secs(1);
+
+/// How long it is tried to publish a signal.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(2);
+
+/// How long after a lost connection signals still wait for another one.
+const INTERRUPTION: Duration = Duration::from_secs(1);
 
 /// What is sent to Redis at a time, before its answers are waited for: on a busy machine these take
 /// long, and what comes until then must not take many turns.
@@ -43,10 +43,6 @@ const BATCH_BYTES: usize = 4 * 1024 * 1024;
 const ENOUGH: usize = 64;
 const ENOUGH_BYTES: usize = 256 * 1024;
 
-/// How long before a window begins what was collected is due: a timer is late by up to a millisecond,
-/// and who sleeps until the window begins shall find it due.
-const EARLY: Duration = Duration::from_millis(2);
-
 /// How many channels' interest is remembered; beyond it all is asked anew.
 const REMEMBERED: usize = 100_000;
 
@@ -54,12 +50,14 @@ const REMEMBERED: usize = 100_000;
 #[derive(Debug)]
 pub(crate) struct Outbox {
     /// How long messages that are not urgent may be collected, if at all.
-    window: Option<Window>,
+    pub(crate) window: Option<Window>,
     state: Mutex<State>,
-    filled: Notify,
+    pub(crate) filled: Notify,
     health: watch::Sender<Health>,
     /// Messages that were dropped, by [`Dropped`].
-    dropped: [AtomicU64; 4],
+    dropped: [AtomicU64; 5],
+    /// Signals that were sent again.
+    retried: AtomicU64,
     /// How many messages have left the queue and were answered or dropped.
     done: watch::Sender<u64>,
 }
@@ -75,10 +73,18 @@ pub(crate) enum Dropped {
     Old,
     /// The connection was lost before it was answered; it may have got through.
     Lost,
+    /// Redis answered with an error.
+    Rejected,
 }
 
 impl Dropped {
-    pub(crate) const ALL: [Self; 4] = [Self::Full, Self::Unavailable, Self::Old, Self::Lost];
+    pub(crate) const ALL: [Self; 5] = [
+        Self::Full,
+        Self::Unavailable,
+        Self::Old,
+        Self::Lost,
+        Self::Rejected,
+    ];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -86,8 +92,20 @@ impl Dropped {
             Self::Unavailable => "unavailable",
             Self::Old => "old",
             Self::Lost => "lost",
+            Self::Rejected => "rejected",
         }
     }
+}
+
+/// What Redis has answered to a message.
+#[derive(Debug, Clone)]
+pub(crate) enum Answer {
+    /// So many nodes received it.
+    Nodes(usize),
+    /// The error.
+    Refused(Arc<str>),
+    /// Nothing: the connection was lost.
+    Lost,
 }
 
 #[derive(Debug, Default)]
@@ -95,58 +113,118 @@ struct State {
     /// How many messages were ever put into the queue.
     put: u64,
     queue: VecDeque<Message>,
-    /// The bytes in `queue`.
+    /// Signals that are sent again, once the time has come.
+    again: VecDeque<Message>,
+    again_at: Option<Instant>,
+    /// The bytes in both queues.
     bytes: usize,
     /// Something in `queue` waits for no others.
     urgent: bool,
     /// How many nodes received what was last published, by channel.
     interest: HashMap<String, usize>,
+    /// Since when there is no connection, after there was one.
+    lost: Option<Instant>,
 }
 
 impl State {
     /// Whether what is there is sent without waiting for more.
     fn is_due(&self) -> bool {
-        self.urgent || self.queue.len() >= ENOUGH || self.bytes >= ENOUGH_BYTES
+        let again = self.again_at.is_some_and(|at| at <= Instant::now());
+        again || self.urgent || self.queue.len() >= ENOUGH || self.bytes >= ENOUGH_BYTES
     }
 }
 
 /// What is to be published.
 #[derive(Debug)]
 pub(crate) struct Message {
-    channel: String,
-    payload: Bytes,
-    /// It waits for no others.
-    urgent: bool,
-    /// How long it takes is measured.
-    measured: bool,
-    /// The span that its way is traced under.
-    trace: Option<SpanContext>,
+    pub(crate) channel: String,
+    pub(crate) payload: Bytes,
+    kind: Kind,
     at: Instant,
+}
+
+#[derive(Debug)]
+enum Kind {
+    /// It is dropped if it cannot be published.
+    Chunk {
+        /// How long it takes is measured.
+        measured: bool,
+        /// The span that its way is traced under.
+        trace: Option<SpanContext>,
+    },
+    /// It is sent again until its deadline.
+    Signal {
+        /// Who waits for what becomes of it.
+        waiting: Option<oneshot::Sender<Result<(), BusError>>>,
+        /// Why it was not published yet.
+        why: Option<Arc<str>>,
+    },
 }
 
 impl Message {
     /// A chunk, as the message `payload`.
     pub(crate) fn chunk(channel: String, payload: Bytes, relayed: &Relayed) -> Self {
-        Self {
-            channel,
-            payload,
-            urgent: false,
+        let kind = Kind::Chunk {
             measured: Hop::is_measured(relayed.chunk.seq),
             trace: relayed.trace.clone(),
-            at: Instant::now(),
-        }
+        };
+        Self::new(channel, payload, kind)
     }
 
     /// A signal.
     pub(crate) fn signal(channel: String, payload: Bytes) -> Self {
+        let (waiting, why) = (None, None);
+        Self::new(channel, payload, Kind::Signal { waiting, why })
+    }
+
+    /// A signal, and what becomes of it.
+    pub(crate) fn awaited(
+        channel: String,
+        payload: Bytes,
+    ) -> (Self, oneshot::Receiver<Result<(), BusError>>) {
+        let (waiting, outcome) = oneshot::channel();
+        let (waiting, why) = (Some(waiting), None);
+        let message = Self::new(channel, payload, Kind::Signal { waiting, why });
+        (message, outcome)
+    }
+
+    fn new(channel: String, payload: Bytes, kind: Kind) -> Self {
         Self {
             channel,
             payload,
-            urgent: true,
-            measured: false,
-            trace: None,
+            kind,
             at: Instant::now(),
         }
+    }
+
+    fn is_signal(&self) -> bool {
+        matches!(self.kind, Kind::Signal { .. })
+    }
+
+    fn is_old(&self) -> bool {
+        let age = self.at.elapsed();
+        age > if self.is_signal() { DEADLINE } else { FRESH }
+    }
+
+    /// Tells whoever waits for it what became of it.
+    fn settle(self, outcome: Result<(), BusError>) {
+        if let Kind::Signal {
+            waiting: Some(waiting),
+            ..
+        } = self.kind
+        {
+            // Nobody waits for longer than it may take.
+            let _ = waiting.send(outcome);
+        }
+    }
+
+    /// Tells whoever waits for it that it was given up.
+    fn expire(self) {
+        let why = match &self.kind {
+            Kind::Signal { why: Some(why), .. } => why.to_string(),
+            _ => "Redis did not answer in time".to_owned(),
+        };
+        self.settle(Err(BusError::Unavailable(why)));
     }
 }
 
@@ -158,6 +236,7 @@ impl Outbox {
             filled: Notify::new(),
             health: watch::channel(Health::fails("there is no connection yet")).0,
             dropped: Default::default(),
+            retried: AtomicU64::new(0),
             done: watch::channel(0).0,
         })
     }
@@ -168,13 +247,15 @@ impl Outbox {
 
     /// Puts a message in. Never blocks.
     pub(crate) fn put(&self, message: Message) -> Result<(), BusError> {
-        if !self.health.borrow().works() {
-            self.drop_many(Dropped::Unavailable, 1);
-            return Err(BusError::Unavailable(
-                "there is no connection to Redis".to_owned(),
-            ));
-        }
         let mut state = self.state();
+        let soon = |lost: Instant| message.is_signal() && lost.elapsed() < INTERRUPTION;
+        if let Health::Fails(why) = &*self.health.borrow()
+            && !state.lost.is_some_and(soon)
+        {
+            self.drop_many(Dropped::Unavailable, 1);
+            let why = format!("there is no connection to Redis ({why})");
+            return Err(BusError::Unavailable(why));
+        }
         if state.bytes + message.payload.len() > LIMIT {
             self.drop_many(Dropped::Full, 1);
             return Err(BusError::Full { limit: LIMIT });
@@ -182,7 +263,7 @@ impl Outbox {
         let (first, was_due) = (state.queue.is_empty(), state.is_due());
         state.put += 1;
         state.bytes += message.payload.len();
-        state.urgent |= message.urgent;
+        state.urgent |= message.is_signal();
         state.queue.push_back(message);
         // Whoever sends looks when something waits, and again when it need not wait for more.
         let look = first || !was_due && state.is_due();
@@ -220,50 +301,158 @@ impl Outbox {
         self.done.send_modify(|done| *done += count as u64);
     }
 
-    /// Takes the next messages that are not too old.
-    fn batch(&self) -> Vec<Message> {
+    /// There is a connection, or none any more; answers with whether there was one before.
+    pub(crate) fn set_health(&self, health: Health) -> bool {
         let mut state = self.state();
+        if health.works() {
+            state.lost = None;
+            state.again_at = (!state.again.is_empty()).then(Instant::now);
+        } else {
+            if self.health.borrow().works() {
+                state.lost = Some(Instant::now());
+            }
+            state.interest.clear();
+        }
+        drop(state);
+        self.health.send_replace(health).works()
+    }
+
+    /// Whether nothing waits, whether something is to be sent at once, and when something is to be sent
+    /// again.
+    pub(crate) fn waiting(&self) -> (bool, bool, Option<Instant>) {
+        let state = self.state();
+        (state.queue.is_empty(), state.is_due(), state.again_at)
+    }
+
+    /// Takes the next messages that are not too old.
+    pub(crate) fn batch(&self) -> Vec<Message> {
+        let mut state = self.state();
+        let mut old = Vec::new();
         let mut batch = Vec::new();
-        let (mut bytes, mut old) = (0, 0);
-        while batch.len() < BATCH
-            && bytes < BATCH_BYTES
-            && let Some(message) = state.queue.pop_front()
-        {
+        let mut bytes = 0;
+        let again = state.again_at.is_some_and(|at| at <= Instant::now());
+        while batch.len() < BATCH && bytes < BATCH_BYTES {
+            let first = if again { state.again.pop_front() } else { None };
+            let Some(message) = first.or_else(|| state.queue.pop_front()) else {
+                break;
+            };
             state.bytes -= message.payload.len();
-            if message.at.elapsed() <= FRESH {
+            if message.is_old() {
+                old.push(message);
+            } else {
                 bytes += message.payload.len();
                 batch.push(message);
-            } else {
-                old += 1;
             }
+        }
+        if state.again.is_empty() {
+            state.again_at = None;
         }
         state.urgent &= !state.queue.is_empty();
         drop(state);
-        if old > 0 {
-            self.drop_many(Dropped::Old, old);
-            self.count_done(old);
+        if !old.is_empty() {
+            self.drop_many(Dropped::Old, old.len());
+            self.count_done(old.len());
+            old.into_iter().for_each(Message::expire);
         }
         batch
     }
 
-    /// Remembers how many nodes received each of the messages.
-    fn received(&self, messages: Vec<Message>, nodes: Vec<Option<usize>>) {
+    /// Drops signals that have waited for a connection for too long.
+    pub(crate) fn expire(&self) {
+        let mut state = self.state();
+        let mut old = Vec::new();
+        let State { queue, again, .. } = &mut *state;
+        for waiting in [queue, again] {
+            let (gone, kept): (VecDeque<_>, _) = std::mem::take(waiting)
+                .into_iter()
+                .partition(Message::is_old);
+            *waiting = kept;
+            old.extend(gone);
+        }
+        state.bytes -= old.iter().map(|old| old.payload.len()).sum::<usize>();
+        drop(state);
+        self.drop_many(Dropped::Old, old.len());
+        self.count_done(old.len());
+        old.into_iter().for_each(Message::expire);
+    }
+
+    /// Takes what Redis has answered. Signals that it has not taken are sent again where that can help.
+    /// Answers with whether another connection is needed.
+    pub(crate) fn answered(&self, messages: Vec<Message>, answers: &[Answer]) -> bool {
+        let mut reconnect = false;
+        let (mut lost, mut rejected, mut old) = (0, 0, 0);
+        let mut settled = Vec::new();
+        let mut again = Vec::new();
+        let mut done = 0;
         let mut state = self.state();
         if state.interest.len() >= REMEMBERED {
             state.interest.clear();
         }
-        for (message, nodes) in messages.into_iter().zip(nodes) {
-            if message.measured {
-                Hop::Bus.took(message.at.elapsed());
+        for (mut message, answer) in messages.into_iter().zip(answers) {
+            done += 1;
+            match (&mut message.kind, answer) {
+                (Kind::Chunk { measured, trace }, Answer::Nodes(nodes)) => {
+                    if *measured {
+                        Hop::Bus.took(message.at.elapsed());
+                    }
+                    if let Some(trace) = trace {
+                        Hop::Bus.traced(trace, message.at.elapsed());
+                    }
+                    state.interest.insert(message.channel, *nodes);
+                }
+                (Kind::Signal { .. }, Answer::Nodes(_)) => settled.push((message, Ok(()))),
+                (Kind::Chunk { .. }, Answer::Lost) => {
+                    lost += 1;
+                    state.interest.remove(&message.channel);
+                }
+                (Kind::Chunk { .. }, Answer::Refused(text)) => {
+                    rejected += 1;
+                    reconnect |= remedy(text) == Remedy::Reconnect;
+                }
+                (Kind::Signal { why, .. }, answer) => {
+                    let last = why.take();
+                    let (cause, helps) = match answer {
+                        Answer::Refused(text) => {
+                            let remedy = remedy(text);
+                            reconnect |= remedy == Remedy::Reconnect;
+                            let cause = Some(format!("Redis: {text}").into());
+                            (cause, remedy != Remedy::Fail)
+                        }
+                        _ => (last, true),
+                    };
+                    *why = cause;
+                    if helps && !message.is_old() {
+                        done -= 1;
+                        state.bytes += message.payload.len();
+                        again.push(message);
+                    } else {
+                        match answer {
+                            Answer::Refused(_) => rejected += 1,
+                            _ => old += 1,
+                        }
+                        settled.push((message, Err(())));
+                    }
+                }
             }
-            if let Some(trace) = &message.trace {
-                Hop::Bus.traced(trace, message.at.elapsed());
-            }
-            match nodes {
-                Some(nodes) => state.interest.insert(message.channel, nodes),
-                None => state.interest.remove(&message.channel),
-            };
         }
+        self.retried
+            .fetch_add(again.len() as u64, Ordering::Relaxed);
+        if !again.is_empty() {
+            state.again_at = Some(Instant::now() + PAUSE);
+            state.again.extend(again);
+        }
+        drop(state);
+        self.drop_many(Dropped::Lost, lost);
+        self.drop_many(Dropped::Rejected, rejected);
+        self.drop_many(Dropped::Old, old);
+        for (message, outcome) in settled {
+            match outcome {
+                Ok(()) => message.settle(Ok(())),
+                Err(()) => message.expire(),
+            }
+        }
+        self.count_done(done);
+        reconnect
     }
 
     /// Whether there is a connection to publish on.
@@ -271,14 +460,22 @@ impl Outbox {
         self.health.subscribe()
     }
 
-    /// What waits, as metrics.
-    pub(crate) fn samples(&self) -> [Sample; 3] {
+    /// What waits, as metrics, and how many signals were sent again.
+    pub(crate) fn samples(&self) -> [Sample; 4] {
         let state = self.state();
-        let age = state.queue.front().map(|oldest| oldest.at.elapsed());
+        let (queue, again) = (state.queue.front(), state.again.front());
+        let oldest = queue
+            .into_iter()
+            .chain(again)
+            .map(|oldest| oldest.at.elapsed());
+        let age = oldest.max().unwrap_or_default();
+        let messages = state.queue.len() + state.again.len();
+        let retried = self.retried.load(Ordering::Relaxed);
         [
-            Sample::new("weir.bus.outbox.messages", &[], state.queue.len() as u64),
+            Sample::new("weir.bus.outbox.messages", &[], messages as u64),
             Sample::new("weir.bus.outbox.size", &[], state.bytes as u64),
-            Sample::seconds("weir.bus.outbox.age", &[], age.unwrap_or_default()),
+            Sample::seconds("weir.bus.outbox.age", &[], age),
+            Sample::new("weir.bus.retries", &[], retried),
         ]
     }
 
@@ -286,154 +483,4 @@ impl Outbox {
     pub(crate) fn dropped(&self, why: Dropped) -> u64 {
         self.dropped[why as usize].load(Ordering::Relaxed)
     }
-}
-
-/// Publishes what is put in, and connects again when the connection is lost.
-pub(crate) async fn run(target: Target, outbox: Arc<Outbox>) {
-    let mut attempt = 0;
-    loop {
-        let mut cause = "the connection was lost".to_owned();
-        if let Err(error) = serve(&target, &outbox, &mut attempt).await {
-            tell(attempt, "cannot publish", &target, &error);
-            cause = error.to_string();
-        }
-        if outbox.health.send_replace(Health::fails(&cause)).works() {
-            warn!(redis = %target, "nothing can be published; connecting again");
-        }
-        outbox.state().interest.clear();
-        backoff(&mut attempt).await;
-    }
-}
-
-async fn serve(target: &Target, outbox: &Outbox, attempt: &mut u32) -> Result<(), RedisError> {
-    let lost = Arc::new(Notify::new());
-    let on_push = {
-        let lost = Arc::clone(&lost);
-        // The client of a cluster looks itself for a shard that it has lost; the others stay.
-        let alone = !matches!(target.topology, Topology::Cluster);
-        move |info: PushInfo| {
-            if info.kind == PushKind::Disconnection && alone {
-                lost.notify_one();
-            }
-        }
-    };
-    let connection = Connection::open(target, Arc::new(on_push)).await?;
-    *attempt = 0;
-    outbox.health.send_replace(Health::Works);
-    // Until then what comes is collected: who sends rarely never waits.
-    let mut next = Instant::now();
-    loop {
-        let (empty, due) = {
-            let state = outbox.state();
-            (state.queue.is_empty(), state.is_due())
-        };
-        if empty || !due && Instant::now() < next {
-            tokio::select! {
-                // A lost connection first: nothing can be published on it.
-                biased;
-                () = lost.notified() => return Ok(()),
-                () = outbox.filled.notified() => {}
-                () = sleep_until(next), if !empty => {}
-            }
-            continue;
-        }
-        if let Some(window) = outbox.window {
-            // Whoever has something to put in at this moment does so first, but a busy thread may come
-            // back late: what is enough waits for nobody.
-            if !due {
-                yield_now().await;
-            }
-            let beginning = window.until(Window::now() + EARLY, Duration::ZERO);
-            next = Instant::now() + beginning;
-        }
-        let batch = outbox.batch();
-        if batch.is_empty() {
-            continue;
-        }
-        let published = tokio::select! {
-            biased;
-            () = lost.notified() => None,
-            published = publish(&connection, &batch) => Some(published),
-        };
-        let count = batch.len();
-        match published {
-            Some(Ok(published)) => {
-                let lost = published.iter().filter(|nodes| nodes.is_none()).count();
-                outbox.drop_many(Dropped::Lost, lost);
-                outbox.received(batch, published);
-                outbox.count_done(count);
-            }
-            failed => {
-                outbox.drop_many(Dropped::Lost, count);
-                outbox.count_done(count);
-                return failed.map_or(Ok(()), |failed| failed.map(|_| ()));
-            }
-        }
-    }
-}
-
-/// Publishes messages, those of each room in their order; answers with how many nodes received
-/// each, and none for those whose shard is away.
-async fn publish(
-    connection: &Connection,
-    batch: &[Message],
-) -> Result<Vec<Option<usize>>, RedisError> {
-    match connection {
-        Connection::One { connection, .. } => {
-            let counts = send(connection.clone(), "PUBLISH", batch.iter().collect()).await?;
-            Ok(counts.into_iter().map(Some).collect())
-        }
-        Connection::Cluster(connection) => {
-            // The client keeps the order of one pipeline only, and a pipeline is for one shard.
-            let mut rooms: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
-            for (at, message) in batch.iter().enumerate() {
-                let tag = message.channel.split('}').next().unwrap_or_default();
-                rooms.entry(tag).or_default().push(at);
-            }
-            let sending = rooms.values().map(|places| {
-                let messages = places.iter().map(|at| &batch[*at]).collect();
-                send(connection.clone(), "SPUBLISH", messages)
-            });
-            let answers = join_all(sending).await;
-            let mut counts = vec![None; batch.len()];
-            let mut failed = None;
-            for (places, answer) in rooms.values().zip(answers) {
-                match answer {
-                    Ok(answer) => {
-                        for (at, count) in places.iter().zip(answer) {
-                            counts[*at] = Some(count);
-                        }
-                    }
-                    Err(error) => failed = Some(error),
-                }
-            }
-            // A shard that is away must not keep the others.
-            match failed {
-                Some(error) if counts.iter().all(Option::is_none) => Err(error),
-                _ => Ok(counts),
-            }
-        }
-    }
-}
-
-async fn send(
-    mut connection: impl ConnectionLike,
-    name: &str,
-    messages: Vec<&Message>,
-) -> Result<Vec<usize>, RedisError> {
-    let mut pipeline = Pipeline::with_capacity(messages.len());
-    for Message {
-        channel, payload, ..
-    } in &messages
-    {
-        pipeline.cmd(name).arg(channel).arg(&payload[..]);
-    }
-    let answers = connection
-        .req_packed_commands(&pipeline, 0, messages.len())
-        .await?;
-    let counts = answers.into_iter().map(|answer| match answer {
-        Value::Int(nodes) => usize::try_from(nodes).unwrap_or_default(),
-        _ => 0,
-    });
-    Ok(counts.collect())
 }

@@ -4,14 +4,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use fred::{
-    clients::Client,
-    interfaces::{ClientLike, KeysInterface, SetsInterface, SortedSetsInterface},
+    interfaces::ClientLike,
     types::{
         Builder, Value,
-        config::{
-            Config, Options as CommandOptions, ReconnectPolicy, Server, ServerConfig, TlsConnector,
-            UnresponsiveConfig,
-        },
+        config::{Config, ReconnectPolicy, Server, ServerConfig, TlsConnector, UnresponsiveConfig},
     },
 };
 use weir_cluster::{DirectoryError, trace};
@@ -19,10 +15,11 @@ use weir_protocol::{LeaveReason, Member, MemberId, Room, RoomId, StateSize, Trac
 
 use crate::{
     DirectoryOptions, Target,
+    commands::{Commands, unavailable},
     keys::Keys,
     mirror::Mirror,
     record::{self, RecordError},
-    script::{self, Script, TIMEOUT, answered, unavailable},
+    script::{self, Script},
     target::Topology,
 };
 
@@ -36,11 +33,10 @@ pub(crate) const LIVE_TTL: Duration = Duration::from_secs(60 * 60);
 /// Redis, as the directory uses it.
 #[derive(Debug)]
 pub(crate) struct Store {
-    client: Client,
-    options: CommandOptions,
+    pub(crate) commands: Commands,
     pub(crate) keys: Keys,
     /// The command that publishes an event: sharded in a Redis Cluster.
-    publish: &'static str,
+    pub(crate) publish: &'static str,
     empty_ttl: Duration,
     /// How long a room's state may be as JSON.
     state_bytes: usize,
@@ -73,7 +69,11 @@ impl Store {
             version: fred::types::RespVersion::RESP2,
             database: (!cluster).then_some(target.database),
             tls: match target.tls {
-                true => Some(TlsConnector::default_rustls().map_err(unavailable)?.into()),
+                true => Some(
+                    TlsConnector::default_rustls()
+                        .map_err(|error| unavailable(&error))?
+                        .into(),
+                ),
                 false => None,
             },
             ..Config::default()
@@ -93,19 +93,12 @@ impl Store {
             })
             .set_policy(policy)
             .build()
-            .map_err(unavailable)?;
+            .map_err(|error| unavailable(&error))?;
         // Its end is the client's, which ends with the store.
         drop(client.connect());
         let (empty_ttl, state_bytes) = (options.empty_ttl, options.room_state_bytes);
-        let options = CommandOptions {
-            max_attempts: Some(1),
-            timeout: Some(TIMEOUT),
-            fail_fast: true,
-            ..CommandOptions::default()
-        };
         Ok(Self {
-            client,
-            options,
+            commands: Commands::new(client),
             keys,
             publish: if cluster { "SPUBLISH" } else { "PUBLISH" },
             empty_ttl,
@@ -133,7 +126,7 @@ impl Store {
         ];
         all.extend(arguments);
         let keys = self.keys.room(room);
-        let answer = script.call(&self.client, &self.options, keys, all).await?;
+        let answer = script.call(&self.commands, keys, all).await?;
         let mut answer = answer.into_array().into_iter();
         let status = answer.next().and_then(|status| status.into_string());
         let rest = answer.collect();
@@ -384,84 +377,6 @@ impl Store {
             Answer::Refused(why, _) => Err(refused(&why, room, member, track)),
         }
     }
-
-    /// Renews a node's lease; false if it had run out and the node may have been reaped.
-    pub(crate) async fn heartbeat(
-        &self,
-        node: &str,
-        lease: Duration,
-        new: bool,
-    ) -> Result<bool, DirectoryError> {
-        let arguments = vec![
-            text(node),
-            number(lease.as_millis()),
-            text(if new { "new" } else { "" }),
-            number(LIVE_TTL.as_millis()),
-        ];
-        let keys = vec![self.keys.alive()];
-        let answer = script::HEARTBEAT.call(&self.client, &self.options, keys, arguments);
-        Ok(answer.await?.as_str().as_deref() == Some("ok"))
-    }
-
-    /// Publishes a probe as the scripts publish events.
-    pub(crate) async fn probe(&self, channel: &str, payload: Bytes) -> Result<(), DirectoryError> {
-        let keys = vec![channel.to_owned()];
-        let arguments = vec![self.publish.into(), Value::Bytes(payload)];
-        let called = script::PROBE.call(&self.client, &self.options, keys, arguments);
-        called.await.map(drop)
-    }
-
-    /// Takes on the dead nodes: answers with their ids, and keeps others from them for so long.
-    pub(crate) async fn claim(&self, patience: Duration) -> Result<Vec<String>, DirectoryError> {
-        let keys = vec![self.keys.alive(), self.keys.reaping()];
-        let arguments = vec![number(patience.as_millis()), number(LIVE_TTL.as_millis())];
-        let dead = script::CLAIM.call(&self.client, &self.options, keys, arguments);
-        let dead = dead.await?.into_array().into_iter();
-        Ok(dead.filter_map(|node| node.into_string()).collect())
-    }
-
-    /// A node gives its lease back, unless it still holds members: these are for whoever reaps it.
-    pub(crate) async fn resign(&self, node: &str) -> Result<(), DirectoryError> {
-        let client = self.client.with_options(&self.options);
-        let held: u64 = answered(client.scard(self.keys.held(node))).await?;
-        if held == 0 {
-            answered(client.zrem::<(), _, _>(self.keys.alive(), node)).await?;
-        }
-        Ok(())
-    }
-
-    /// A dead node has been reaped.
-    pub(crate) async fn reaped(&self, node: &str) -> Result<(), DirectoryError> {
-        let client = self.client.with_options(&self.options);
-        answered(client.del::<(), _>(self.keys.held(node))).await?;
-        answered(client.zrem::<(), _, _>(self.keys.reaping(), node)).await
-    }
-
-    /// Notes members that a node holds, so that whoever reaps it finds them.
-    pub(crate) async fn hold(
-        &self,
-        node: &str,
-        entries: Vec<String>,
-    ) -> Result<(), DirectoryError> {
-        let client = self.client.with_options(&self.options);
-        let key = self.keys.held(node);
-        answered(client.sadd::<(), _, _>(&key, entries)).await?;
-        let ttl = i64::try_from(LIVE_TTL.as_secs()).unwrap_or(i64::MAX);
-        // Members, then whole nodes: whatever crashes, it goes.
-        answered(client.expire::<(), _>(&key, ttl, None)).await
-    }
-
-    /// Notes that a node holds a member no longer.
-    pub(crate) async fn let_go(&self, node: &str, entry: String) -> Result<(), DirectoryError> {
-        let client = self.client.with_options(&self.options);
-        answered(client.srem::<(), _, _>(self.keys.held(node), entry)).await
-    }
-
-    /// The members that a node holds, or held.
-    pub(crate) async fn held(&self, node: &str) -> Result<Vec<String>, DirectoryError> {
-        let client = self.client.with_options(&self.options);
-        answered(client.smembers(self.keys.held(node))).await
-    }
 }
 
 fn server(target: &Target) -> ServerConfig {
@@ -484,12 +399,12 @@ fn server(target: &Target) -> ServerConfig {
     }
 }
 
-fn text(text: &str) -> Value {
+pub(crate) fn text(text: &str) -> Value {
     Value::from(text)
 }
 
 #[allow(clippy::needless_pass_by_value, reason = "numbers are copied")]
-fn number(number: impl ToString) -> Value {
+pub(crate) fn number(number: impl ToString) -> Value {
     Value::from(number.to_string())
 }
 

@@ -124,4 +124,15 @@ impl Bus for Trouble {
         self.look()?;
         self.bus.send(room, signal)
     }
+
+    fn deliver<'a>(
+        &'a self,
+        room: &'a RoomId,
+        signal: &'a Arc<Signal>,
+    ) -> BoxFuture<'a, Result<(), BusError>> {
+        Box::pin(async move {
+            self.look()?;
+            self.bus.deliver(room, signal).await
+        })
+    }
 }

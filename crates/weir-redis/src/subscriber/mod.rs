@@ -36,6 +36,7 @@ use probe::Probe;
 pub(crate) use probe::Publish;
 use slots::Server;
 use wire::Trouble;
+pub(crate) use wire::is_replica;
 
 /// How long a subscription may take to be confirmed.
 const CONFIRMATION: Duration = Duration::from_millis(1_500);

@@ -1,0 +1,334 @@
+//! The signals of a node's rooms, in both directions: numbered, retained, put in order again.
+
+use std::{
+    collections::{HashMap, HashSet},
+    fmt,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, SystemTime},
+};
+
+use bytes::Bytes;
+use rand::Rng;
+use tokio::{
+    sync::{Notify, watch},
+    time::{Instant, sleep_until, timeout},
+};
+use weir_cluster::{BusError, BusInbox, Signal, Subscription};
+use weir_protocol::RoomId;
+
+use crate::{
+    Health,
+    envelope::{self, EnvelopeError, Origin},
+    keys::Keys,
+    outbox::{DEADLINE, Message, Outbox},
+    signals::{
+        Note,
+        received::{Received, Step},
+        retained::Retained,
+        wire,
+    },
+};
+
+/// How long after the deadline of a signal the outbox may take to say so.
+const GRACE: Duration = Duration::from_millis(300);
+
+/// How often it is looked whether something is still missing.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// A node's exchange of signals with the other nodes of its rooms.
+pub(crate) struct Exchange {
+    pub(crate) origin: Origin,
+    keys: Keys,
+    outbox: Arc<Outbox>,
+    /// Locked to number a signal and to put it into the outbox, so that both have one order.
+    retained: Mutex<Retained>,
+    /// The rooms that are listened to, and by how many. Locked to look one up.
+    rooms: Mutex<HashMap<RoomId, Listening>>,
+    /// Rooms in which something is missing.
+    troubled: Mutex<HashSet<RoomId>>,
+    /// Told when there is something to do earlier than before.
+    wake: Notify,
+    started: Instant,
+    /// Signals that were given up.
+    lost: AtomicU64,
+}
+
+struct Listening {
+    guards: usize,
+    /// Locked while signals are told, so that they are in order.
+    received: Arc<Mutex<Received>>,
+}
+
+impl fmt::Debug for Exchange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Exchange")
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Milliseconds since 1970.
+fn clock() -> u64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    since.map_or(0, |since| {
+        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    })
+}
+
+impl Exchange {
+    pub(crate) fn new(keys: Keys, outbox: Arc<Outbox>) -> Self {
+        Self {
+            // 0 is nobody.
+            origin: rand::rng().random_range(1..=Origin::MAX),
+            keys,
+            outbox,
+            retained: Mutex::default(),
+            rooms: Mutex::default(),
+            troubled: Mutex::default(),
+            wake: Notify::new(),
+            started: Instant::now(),
+            lost: AtomicU64::new(0),
+        }
+    }
+
+    fn now(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// Signals that other nodes have published, and that were given up here.
+    pub(crate) fn lost(&self) -> u64 {
+        self.lost.load(Ordering::Relaxed)
+    }
+
+    /// Keeps what comes of a room in order, until the guard is dropped.
+    pub(crate) fn enter(self: &Arc<Self>, room: &RoomId) -> Subscription {
+        let mut rooms = lock(&self.rooms);
+        let listening = rooms.entry(room.clone()).or_insert_with(|| Listening {
+            guards: 0,
+            received: Arc::new(Mutex::new(Received::new(self.origin))),
+        });
+        listening.guards += 1;
+        let (this, room) = (Arc::clone(self), room.clone());
+        Subscription::new(move || {
+            let mut rooms = lock(&this.rooms);
+            if let Some(listening) = rooms.get_mut(&room) {
+                listening.guards -= 1;
+                if listening.guards == 0 {
+                    rooms.remove(&room);
+                }
+            }
+        })
+    }
+
+    fn received(&self, room: &RoomId) -> Option<Arc<Mutex<Received>>> {
+        let rooms = lock(&self.rooms);
+        rooms.get(room).map(|room| Arc::clone(&room.received))
+    }
+
+    /// The room's channel is subscribed to.
+    pub(crate) fn listening(&self, room: &RoomId) {
+        if let Some(received) = self.received(room) {
+            lock(&received).listening(self.now());
+        }
+    }
+
+    /// Puts a signal into the outbox that nobody asks for again.
+    pub(crate) fn send(&self, room: &RoomId, signal: &Signal) -> Result<(), BusError> {
+        let note = Note::Loose(envelope::of_signal(signal));
+        self.put(room, &note)
+    }
+
+    /// Publishes a signal, and retains it for those who miss it.
+    pub(crate) async fn deliver(&self, room: &RoomId, signal: &Signal) -> Result<(), BusError> {
+        let body = envelope::of_signal(signal);
+        let (place, outcome) = {
+            let mut retained = lock(&self.retained);
+            let (place, note) = retained.number(room, body, clock(), self.now());
+            let channel = self.keys.signals(room);
+            let payload = wire::encode(self.origin, &note);
+            let (message, outcome) = Message::awaited(channel, payload);
+            if let Err(error) = self.outbox.put(message) {
+                retained.take_back(&place);
+                return Err(error);
+            }
+            (place, outcome)
+        };
+        let late = "Redis did not answer in time";
+        // The outbox knows best why it gives up.
+        let outcome = match timeout(DEADLINE + GRACE, outcome).await {
+            Ok(outcome) => {
+                outcome.unwrap_or_else(|_| Err(BusError::Unavailable("the node ends".to_owned())))
+            }
+            Err(_) => Err(BusError::Unavailable(late.to_owned())),
+        };
+        let void = {
+            let mut retained = lock(&self.retained);
+            let before = retained.next();
+            let void = retained.settle(&place, outcome.is_ok(), self.now());
+            if before.is_none() {
+                self.wake.notify_one();
+            }
+            void
+        };
+        if let Some(void) = void {
+            // Whoever does not hear it asks.
+            let _ = self.put(room, &void);
+        }
+        outcome
+    }
+
+    fn put(&self, room: &RoomId, note: &Note) -> Result<(), BusError> {
+        let payload = wire::encode(self.origin, note);
+        let channel = self.keys.signals(room);
+        self.outbox.put(Message::signal(channel, payload))
+    }
+
+    /// Takes a message of a room's channel, whose head was read before.
+    pub(crate) fn take(
+        &self,
+        room: &RoomId,
+        origin: Origin,
+        payload: Bytes,
+        inbox: &dyn BusInbox,
+    ) -> Result<(), EnvelopeError> {
+        let note = wire::decode(payload)?;
+        if let Note::Ask {
+            to,
+            listening,
+            known,
+        } = &note
+        {
+            if to.is_none_or(|to| to == self.origin) {
+                let mut retained = lock(&self.retained);
+                let now = self.now();
+                retained.asked(room, self.origin, origin, *listening, known, now);
+                self.wake.notify_one();
+            }
+            return Ok(());
+        }
+        let Some(received) = self.received(room) else {
+            return Ok(());
+        };
+        let mut received = lock(&received);
+        let step = received.take(origin, note, self.now(), clock());
+        self.follow(room, &mut received, step, inbox)
+    }
+
+    /// Does what is to be done about something that came, or did not.
+    fn follow(
+        &self,
+        room: &RoomId,
+        received: &mut Received,
+        step: Step,
+        inbox: &dyn BusInbox,
+    ) -> Result<(), EnvelopeError> {
+        let mut read = Ok(());
+        for body in step.bodies {
+            match envelope::signal(body) {
+                Ok(signal) => inbox.signal(room, &Arc::new(signal)),
+                Err(error) => read = Err(error),
+            }
+        }
+        for ask in step.asks {
+            // It is asked again as long as it is missing.
+            let _ = self.put(room, &ask);
+        }
+        self.lost.fetch_add(received.take_lost(), Ordering::Relaxed);
+        if received.is_missing() && lock(&self.troubled).insert(room.clone()) {
+            self.wake.notify_one();
+        }
+        read
+    }
+
+    /// Asks in all rooms for what was missed while subscriptions were interrupted.
+    fn resubscribed(&self) {
+        let rooms: Vec<_> = {
+            let rooms = lock(&self.rooms);
+            let rooms = rooms.iter();
+            rooms
+                .map(|(room, listening)| (room.clone(), Arc::clone(&listening.received)))
+                .collect()
+        };
+        for (room, received) in rooms {
+            let ask = lock(&received).resubscribed(self.now());
+            if let Some(ask) = ask {
+                let _ = self.put(&room, &ask);
+            }
+        }
+    }
+
+    /// Announces to all rooms how far this node's signals go.
+    fn announce(&self) {
+        let announced = lock(&self.retained).announce(self.now());
+        for (room, note) in announced {
+            let _ = self.put(&room, &note);
+        }
+    }
+
+    /// Publishes what is due, and asks again for what is missing.
+    fn look(&self, inbox: &dyn BusInbox) {
+        let due = lock(&self.retained).due(self.now());
+        for (room, note) in due {
+            let _ = self.put(&room, &note);
+        }
+        let troubled: Vec<_> = lock(&self.troubled).iter().cloned().collect();
+        for room in troubled {
+            let still = self.received(&room).is_some_and(|received| {
+                let mut received = lock(&received);
+                let step = received.tick(self.now());
+                // What is not understood was counted when it came.
+                let _ = self.follow(&room, &mut received, step, inbox);
+                received.is_missing()
+            });
+            if !still {
+                lock(&self.troubled).remove(&room);
+            }
+        }
+    }
+
+    /// When there is something to do without being woken.
+    fn next(&self) -> Option<Instant> {
+        let due = lock(&self.retained).next().map(|next| self.started + next);
+        let troubled = !lock(&self.troubled).is_empty();
+        let look = troubled.then(|| Instant::now() + LOOK);
+        due.into_iter().chain(look).min()
+    }
+}
+
+/// Publishes again what others have missed, and asks for what was missed here.
+pub(crate) async fn run(
+    exchange: Arc<Exchange>,
+    mut interrupted: watch::Receiver<u64>,
+    mut health: watch::Receiver<Health>,
+    inbox: Arc<dyn BusInbox>,
+) {
+    loop {
+        let next = exchange.next();
+        tokio::select! {
+            changed = interrupted.changed() => {
+                if changed.is_err() {
+                    return;
+                }
+                exchange.resubscribed();
+            }
+            changed = health.changed() => {
+                if changed.is_err() {
+                    return;
+                }
+                // What was published last may have been published by a server that nobody hears.
+                if health.borrow_and_update().works() {
+                    exchange.announce();
+                    exchange.resubscribed();
+                }
+            }
+            () = exchange.wake.notified() => {}
+            () = sleep_until(next.unwrap_or_else(Instant::now)), if next.is_some() => {}
+        }
+        exchange.look(&*inbox);
+    }
+}

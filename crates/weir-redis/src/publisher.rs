@@ -1,0 +1,216 @@
+//! The connection that publishes what waits in the outbox.
+
+use std::{collections::BTreeMap, future::pending, sync::Arc, time::Duration};
+
+use futures_util::future::join_all;
+use redis::{Pipeline, PushInfo, PushKind, RedisError, Value, aio::ConnectionLike};
+use tokio::{
+    sync::Notify,
+    task::yield_now,
+    time::{Instant, sleep_until},
+};
+use tracing::warn;
+use weir_cluster::Window;
+
+use crate::{
+    Health, Target,
+    connect::Connection,
+    outbox::{Answer, Message, Outbox},
+    role,
+    subscriber::{backoff, tell},
+    target::Topology,
+};
+
+/// How long before a window begins what was collected is due: a timer is late by up to a millisecond,
+/// and who sleeps until the window begins shall find it due.
+const EARLY: Duration = Duration::from_millis(2);
+
+/// Publishes what is put in, and connects again when the connection is lost.
+pub(crate) async fn run(target: Target, outbox: Arc<Outbox>) {
+    let mut attempt = 0;
+    loop {
+        let mut cause = "the connection was lost".to_owned();
+        if let Err(error) = serve(&target, &outbox, &mut attempt).await {
+            tell(attempt, "cannot publish", &target, &error);
+            cause = error.to_string();
+        }
+        if outbox.set_health(Health::fails(&cause)) {
+            warn!(redis = %target, "nothing can be published; connecting again");
+        }
+        outbox.expire();
+        backoff(&mut attempt).await;
+    }
+}
+
+async fn serve(target: &Target, outbox: &Outbox, attempt: &mut u32) -> Result<(), RedisError> {
+    let lost = Arc::new(Notify::new());
+    let alone = !matches!(target.topology, Topology::Cluster);
+    let on_push = {
+        let lost = Arc::clone(&lost);
+        // The client of a cluster looks itself for a shard that it has lost; the others stay.
+        move |info: PushInfo| {
+            if info.kind == PushKind::Disconnection && alone {
+                lost.notify_one();
+            }
+        }
+    };
+    let connection = Connection::open(target, Arc::new(on_push)).await?;
+    let mut server = match &connection {
+        Connection::One { connection } => Some(connection.clone()),
+        Connection::Cluster(_) => None,
+    };
+    if let Some(server) = &mut server {
+        role::check(server).await?;
+    }
+    let role = async {
+        match server {
+            Some(server) => role::lost(server).await,
+            None => pending().await,
+        }
+    };
+    *attempt = 0;
+    outbox.set_health(Health::Works);
+    tokio::select! {
+        // A lost connection first: nothing can be published on it.
+        biased;
+        () = lost.notified() => Ok(()),
+        error = role => Err(error),
+        served = publish_all(&connection, outbox) => served,
+    }
+}
+
+/// Publishes what is put in, until another connection is needed.
+async fn publish_all(connection: &Connection, outbox: &Outbox) -> Result<(), RedisError> {
+    // Until then what comes is collected: who sends rarely never waits.
+    let mut next = Instant::now();
+    loop {
+        let (empty, due, again) = outbox.waiting();
+        if !due && (empty || Instant::now() < next) {
+            tokio::select! {
+                () = outbox.filled.notified() => {}
+                () = sleep_until(next), if !empty => {}
+                () = sleep_until(again.unwrap_or(next)), if again.is_some() => {}
+            }
+            continue;
+        }
+        if let Some(window) = outbox.window {
+            // Whoever has something to put in at this moment does so first, but a busy thread may come
+            // back late: what is enough waits for nobody.
+            if !due {
+                yield_now().await;
+            }
+            let beginning = window.until(Window::now() + EARLY, Duration::ZERO);
+            next = Instant::now() + beginning;
+        }
+        let batch = InFlight::new(outbox);
+        if batch.messages.is_empty() {
+            continue;
+        }
+        match publish(connection, &batch.messages).await {
+            Ok(answers) => {
+                if batch.answered(&answers) {
+                    return Ok(());
+                }
+            }
+            // What was in flight is taken back.
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Messages that are on the way to Redis; without an answer they are taken for lost.
+struct InFlight<'a> {
+    outbox: &'a Outbox,
+    messages: Vec<Message>,
+}
+
+impl<'a> InFlight<'a> {
+    fn new(outbox: &'a Outbox) -> Self {
+        let messages = outbox.batch();
+        Self { outbox, messages }
+    }
+
+    fn answered(mut self, answers: &[Answer]) -> bool {
+        let messages = std::mem::take(&mut self.messages);
+        self.outbox.answered(messages, answers)
+    }
+}
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        let messages = std::mem::take(&mut self.messages);
+        if !messages.is_empty() {
+            let answers = vec![Answer::Lost; messages.len()];
+            self.outbox.answered(messages, &answers);
+        }
+    }
+}
+
+/// Publishes messages, those of each room in their order; answers with what Redis answers to each.
+async fn publish(connection: &Connection, batch: &[Message]) -> Result<Vec<Answer>, RedisError> {
+    match connection {
+        Connection::One { connection } => {
+            send(connection.clone(), "PUBLISH", batch.iter().collect()).await
+        }
+        Connection::Cluster(connection) => {
+            // The client keeps the order of one pipeline only, and a pipeline is for one shard.
+            let mut rooms: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+            for (at, message) in batch.iter().enumerate() {
+                let tag = message.channel.split('}').next().unwrap_or_default();
+                rooms.entry(tag).or_default().push(at);
+            }
+            let sending = rooms.values().map(|places| {
+                let messages = places.iter().map(|at| &batch[*at]).collect();
+                send(connection.clone(), "SPUBLISH", messages)
+            });
+            let sent = join_all(sending).await;
+            let mut answers = vec![Answer::Lost; batch.len()];
+            // A shard that is away must not keep the others.
+            for (places, sent) in rooms.values().zip(sent) {
+                let mut sent = sent.unwrap_or_else(|error| vec![refusal(&error); places.len()]);
+                sent.resize(places.len(), Answer::Lost);
+                for (at, answer) in places.iter().zip(sent) {
+                    answers[*at] = answer;
+                }
+            }
+            Ok(answers)
+        }
+    }
+}
+
+/// What an error of the client of a cluster says of the messages: Redis' own, or that it is away.
+fn refusal(error: &RedisError) -> Answer {
+    match error.code() {
+        Some(code) if !error.is_io_error() => {
+            let detail = error.detail().unwrap_or_default();
+            Answer::Refused(format!("{code} {detail}").trim_end().into())
+        }
+        _ => Answer::Lost,
+    }
+}
+
+async fn send(
+    mut connection: impl ConnectionLike,
+    name: &str,
+    messages: Vec<&Message>,
+) -> Result<Vec<Answer>, RedisError> {
+    let mut pipeline = Pipeline::with_capacity(messages.len());
+    for Message {
+        channel, payload, ..
+    } in &messages
+    {
+        pipeline.cmd(name).arg(channel).arg(&payload[..]);
+    }
+    let answers = connection
+        .req_packed_commands(&pipeline, 0, messages.len())
+        .await?;
+    let answers = answers.into_iter().map(|answer| match answer {
+        Value::Int(nodes) => Answer::Nodes(usize::try_from(nodes).unwrap_or_default()),
+        Value::ServerError(error) => {
+            let (code, details) = (error.code(), error.details().unwrap_or_default());
+            Answer::Refused(format!("{code} {details}").trim_end().into())
+        }
+        _ => Answer::Refused("a strange answer".into()),
+    });
+    Ok(answers.collect())
+}
