@@ -66,10 +66,11 @@ metrics! {
     Histogram "weir.chunk.hop.duration" "s" "How long chunks take on each part of their way, of one in 64";
     Counter "weir.bus.messages" "{message}" "Messages that came over the bus";
     Counter "weir.bus.payload" "By" "Bytes of these messages";
-    Counter "weir.bus.dropped" "{message}" "Messages for the bus that were dropped, or that came and were not understood (refused), by reason";
+    Counter "weir.bus.dropped" "{message}" "Messages for the bus that were dropped, or that came and were not understood (refused), or did not come (missed), by reason";
     Gauge "weir.bus.outbox.messages" "{message}" "Messages that wait to be published";
     Gauge "weir.bus.outbox.size" "By" "Bytes of these messages";
     Gauge "weir.bus.outbox.age" "s" "How long the oldest of them has waited";
+    Counter "weir.bus.retries" "{signal}" "Signals that were sent again since Redis refused them, or did not answer";
     Histogram "weir.directory.operation.duration" "s" "How long operations of the directory take, by operation and error";
     Counter "weir.directory.repairs" "{repair}" "Rooms that were compared with Redis after something was missing, by outcome";
     Gauge "weir.redis.up" "" "Whether the way to Redis works (1) or not (0), by plane";
