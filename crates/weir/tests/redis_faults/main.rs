@@ -1,5 +1,6 @@
 //! Redis moves slots, fails over, kills connections and changes its address under load: each room
-//! hears each node again within 3 s, and no node says that it is ready while it is deaf.
+//! hears each node again within 3 s, no message that was answered `ok` is missing or comes twice, and no node
+//! says that it is ready while it is deaf.
 //!
 //! `WEIR_TEST_FAULTS_ROUNDS` sets how often each fault comes; without it, twice.
 
@@ -114,7 +115,12 @@ async fn an_old_primary_lives_on_as_a_replica() {
         scene
             .until_everybody_hears("the address leads to another")
             .await;
+        // Those who stay on the old one together hear each other, and nobody else.
         redis.until_left(old, "pubsub").await;
+        redis.until_left(old, "normal").await;
+        scene
+            .until_everybody_hears("all have left the old one")
+            .await;
         redis.until_in_sync(new, old).await;
     }
     scene.end().await;

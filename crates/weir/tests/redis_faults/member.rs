@@ -11,7 +11,7 @@ use tokio::{
     task::JoinHandle,
     time::{Instant, MissedTickBehavior, interval},
 };
-use weir_testkit::{Arrival, Client, Process};
+use weir_testkit::{Arrival, Client, Process, eventually};
 
 use super::common::{PATIENCE, connect, publish};
 
@@ -23,6 +23,8 @@ const PERIOD: Duration = Duration::from_millis(100);
 pub(crate) struct Heard {
     /// The number of the next message.
     pub(crate) next: u64,
+    /// The number of the first message that all members were there for.
+    first: u64,
     /// Messages that were answered `ok`.
     pub(crate) sent: BTreeSet<u64>,
     pub(crate) refused: usize,
@@ -64,6 +66,33 @@ impl Member {
 
     pub(crate) fn heard(&self) -> MutexGuard<'_, Heard> {
         self.heard.lock().expect("nobody panicked")
+    }
+
+    /// All members of its room are there from now on.
+    pub(crate) fn begin(&self) {
+        let mut heard = self.heard();
+        heard.first = heard.next;
+    }
+
+    /// The messages that were answered `ok`, of those that all members were there for.
+    pub(crate) fn sent_to_all(&self) -> BTreeSet<u64> {
+        let heard = self.heard();
+        heard.sent.range(heard.first..).copied().collect()
+    }
+
+    /// Waits until it has these messages of another member, and asserts that none came twice.
+    pub(crate) async fn until_it_has(&self, sender: &Self, numbers: &BTreeSet<u64>) {
+        let what = format!(
+            "node {} has all that a member of node {} sent",
+            self.node, sender.node
+        );
+        eventually(&what, LONG, async || {
+            let heard = self.heard();
+            let known = heard.messages.get(&sender.id)?;
+            known.is_superset(numbers).then_some(())
+        })
+        .await;
+        assert_eq!(self.heard().repeated, 0, "messages came twice");
     }
 
     /// Whether its connection is still there.
