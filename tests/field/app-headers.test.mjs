@@ -34,6 +34,17 @@ test("pages of the app have the security headers, and work with them", async (t)
   await page.getByTestId("tile").locator("video").waitFor();
 });
 
+test("the browser knows everything that the headers name", async (t) => {
+  const node = await startNode(t);
+  const browser = await startBrowser(t);
+  const page = await (await browser.newContext()).newPage();
+  const said = [];
+  page.on("console", (message) => said.push(message.text()));
+  await page.goto(node.url);
+  await page.getByTestId("create").waitFor();
+  assert.deepEqual(said, []);
+});
+
 test("another origin cannot frame the app", async (t) => {
   const node = await startNode(t);
   const other = await servePages(t);

@@ -28,7 +28,7 @@ const PERMISSIONS: HeaderValue = HeaderValue::from_static(
     "camera=(self), microphone=(self), display-capture=(self), speaker-selection=(self), \
      autoplay=(self), fullscreen=(self), picture-in-picture=(self), screen-wake-lock=(self), \
      clipboard-write=(self), geolocation=(), midi=(), payment=(), usb=(), serial=(), hid=(), \
-     bluetooth=(), browsing-topics=()",
+     browsing-topics=()",
 );
 
 /// The page that a response is, or belongs to.
