@@ -120,6 +120,20 @@ fn a_secret_is_not_told_in_a_refusal_either() {
     let file = "[redis]\nsentinal_password = \"hunter2\"\nurl = \"redis://me:hunter2@\"\n";
     let error = refused(sources(file, &[("WEIR_REDIS_PASSWORD", "hunter2")], &[]));
     assert!(!error.contains("hunter2"), "{error}");
+    for url in [
+        ":hunter2@localhost:6379",
+        "me:hunter2@localhost",
+        "redis://localhost?password=hunter2",
+        "redis-cluster://localhost?node=other&password=hunter2&user=me",
+        "redis-sentinel://localhost?master=m&node=me:hunter2@other",
+    ] {
+        let error = refused(sources("", &[("WEIR_REDIS__URL", url)], &[]));
+        assert!(!error.contains("hunter2"), "{error}");
+        assert!(
+            error.contains("localhost") || url.contains("node=me"),
+            "{error}"
+        );
+    }
 }
 
 #[test]
@@ -133,6 +147,12 @@ fn proxies_are_a_list_or_text_with_commas() {
     assert_eq!(*proxies, by_variable.config.server.trusted_proxies);
     let again = loaded(sources(&listed.to_string(), &[], &[]));
     assert_eq!(again.config, listed.config);
+    let text = "::ffff:127.0.0.1, ::ffff:10.0.0.0/104, fd00::/8";
+    let mapped = loaded(sources("", &[("WEIR_SERVER__TRUSTED_PROXIES", text)], &[]));
+    assert_eq!(
+        mapped.config, listed.config,
+        "IPv4 addresses as an IPv6 listener has them"
+    );
     for wrong in ["10.0.0.0/33", "localhost", "10.0.0.0-10.0.0.9"] {
         let error = refused(sources("", &[("WEIR_SERVER__TRUSTED_PROXIES", wrong)], &[]));
         assert!(error.contains("a list of addresses and ranges"), "{error}");
@@ -354,7 +374,9 @@ fn variables_that_were_meant_for_us_are_refused_and_others_left_alone() {
             "WEIR_MAX_CONNECTION",
             "did you mean WEIR_SERVER__MAX_CONNECTIONS?",
         ),
-        ("WEIR_LOG_LEVEL", "WEIR_LOG_LEVEL"),
+        ("WEIR_LOG_LEVEL", "did you mean WEIR_LOG__FILTER?"),
+        ("WEIR_CONFIG_FILE", "did you mean WEIR_CONFIG?"),
+        ("WEIR_CONFIG_PATH", "did you mean WEIR_CONFIG?"),
         ("WEIR_REDIS_URL", "did you mean WEIR_REDIS__URL?"),
     ] {
         let error = refused(sources("", &[(variable, "x")], &[]));

@@ -107,12 +107,10 @@ pub enum TargetError {
     #[error("a Redis Cluster has no database {0}, only 0")]
     ClusterDatabase(u8),
     /// A parameter that this kind of target does not have, or a malformed one.
-    #[error("{name}={value} is not a parameter that this target takes: {right}")]
+    #[error("the parameter {name:?} is unknown or malformed: {right}")]
     Parameter {
-        /// The parameter's name.
+        /// The parameter's name. Its value may be a secret.
         name: String,
-        /// Its value.
-        value: String,
         /// What would be right.
         right: &'static str,
     },
@@ -195,7 +193,6 @@ fn read(text: &str) -> Result<Target, TargetError> {
         let value = decoded("value of a parameter", value)?;
         let refused = |right| TargetError::Parameter {
             name: name.to_owned(),
-            value: value.clone(),
             right,
         };
         match (name, &mut topology) {
@@ -205,14 +202,14 @@ fn read(text: &str) -> Result<Target, TargetError> {
                 let node = node
                     .filter(plain)
                     .and_then(|node| host_and_port(&node, port));
-                nodes.push(node.ok_or_else(|| refused("node=HOST:PORT"))?);
+                nodes.push(node.ok_or_else(|| refused("this target has node=HOST:PORT"))?);
             }
             ("master", Topology::Sentinel { master }) => value.clone_into(master),
-            (_, Topology::Standalone) => return Err(refused("there are none")),
+            (_, Topology::Standalone) => return Err(refused("this target has no parameters")),
             (_, Topology::Sentinel { .. }) => {
-                return Err(refused("master=NAME, node=HOST:PORT"));
+                return Err(refused("this target has master=NAME and node=HOST:PORT"));
             }
-            (_, Topology::Cluster) => return Err(refused("node=HOST:PORT")),
+            (_, Topology::Cluster) => return Err(refused("this target has node=HOST:PORT")),
         }
     }
     if topology
@@ -416,7 +413,7 @@ mod tests {
             ("redis:///0", "no host"),
             ("redis://localhost/x", "database's number"),
             ("redis://localhost/256", "database's number"),
-            ("redis://localhost?node=a", "there are none"),
+            ("redis://localhost?node=a", "has no parameters"),
             ("redis-cluster://localhost/1", "no database 1"),
             ("redis-cluster://localhost?master=a", "node=HOST:PORT"),
             ("redis-sentinel://localhost", "?master=NAME"),

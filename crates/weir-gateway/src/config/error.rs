@@ -83,10 +83,11 @@ pub(super) fn shown(key: &str, value: &Value) -> String {
     if is_secret(key) && value.as_str() != Some("") {
         return format!("\"{MASK}\"");
     }
-    match credentials(&text) {
+    let text = match credentials(key, &text) {
         Some((start, end)) => format!("{}{MASK}{}", &text[..start], &text[end..]),
         None => text,
-    }
+    };
+    without_secret_parameters(&text)
 }
 
 /// Whether [`shown`] leaves something of this value out.
@@ -100,7 +101,7 @@ pub(super) fn is_masked(key: &str, value: &Value) -> bool {
         return false;
     };
     let masked = |(start, end)| &text[start..end] == MASK;
-    is_secret(key) && text == MASK || credentials(text).is_some_and(masked)
+    is_secret(key) && text == MASK || credentials(key, text).is_some_and(masked)
 }
 
 /// Whether the value of a key of this name, or of a variable, is nobody's business.
@@ -110,10 +111,29 @@ fn is_secret(key: &str) -> bool {
     words.iter().any(|word| key.contains(word))
 }
 
-/// Where the user and password of a URL are.
-fn credentials(text: &str) -> Option<(usize, usize)> {
-    let start = text.find("://")? + "://".len();
+/// Returns where the user and password of a URL are, also if the URL has no scheme, which is refused.
+fn credentials(key: &str, text: &str) -> Option<(usize, usize)> {
+    let is_url = || key.to_lowercase().ends_with("url");
+    let scheme = text.find("://").map(|at| at + "://".len());
+    let start = scheme.or_else(|| is_url().then(|| usize::from(text.starts_with('"'))))?;
     // The last one: what is refused may have a password with characters that are not escaped.
     let end = text[start..].rfind('@')?;
     Some((start, start + end))
+}
+
+/// Masks parameters such as `?password=…`, which some clients of Redis take. A node refuses them.
+fn without_secret_parameters(text: &str) -> String {
+    let Some((address, query)) = text.split_once('?').filter(|_| text.contains("://")) else {
+        return text.to_owned();
+    };
+    let parameters = query
+        .split('&')
+        .map(|parameter| match parameter.split_once('=') {
+            Some((name, value)) if is_secret(name) => {
+                let quote = if value.ends_with('"') { "\"" } else { "" };
+                format!("{name}={MASK}{quote}")
+            }
+            _ => parameter.to_owned(),
+        });
+    format!("{address}?{}", parameters.collect::<Vec<_>>().join("&"))
 }

@@ -162,7 +162,7 @@ impl Environment {
             let Some(rest) = name.strip_prefix(PREFIX) else {
                 // In small letters it would be obeyed by nobody either.
                 if let Some(key) = names::of_variable(&name.to_uppercase()) {
-                    environment.unknown(name.to_owned(), Some(key), value);
+                    environment.unknown(name.to_owned(), Some(names::variable(key)), value);
                 }
                 continue;
             };
@@ -174,12 +174,15 @@ impl Environment {
             } else if is_misspelt(rest) {
                 let key = rest.to_lowercase().replacen('_', ".", 1);
                 // A whole section, as in WEIR_LOG=debug, is closest to none of its keys.
-                let nearest = names::nearest(&key).or((key == "log").then_some("log.filter"));
-                environment.unknown(name, nearest, value);
+                let is_level = key == "log" || key == "log.level";
+                let nearest = names::nearest(&key).or(is_level.then_some("log.filter"));
+                environment.unknown(name, nearest.map(names::variable), value);
+            } else if rest.starts_with("CONFIG") {
+                environment.unknown(name, Some(FILE_VARIABLE.to_owned()), value);
             } else if let Some(key) = names::of_tail(rest)
                 && (rest.contains('_') || means(key, value))
             {
-                environment.unknown(name, Some(key), value);
+                environment.unknown(name, Some(names::variable(key)), value);
             }
         }
         environment
@@ -188,7 +191,7 @@ impl Environment {
     fn take(&mut self, name: String, key: &str, value: &OsString) {
         // In capitals or not at all: two spellings of one key would both be obeyed.
         if names::rule(key).is_none() || name != names::variable(key) {
-            self.unknown(name, names::nearest(key), value);
+            self.unknown(name, names::nearest(key).map(names::variable), value);
             return;
         }
         let origin = format!("env {name}");
@@ -204,13 +207,13 @@ impl Environment {
         });
     }
 
-    fn unknown(&mut self, name: String, nearest: Option<&str>, value: &OsString) {
+    fn unknown(&mut self, name: String, nearest: Option<String>, value: &OsString) {
         let value = Value::String(value.to_string_lossy().into_owned());
         self.problems.push(Problem::Unknown {
             value: shown(&name, &value),
             key: name,
             origin: "environment".to_owned(),
-            nearest: nearest.map(names::variable),
+            nearest,
         });
     }
 }

@@ -365,13 +365,27 @@ mod zero_is_none {
 pub(super) mod ranges {
     use std::net::IpAddr;
 
-    use ipnet::IpNet;
+    use ipnet::{IpNet, Ipv4Net};
     use serde::{Deserialize, Deserializer, Serializer, de::Error};
 
     /// The range that a text names.
     pub(in crate::config) fn parse(text: &str) -> Option<IpNet> {
         let one = || text.parse::<IpAddr>().ok().map(IpNet::from);
-        text.parse().ok().or_else(one)
+        text.parse().ok().or_else(one).map(canonical)
+    }
+
+    /// Returns the IPv4 range that an IPv4-mapped range stands for (RFC 4291, section 2.5.5.2). Peers
+    /// of an IPv6 listener are compared in the same form.
+    fn canonical(range: IpNet) -> IpNet {
+        let IpNet::V6(mapped) = range else {
+            return range;
+        };
+        let address = mapped.addr().to_ipv4_mapped();
+        let length = mapped.prefix_len().checked_sub(96);
+        let range_v4 = address
+            .zip(length)
+            .and_then(|(address, length)| Ipv4Net::new(address, length).ok());
+        range_v4.map_or(range, IpNet::V4)
     }
 
     pub(super) fn serialize<S: Serializer>(ranges: &[IpNet], to: S) -> Result<S::Ok, S::Error> {
