@@ -130,16 +130,20 @@ test("a stock client whose WebSocket breaks after 1 MB comes back once and is fi
   assert.deepEqual([client.connects, client.disconnects.length], [2, 1]);
 });
 
-/** How python-engineio meets a proxy: it asks for nothing while it probes, and its probe has no timeout. */
-const PYTHON_TRAPS = [
-  "forwards the 101 and swallows everything else",
-  "forwards the 101 and breaks the WebSocket",
-  "answers 101 itself and breaks the WebSocket",
-  "answers 400",
-  "swallows what comes from the node after its 101",
-];
+/**
+ * How python-engineio meets a proxy: it asks for nothing while it probes, and its probe has no timeout. If the
+ * connection ends before a response, aiohttp sends the request once more. With the handshakes of each.
+ */
+const PYTHON_TRAPS = Object.entries({
+  "forwards the 101 and swallows everything else": 1,
+  "swallows the 101 and everything else": 2,
+  "forwards the 101 and breaks the WebSocket": 1,
+  "answers 101 itself and breaks the WebSocket": 1,
+  "answers 400": 1,
+  "swallows what comes from the node after its 101": 1,
+});
 
-for (const what of PYTHON_TRAPS) {
+for (const [what, handshakes] of PYTHON_TRAPS) {
   test(`python-socketio behind a proxy that ${what} has one session and all events`, async (t) => {
     // With the defaults: the probe must end before the time for the CONNECT packet does.
     const node = await startNode(t);
@@ -151,7 +155,7 @@ for (const what of PYTHON_TRAPS) {
     await exchange(client, witness, "after the probe");
     await assertIdle(proxy);
     await exchange(client, witness, "much later");
-    assert.deepEqual([proxy.handshakes, proxy.sessions.size], [1, 1]);
+    assert.deepEqual([proxy.handshakes, proxy.sessions.size], [handshakes, 1]);
     assert.deepEqual(witness.all("member:left"), []);
   });
 }

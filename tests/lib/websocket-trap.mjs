@@ -125,6 +125,12 @@ export const TRAPS = {
     near.resume();
     far.resume();
   },
+  "swallows the 101 and everything else": ({ asked, near, trap }) => {
+    const far = trap.dial(asked);
+    tie(near, far);
+    near.resume();
+    far.resume();
+  },
   "forwards the 101 and breaks the WebSocket": async ({ asked, near, trap }) => {
     const far = trap.dial(asked);
     tie(near, far);

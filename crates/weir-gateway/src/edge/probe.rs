@@ -41,7 +41,8 @@ pub(crate) struct ProbeTimes {
     /// In all.
     pub(crate) upgrade: Duration,
     /// While the client has not connected to the namespace. Some clients wait for the upgrade with
-    /// that; when the probe is over they must have time for it.
+    /// that; after the probe they must have time for it. aiohttp, below python-engineio, repeats the
+    /// handshake once if it got no response.
     pub(crate) unconnected: Duration,
 }
 
@@ -49,7 +50,7 @@ impl ProbeTimes {
     pub(crate) fn new(upgrade: Duration, connect: Duration) -> Self {
         Self {
             upgrade,
-            unconnected: upgrade.min(connect / 2),
+            unconnected: upgrade.min(connect / 3),
         }
     }
 }
