@@ -121,12 +121,12 @@ impl RedisBus {
         }
     }
 
-    /// Whether what this node publishes comes back from every server.
+    /// Returns a receiver of whether every server delivers this node's messages back to it.
     pub fn hears(&self) -> watch::Receiver<Health> {
         self.shared.subscriber.health()
     }
 
-    /// Whether there is a connection to publish on.
+    /// Returns a receiver of the publishing connection's health.
     pub fn publishes(&self) -> watch::Receiver<Health> {
         self.outbox.health()
     }
@@ -191,7 +191,7 @@ impl Drop for RedisBus {
     }
 }
 
-/// Tells the inbox whenever channels are subscribed to again that messages may have been missed of.
+/// Notifies the inbox when channels are subscribed to again, since messages may have been missed.
 async fn watch(mut interrupted: watch::Receiver<u64>, inbox: Arc<dyn BusInbox>) {
     while interrupted.changed().await.is_ok() {
         inbox.interrupted();
@@ -220,7 +220,7 @@ impl Shared {
         inbox: &dyn BusInbox,
     ) -> Result<(), EnvelopeError> {
         let name = std::str::from_utf8(channel).unwrap_or_default();
-        // What was given up meanwhile is not told any more; probes are in no room.
+        // Cancelled subscriptions get no notification. Probe channels belong to no room.
         if !self.subscriptions().contains_key(name) {
             self.subscriber.probed(name, &payload);
             return Ok(());
@@ -280,7 +280,7 @@ impl Bus for RedisBus {
     fn listen<'a>(&'a self, room: &'a RoomId) -> BoxFuture<'a, Result<Subscription, BusError>> {
         Box::pin(async move {
             let exchange = &self.shared.exchange;
-            // What comes right after the subscription is taken, too.
+            // Registered before the subscription, so that its first messages are processed.
             let ordered = exchange.enter(room);
             let subscription = self.begin(self.shared.keys.signals(room)).await?;
             exchange.listening(room);

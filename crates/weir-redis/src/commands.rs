@@ -1,4 +1,4 @@
-//! Commands to the directory's Redis, and what is done when it refuses one.
+//! Commands to the directory's Redis, and the reaction to errors.
 
 use std::{
     sync::{Mutex, PoisonError},
@@ -16,26 +16,26 @@ use weir_cluster::DirectoryError;
 
 use crate::failure::{PAUSE, Remedy, remedy};
 
-/// How long Redis may take to answer.
+/// Deadline of a command, retries included.
 pub(crate) const TIMEOUT: Duration = Duration::from_millis(1_500);
 
-/// How often a new connection is made because of an error answer, at the most.
+/// Minimum interval between reconnections because of error replies.
 const RECONNECTS: Duration = Duration::from_millis(500);
 
-/// The client of the directory.
+/// Client of the directory.
 #[derive(Debug)]
 pub(crate) struct Commands {
     client: Client,
     options: Options,
-    /// When the last new connection was asked for. Locked to look or to change.
+    /// Time of the last forced reconnection. Held only to read or to set it.
     reconnected: Mutex<Option<Instant>>,
 }
 
 impl Commands {
     pub(crate) fn new(client: Client) -> Self {
         let options = Options {
-            // Following a slot to another server takes one, too. What is lost on the way is not sent
-            // again all the same, since it fails fast.
+            // A redirection to another server counts as an attempt, too. A command lost in flight
+            // is still not retried, because the client fails fast.
             max_attempts: Some(5),
             timeout: Some(TIMEOUT),
             fail_fast: true,
@@ -48,10 +48,10 @@ impl Commands {
         }
     }
 
-    /// Sends a command and waits for its answer, but not for ever: while there is no connection, the
-    /// client keeps a command until there is one. One that Redis has refused without having done
-    /// anything is sent again, if that can help. One that was not answered is not: it may have been
-    /// done.
+    /// Sends a command and waits for its answer until a deadline: without a connection, the client
+    /// keeps a command until there is one. A command that Redis rejected without executing it is
+    /// retried, if that can help. A command without an answer is not retried: it may have been
+    /// executed.
     pub(crate) async fn send<T, F>(
         &self,
         command: impl Fn(WithOptions<Client>) -> F,
@@ -69,7 +69,7 @@ impl Commands {
                 Err(_) => Error::new(ErrorKind::Timeout, ""),
             };
             match refusal(&error) {
-                // What Redis said first explains more than that it is silent, or gone, since.
+                // The first error of Redis explains more than a later timeout or disconnection.
                 Remedy::Fail => return Err(unavailable(&refused.unwrap_or(error))),
                 Remedy::Retry | Remedy::Redirect => {}
                 Remedy::Reconnect => self.reconnect(deadline).await,
@@ -78,14 +78,13 @@ impl Commands {
                 return Err(unavailable(&error));
             }
             refused = Some(error);
-            // Nothing tells when Redis takes it.
+            // No event signals that Redis accepts the command.
             #[allow(clippy::disallowed_methods)]
             sleep(PAUSE).await;
         }
     }
 
-    /// Makes a new connection, as if the old one were lost: the name is resolved and Sentinels are asked
-    /// again.
+    /// Forces a new connection, which resolves the name and queries Sentinels again.
     async fn reconnect(&self, deadline: Instant) {
         {
             let reconnected = self.reconnected.lock();
@@ -96,15 +95,15 @@ impl Commands {
             *reconnected = Some(Instant::now());
         }
         let client = self.client.clone();
-        // It goes on if nobody waits for it any more.
+        // The reconnection continues if its caller stops waiting.
         let reconnecting = tokio::spawn(async move { client.force_reconnection().await });
         let _ = timeout_at(deadline, reconnecting).await;
     }
 }
 
-/// What is done about an error. The client gives up after a few redirections, which happens while the
-/// servers of a cluster do not agree yet on who owns a slot; and it never asks again about a slot that had
-/// no owner.
+/// Returns the reaction to an error. The client gives up after a few redirections, which happens
+/// while the cluster's servers disagree on a slot's owner. The client never reloads the owner of a
+/// slot that had none.
 fn refusal(error: &Error) -> Remedy {
     match error.details() {
         "Too many failed write attempts." | "Too many redirections." => Remedy::Redirect,
@@ -113,7 +112,7 @@ fn refusal(error: &Error) -> Remedy {
     }
 }
 
-/// What keeps Redis from answering, in a few words.
+/// Converts an error to a short description of why Redis is unavailable.
 pub(crate) fn unavailable(error: &Error) -> DirectoryError {
     let why = match error.kind() {
         ErrorKind::Timeout => "Redis did not answer in time".to_owned(),

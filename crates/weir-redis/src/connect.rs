@@ -88,7 +88,7 @@ impl Connection {
     }
 }
 
-/// Asks the Sentinels for a client of the master that they name.
+/// Queries the Sentinels for the named master, and returns a client of it.
 async fn master_client(target: &Target, master: &str) -> Result<Client, RedisError> {
     let sentinels: Result<Vec<_>, _> = target
         .nodes
@@ -104,7 +104,7 @@ async fn master_client(target: &Target, master: &str) -> Result<Client, RedisErr
     sentinel.async_master_for(master, Some(&node)).await
 }
 
-/// Asks the Sentinels for the host and port of the master that they name.
+/// Queries the Sentinels for the host and port of the named master.
 pub(crate) async fn sentinel_master(
     target: &Target,
     master: &str,
@@ -124,7 +124,7 @@ pub(crate) async fn sentinel_master(
     }
 }
 
-/// How a server is spoken to, of which kind it ever is.
+/// Returns the connection settings of a server of any kind.
 fn settings(target: &Target) -> RedisConnectionInfo {
     let settings = RedisConnectionInfo::default()
         .set_protocol(ProtocolVersion::RESP3)
@@ -132,7 +132,7 @@ fn settings(target: &Target) -> RedisConnectionInfo {
     authenticated(settings, &target.username, &target.password)
 }
 
-/// How a Sentinel is spoken to: it has no databases, and users of its own.
+/// Returns the connection settings of a Sentinel, which has no databases and its own users.
 fn sentinel_settings(target: &Target) -> RedisConnectionInfo {
     let Credentials { username, password } = &target.sentinel;
     authenticated(RedisConnectionInfo::default(), username, password)
@@ -152,7 +152,7 @@ fn authenticated(
     settings
 }
 
-/// How to connect to a node of the target, a server or a Sentinel.
+/// Returns the connection information of a node of the target, either a server or a Sentinel.
 fn info(
     target: &Target,
     (host, port): &(String, u16),

@@ -41,7 +41,7 @@ pub struct DirectoryOptions {
     pub prefix: String,
     /// How long an empty room is kept.
     pub empty_ttl: Duration,
-    /// How long a room's state may be as JSON, in bytes.
+    /// Maximum size of a room's state as JSON, in bytes.
     pub room_state_bytes: usize,
 }
 
@@ -76,7 +76,7 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Why an operation failed, without what is clear from where it is said.
+/// Returns why an operation failed, without the context that the caller already states.
 pub(crate) fn cause(error: &DirectoryError) -> String {
     match error {
         DirectoryError::Unavailable(why) => why.clone(),
@@ -145,17 +145,19 @@ impl RedisDirectory {
         })
     }
 
-    /// Whether rooms can be read and changed.
+    /// Returns a receiver of the directory's health.
     pub fn health(&self) -> watch::Receiver<Health> {
         self.shared.health.subscribe()
     }
 
-    /// Whether what this node has a script publish comes back from every server.
+    /// Returns a receiver of whether every server delivers messages of this node's scripts back to
+    /// it.
     pub fn hears(&self) -> watch::Receiver<Health> {
         self.shared.subscriber.health()
     }
 
-    /// This node's id in the cluster now; another one after it was taken for dead.
+    /// Returns the node's current id in the cluster, which changes after the node was considered
+    /// dead.
     #[must_use]
     pub fn node(&self) -> String {
         self.shared.node()

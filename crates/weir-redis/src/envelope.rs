@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use weir_cluster::{Relayed, Signal, trace};
 use weir_protocol::{Chunk, Json, MemberId, TrackId};
 
-/// The versions of the forms. A node that meets another one drops the message and counts it.
+/// Versions of the message formats. A node drops and counts messages with another version.
 pub(crate) const CHUNK: u8 = 1;
 pub(crate) const SIGNAL: u8 = 2;
 
@@ -43,7 +43,7 @@ pub(crate) fn head(version: u8, capacity: usize, origin: Origin) -> BytesMut {
     bytes
 }
 
-/// Reads who sent a message of this version; what is left is its content.
+/// Reads the sender of a message of this version, and leaves the content.
 pub(crate) fn open(version: u8, bytes: &mut Bytes) -> Result<Origin, EnvelopeError> {
     if bytes.len() < HEAD {
         return Err(EnvelopeError("it is too short"));
@@ -133,8 +133,8 @@ enum Record {
     },
 }
 
-/// A signal, without the message's head: the length of a JSON record in 4 bytes, the record, the
-/// attachments.
+/// Encodes a signal without the message's head: the length of a JSON record in 4 bytes, the record,
+/// and the attachments.
 pub(crate) fn of_signal(signal: &Signal) -> Bytes {
     let (record, attachments): (_, &[Bytes]) = match signal {
         Signal::Message {

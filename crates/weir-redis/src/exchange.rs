@@ -1,4 +1,4 @@
-//! The signals of a node's rooms, in both directions: numbered, retained, put in order again.
+//! Reliable exchange of the signals of a node's rooms: numbering, retention, reordering.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -32,33 +32,34 @@ use crate::{
     },
 };
 
-/// How long after the deadline of a signal the outbox may take to say so.
+/// Grace period after a signal's deadline, within which the outbox reports the outcome.
 const GRACE: Duration = Duration::from_millis(300);
 
-/// How often it is looked whether something is still missing.
+/// Poll interval while signals are missing.
 const LOOK: Duration = Duration::from_millis(100);
 
-/// A node's exchange of signals with the other nodes of its rooms.
+/// Exchange of signals with the other nodes of this node's rooms.
 pub(crate) struct Exchange {
     pub(crate) origin: Origin,
     keys: Keys,
     outbox: Arc<Outbox>,
-    /// Locked to number a signal and to put it into the outbox, so that both have one order.
+    /// Held while a signal is numbered and put into the outbox, so that both keep one order.
     retained: Mutex<Retained>,
-    /// The rooms that are listened to, and by how many. Locked to look one up.
+    /// Receiver state of the subscribed rooms, with their number of subscriptions. Guards the map
+    /// only.
     rooms: Mutex<HashMap<RoomId, Listening>>,
-    /// Rooms in which something is missing.
+    /// Rooms with missing signals.
     troubled: Mutex<HashSet<RoomId>>,
-    /// Told when there is something to do earlier than before.
+    /// Notified when work is due earlier than scheduled.
     wake: Notify,
     started: Instant,
-    /// Signals that were given up.
+    /// Number of signals given up.
     lost: AtomicU64,
 }
 
 struct Listening {
     guards: usize,
-    /// Locked while signals are told, so that they are in order.
+    /// Held while signals are dispatched, so that they keep their order.
     received: Arc<Mutex<Received>>,
 }
 
@@ -72,7 +73,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Milliseconds since 1970.
+/// Returns the time in milliseconds since 1970.
 fn clock() -> u64 {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     since.map_or(0, |since| {
@@ -83,7 +84,7 @@ fn clock() -> u64 {
 impl Exchange {
     pub(crate) fn new(keys: Keys, outbox: Arc<Outbox>) -> Self {
         Self {
-            // 0 is nobody.
+            // 0 is the placeholder for an absent origin.
             origin: rand::rng().random_range(1..=Origin::MAX),
             keys,
             outbox,
@@ -100,12 +101,12 @@ impl Exchange {
         self.started.elapsed()
     }
 
-    /// Signals that other nodes have published, and that were given up here.
+    /// Returns the number of other nodes' signals that were given up.
     pub(crate) fn lost(&self) -> u64 {
         self.lost.load(Ordering::Relaxed)
     }
 
-    /// Keeps what comes of a room in order, until the guard is dropped.
+    /// Keeps the signals of a room in order until the returned guard is dropped.
     pub(crate) fn enter(self: &Arc<Self>, room: &RoomId) -> Subscription {
         let mut rooms = lock(&self.rooms);
         let listening = rooms.entry(room.clone()).or_insert_with(|| Listening {
@@ -130,20 +131,20 @@ impl Exchange {
         rooms.get(room).map(|room| Arc::clone(&room.received))
     }
 
-    /// The room's channel is subscribed to.
+    /// Records that the room's channel is subscribed to.
     pub(crate) fn listening(&self, room: &RoomId) {
         if let Some(received) = self.received(room) {
             lock(&received).listening(self.now());
         }
     }
 
-    /// Puts a signal into the outbox that nobody asks for again.
+    /// Enqueues a signal that is never retransmitted.
     pub(crate) fn send(&self, room: &RoomId, signal: &Signal) -> Result<(), BusError> {
         let note = Note::Loose(envelope::of_signal(signal));
         self.put(room, &note)
     }
 
-    /// Publishes a signal, and retains it for those who miss it.
+    /// Publishes a signal, retains it for retransmission, and waits for the outcome.
     pub(crate) async fn deliver(&self, room: &RoomId, signal: &Signal) -> Result<(), BusError> {
         let body = envelope::of_signal(signal);
         let (place, outcome) = {
@@ -159,7 +160,7 @@ impl Exchange {
             (place, outcome)
         };
         let late = "Redis did not answer in time";
-        // The outbox knows best why it gives up.
+        // The outbox knows the best cause, so its report has priority.
         let outcome = match timeout(DEADLINE + GRACE, outcome).await {
             Ok(outcome) => {
                 outcome.unwrap_or_else(|_| Err(BusError::Unavailable("the node ends".to_owned())))
@@ -176,7 +177,7 @@ impl Exchange {
             void
         };
         if let Some(void) = void {
-            // Whoever does not hear it asks.
+            // A receiver that misses this note requests it.
             let _ = self.put(room, &void);
         }
         outcome
@@ -188,7 +189,7 @@ impl Exchange {
         self.outbox.put(Message::signal(channel, payload))
     }
 
-    /// Takes a message of a room's channel, whose head was read before.
+    /// Processes a message of a room's channel, whose head has already been read.
     pub(crate) fn take(
         &self,
         room: &RoomId,
@@ -219,7 +220,7 @@ impl Exchange {
         self.follow(room, &mut received, step, inbox)
     }
 
-    /// Does what is to be done about something that came, or did not.
+    /// Dispatches signals, publishes requests, and counts losses.
     fn follow(
         &self,
         room: &RoomId,
@@ -235,7 +236,7 @@ impl Exchange {
             }
         }
         for ask in step.asks {
-            // It is asked again as long as it is missing.
+            // The request is repeated while the signal is missing.
             let _ = self.put(room, &ask);
         }
         self.lost.fetch_add(received.take_lost(), Ordering::Relaxed);
@@ -245,7 +246,7 @@ impl Exchange {
         read
     }
 
-    /// Asks in all rooms for what was missed while subscriptions were interrupted.
+    /// Requests in all rooms the signals missed while subscriptions were interrupted.
     fn resubscribed(&self) {
         let rooms: Vec<_> = {
             let rooms = lock(&self.rooms);
@@ -262,7 +263,7 @@ impl Exchange {
         }
     }
 
-    /// Announces to all rooms how far this node's signals go.
+    /// Announces the end of this node's sequence in each room.
     fn announce(&self) {
         let announced = lock(&self.retained).announce(self.now());
         for (room, note) in announced {
@@ -270,7 +271,7 @@ impl Exchange {
         }
     }
 
-    /// Publishes what is due, and asks again for what is missing.
+    /// Publishes due notes, and repeats requests for missing signals.
     fn look(&self, inbox: &dyn BusInbox) {
         let due = lock(&self.retained).due(self.now());
         for (room, note) in due {
@@ -281,7 +282,7 @@ impl Exchange {
             let still = self.received(&room).is_some_and(|received| {
                 let mut received = lock(&received);
                 let step = received.tick(self.now());
-                // What is not understood was counted when it came.
+                // Invalid signals were counted on receipt.
                 let _ = self.follow(&room, &mut received, step, inbox);
                 received.is_missing()
             });
@@ -291,7 +292,7 @@ impl Exchange {
         }
     }
 
-    /// When there is something to do without being woken.
+    /// Returns the time of the next scheduled work.
     fn next(&self) -> Option<Instant> {
         let due = lock(&self.retained).next().map(|next| self.started + next);
         let troubled = !lock(&self.troubled).is_empty();
@@ -300,7 +301,7 @@ impl Exchange {
     }
 }
 
-/// Publishes again what others have missed, and asks for what was missed here.
+/// Runs the exchange: retransmits to other nodes, and requests missed signals.
 pub(crate) async fn run(
     exchange: Arc<Exchange>,
     mut interrupted: watch::Receiver<u64>,
@@ -320,7 +321,7 @@ pub(crate) async fn run(
                 if changed.is_err() {
                     return;
                 }
-                // What was published last may have been published by a server that nobody hears.
+                // The latest signals may have been published on a server without subscribers.
                 if health.borrow_and_update().works() {
                     exchange.announce();
                     exchange.resubscribed();

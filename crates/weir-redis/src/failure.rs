@@ -1,25 +1,25 @@
-//! Error answers of Redis, and what a node does about each. `docs/redis.md` has the same table.
+//! Error replies of Redis and the reaction to each. `docs/redis.md` has the same table.
 
 use std::time::Duration;
 
-/// How long to wait before a command that was refused is sent again.
+/// Retry interval of a rejected command.
 pub(crate) const PAUSE: Duration = Duration::from_millis(50);
 
-/// What is done about a command that Redis has refused without having done anything.
+/// Reaction to a command that Redis rejected without executing it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Remedy {
-    /// It is sent again until its deadline: the server is busy with something that passes.
+    /// Retry until the deadline: the server is busy temporarily.
     Retry,
-    /// It is sent again until its deadline; the client reads anew where the slots are.
+    /// Retry until the deadline, after the client has reloaded the slot map.
     Redirect,
-    /// The connection leads to a server that is not the right one, or does not know who this node is:
-    /// a new one is made, for which names are resolved and Sentinels are asked. Then it is sent again.
+    /// Reconnect, then retry. The server is the wrong one, or does not know this node's user. The
+    /// new connection resolves names and queries Sentinels again.
     Reconnect,
-    /// Only an operator can do something about it, so the requester is told at once.
+    /// Fail at once: only an operator can solve the problem.
     Fail,
 }
 
-/// The codes that errors begin with. All others are [`Remedy::Fail`].
+/// Reaction by error code. All other codes are [`Remedy::Fail`].
 pub(crate) const REMEDIES: [(&str, Remedy); 16] = [
     ("ASK", Remedy::Redirect),
     ("BUSY", Remedy::Retry),
@@ -39,8 +39,8 @@ pub(crate) const REMEDIES: [(&str, Remedy); 16] = [
     ("WRONGPASS", Remedy::Fail),
 ];
 
-/// The code in the text of an error. Before version 7 a script's error wraps that of the command
-/// that failed: `ERR Error running script …: -READONLY You can't write …`.
+/// Returns the code of an error text. Before version 7 a script's error wraps that of the failed
+/// command: `ERR Error running script …: -READONLY You can't write …`.
 fn code(text: &str) -> &str {
     let first = text.split_whitespace().next().unwrap_or_default();
     let inner = || {
@@ -54,7 +54,7 @@ fn code(text: &str) -> &str {
     }
 }
 
-/// What is done about an error with this text.
+/// Returns the reaction to an error text.
 pub(crate) fn remedy(text: &str) -> Remedy {
     let code = code(text);
     let known = REMEDIES.iter().find(|(known, _)| *known == code);

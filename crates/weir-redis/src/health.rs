@@ -1,30 +1,30 @@
-//! Whether a plane of Redis works, and why not.
+//! Health of a connection to Redis, with the cause of a failure.
 
 use std::sync::Arc;
 
-/// The state of a plane, as far as it is known.
+/// Last known state of a connection to Redis.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Health {
-    /// What this node sent came back.
+    /// Messages and commands of this node get through.
     Works,
-    /// It does not work; why, in a few words.
+    /// Failure, with a short cause.
     Fails(Arc<str>),
 }
 
 impl Health {
-    /// A failure with this cause.
+    /// Returns a failure with this cause.
     #[must_use]
     pub fn fails(cause: &str) -> Self {
         Self::Fails(cause.into())
     }
 
-    /// Whether it works.
+    /// Returns whether the connection works.
     #[must_use]
     pub fn works(&self) -> bool {
         matches!(self, Self::Works)
     }
 
-    /// Why it does not work; nothing if it does.
+    /// Returns the cause of the failure, if any.
     #[must_use]
     pub fn cause(&self) -> Option<&Arc<str>> {
         match self {

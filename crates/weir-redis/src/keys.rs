@@ -12,8 +12,8 @@ use weir_protocol::{MemberId, RoomId, TrackId};
 #[derive(Debug, Clone)]
 pub(crate) struct Keys {
     prefix: Arc<str>,
-    /// What channels begin with: Redis has one set of channels for all databases, so the
-    /// database's number is part of their names.
+    /// Prefix of all channels. Redis has one set of channels for all databases, so the prefix
+    /// includes the database number.
     channels: Arc<str>,
 }
 
@@ -67,9 +67,9 @@ impl Keys {
         self.channel_of_room(room, &format!("chunks:{track}"))
     }
 
-    /// Channels: what a node publishes to itself.
+    /// Returns the names of the channels on which a node probes itself.
     pub(crate) fn probes(&self, node: &str) -> Probes {
-        // No room's id has a dot, so no room shares one of these hash tags.
+        // Room ids contain no dot, so no room shares one of these hash tags.
         Probes {
             before: format!("{}:{{.probe", self.channels),
             after: format!("}}:{node}"),
@@ -115,8 +115,8 @@ impl Keys {
     }
 }
 
-/// The names of the channels that a node publishes to itself on: one for each server, whose number
-/// puts it into a slot of that server.
+/// Channel names of a node's probes: one for each server, with a number that maps it to a slot of
+/// that server.
 #[derive(Debug, Clone)]
 pub(crate) struct Probes {
     before: String,

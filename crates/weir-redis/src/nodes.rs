@@ -1,4 +1,4 @@
-//! The nodes in Redis: their leases, and the members that they hold.
+//! Nodes in Redis: their leases, and the members that they hold.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::{
 };
 
 impl Store {
-    /// Renews a node's lease; false if it had run out and the node may have been reaped.
+    /// Renews a node's lease. Returns false if it had expired and the node may have been reaped.
     pub(crate) async fn heartbeat(
         &self,
         node: &str,
@@ -33,7 +33,7 @@ impl Store {
         Ok(answer.await?.as_str().as_deref() == Some("ok"))
     }
 
-    /// Publishes a probe as the scripts publish events.
+    /// Publishes a probe the way the scripts publish events.
     pub(crate) async fn probe(&self, channel: &str, payload: Bytes) -> Result<(), DirectoryError> {
         let keys = vec![channel.to_owned()];
         let arguments = vec![self.publish.into(), Value::Bytes(payload)];
@@ -41,7 +41,7 @@ impl Store {
         called.await.map(drop)
     }
 
-    /// Takes on the dead nodes: answers with their ids, and keeps others from them for so long.
+    /// Claims dead nodes and returns their ids. Other nodes cannot claim them for `patience`.
     pub(crate) async fn claim(&self, patience: Duration) -> Result<Vec<String>, DirectoryError> {
         let keys = vec![self.keys.alive(), self.keys.reaping()];
         let arguments = vec![number(patience.as_millis()), number(LIVE_TTL.as_millis())];
@@ -50,7 +50,7 @@ impl Store {
         Ok(dead.filter_map(|node| node.into_string()).collect())
     }
 
-    /// A node gives its lease back, unless it still holds members: these are for whoever reaps it.
+    /// Releases a node's lease, unless the node still holds members; these are left to the reaper.
     pub(crate) async fn resign(&self, node: &str) -> Result<(), DirectoryError> {
         let held: u64 = self
             .commands
@@ -66,7 +66,7 @@ impl Store {
         Ok(())
     }
 
-    /// A dead node has been reaped.
+    /// Removes a reaped node.
     pub(crate) async fn reaped(&self, node: &str) -> Result<(), DirectoryError> {
         self.commands
             .send(|client| async move { client.del::<(), _>(self.keys.held(node)).await })
@@ -76,7 +76,7 @@ impl Store {
             .await
     }
 
-    /// Notes members that a node holds, so that whoever reaps it finds them.
+    /// Records members that a node holds, for its reaper.
     pub(crate) async fn hold(
         &self,
         node: &str,
@@ -87,13 +87,13 @@ impl Store {
             .send(|client| async move { client.sadd::<(), _, _>(key, entries.clone()).await })
             .await?;
         let ttl = i64::try_from(LIVE_TTL.as_secs()).unwrap_or(i64::MAX);
-        // Members, then whole nodes: whatever crashes, it goes.
+        // The key expires even if first the member's node and then all other nodes crash.
         self.commands
             .send(|client| async move { client.expire::<(), _>(key, ttl, None).await })
             .await
     }
 
-    /// Notes that a node holds a member no longer.
+    /// Removes a member from those that a node holds.
     pub(crate) async fn let_go(&self, node: &str, entry: String) -> Result<(), DirectoryError> {
         let entry = &entry;
         self.commands
@@ -103,7 +103,7 @@ impl Store {
             .await
     }
 
-    /// The members that a node holds, or held.
+    /// Returns the recorded members of a node.
     pub(crate) async fn held(&self, node: &str) -> Result<Vec<String>, DirectoryError> {
         self.commands
             .send(|client| async move { client.smembers(self.keys.held(node)).await })

@@ -1,4 +1,4 @@
-//! What waits to be published: bounded in bytes, and gone when it is too old to be of use.
+//! Queue of messages to publish: bounded in bytes, with a deadline per message.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -22,56 +22,56 @@ use crate::{
     failure::{PAUSE, Remedy, remedy},
 };
 
-/// What may wait, in bytes: a third of a second of a gigabit.
+/// Capacity in bytes: a third of a second at 1 Gbit/s.
 const LIMIT: usize = 32 * 1024 * 1024;
 
-/// How old a chunk may be that is still published.
+/// Maximum age of a chunk at publication.
 const FRESH: Duration = Duration::from_secs(1);
 
-/// How long it is tried to publish a signal.
+/// Publication deadline of a signal, retries included.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(2);
 
-/// How long after a lost connection signals still wait for another one.
+/// Grace period after a lost connection, during which signals wait for a new one.
 const INTERRUPTION: Duration = Duration::from_secs(1);
 
-/// What is sent to Redis at a time, before its answers are waited for: on a busy machine these take
-/// long, and what comes until then must not take many turns.
+/// Limits of one batch. Answers take long on a busy machine, and the messages that arrive meanwhile
+/// must not need many round trips.
 const BATCH: usize = 2_048;
 const BATCH_BYTES: usize = 4 * 1024 * 1024;
 
-/// What is sent without waiting for more: so many messages, or so many bytes.
+/// Thresholds that end collection early: number of messages, and bytes.
 const ENOUGH: usize = 64;
 const ENOUGH_BYTES: usize = 256 * 1024;
 
-/// How many channels' interest is remembered; beyond it all is asked anew.
+/// Number of channels with a remembered subscriber count. At the limit all are forgotten.
 const REMEMBERED: usize = 100_000;
 
-/// What is published, and what became of it.
+/// Messages to publish, and counters of their outcomes.
 #[derive(Debug)]
 pub(crate) struct Outbox {
-    /// How long messages that are not urgent may be collected, if at all.
+    /// Batch window of messages that are not urgent, if any.
     pub(crate) window: Option<Window>,
     state: Mutex<State>,
     pub(crate) filled: Notify,
     health: watch::Sender<Health>,
-    /// Messages that were dropped, by [`Dropped`].
+    /// Number of dropped messages, by [`Dropped`].
     dropped: [AtomicU64; 5],
-    /// Signals that were sent again.
+    /// Number of signal retries.
     retried: AtomicU64,
-    /// How many messages have left the queue and were answered or dropped.
+    /// Number of messages that were answered or dropped.
     done: watch::Sender<u64>,
 }
 
-/// Why a message was dropped.
+/// Reason for dropping a message.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Dropped {
-    /// What waited had the size that it may have.
+    /// The queue was at capacity.
     Full,
     /// There was no connection.
     Unavailable,
-    /// It had waited for too long.
+    /// The message exceeded its deadline.
     Old,
-    /// The connection was lost before it was answered; it may have got through.
+    /// The connection was lost before the answer; the message may have been delivered.
     Lost,
     /// Redis answered with an error.
     Rejected,
@@ -97,44 +97,44 @@ impl Dropped {
     }
 }
 
-/// What Redis has answered to a message.
+/// Answer of Redis to a message.
 #[derive(Debug, Clone)]
 pub(crate) enum Answer {
-    /// So many nodes received it.
+    /// Number of nodes that received it.
     Nodes(usize),
-    /// The error.
+    /// Error text.
     Refused(Arc<str>),
-    /// Nothing: the connection was lost.
+    /// No answer: the connection was lost.
     Lost,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    /// How many messages were ever put into the queue.
+    /// Number of messages ever enqueued.
     put: u64,
     queue: VecDeque<Message>,
-    /// Signals that are sent again, once the time has come.
+    /// Signals to retry at `again_at`.
     again: VecDeque<Message>,
     again_at: Option<Instant>,
-    /// The bytes in both queues.
+    /// Bytes in both queues.
     bytes: usize,
-    /// Something in `queue` waits for no others.
+    /// True if `queue` holds a message that must not wait for a batch.
     urgent: bool,
-    /// How many nodes received what was last published, by channel.
+    /// Number of nodes that received the last message, by channel.
     interest: HashMap<String, usize>,
-    /// Since when there is no connection, after there was one.
+    /// Time at which an established connection was lost.
     lost: Option<Instant>,
 }
 
 impl State {
-    /// Whether what is there is sent without waiting for more.
+    /// Returns whether the queue is sent without waiting for more messages.
     fn is_due(&self) -> bool {
         let again = self.again_at.is_some_and(|at| at <= Instant::now());
         again || self.urgent || self.queue.len() >= ENOUGH || self.bytes >= ENOUGH_BYTES
     }
 }
 
-/// What is to be published.
+/// Message to publish.
 #[derive(Debug)]
 pub(crate) struct Message {
     pub(crate) channel: String,
@@ -145,24 +145,24 @@ pub(crate) struct Message {
 
 #[derive(Debug)]
 enum Kind {
-    /// It is dropped if it cannot be published.
+    /// Chunk: dropped if it cannot be published.
     Chunk {
-        /// How long it takes is measured.
+        /// True if its latency is measured.
         measured: bool,
-        /// The span that its way is traced under.
+        /// Parent span of its trace.
         trace: Option<SpanContext>,
     },
-    /// It is sent again until its deadline.
+    /// Signal: retried until its deadline.
     Signal {
-        /// Who waits for what becomes of it.
+        /// Channel that reports the outcome, if anybody waits for it.
         waiting: Option<oneshot::Sender<Result<(), BusError>>>,
-        /// Why it was not published yet.
+        /// Cause of the last failed attempt.
         why: Option<Arc<str>>,
     },
 }
 
 impl Message {
-    /// A chunk, as the message `payload`.
+    /// Creates the message of a chunk with this payload.
     pub(crate) fn chunk(channel: String, payload: Bytes, relayed: &Relayed) -> Self {
         let kind = Kind::Chunk {
             measured: Hop::is_measured(relayed.chunk.seq),
@@ -171,13 +171,13 @@ impl Message {
         Self::new(channel, payload, kind)
     }
 
-    /// A signal.
+    /// Creates the message of a signal.
     pub(crate) fn signal(channel: String, payload: Bytes) -> Self {
         let (waiting, why) = (None, None);
         Self::new(channel, payload, Kind::Signal { waiting, why })
     }
 
-    /// A signal, and what becomes of it.
+    /// Creates the message of a signal, and the receiver of its outcome.
     pub(crate) fn awaited(
         channel: String,
         payload: Bytes,
@@ -206,19 +206,19 @@ impl Message {
         age > if self.is_signal() { DEADLINE } else { FRESH }
     }
 
-    /// Tells whoever waits for it what became of it.
+    /// Reports the outcome to the waiting task, if any.
     fn settle(self, outcome: Result<(), BusError>) {
         if let Kind::Signal {
             waiting: Some(waiting),
             ..
         } = self.kind
         {
-            // Nobody waits for longer than it may take.
+            // The waiting task may have timed out.
             let _ = waiting.send(outcome);
         }
     }
 
-    /// Tells whoever waits for it that it was given up.
+    /// Reports to the waiting task, if any, that the message was given up.
     fn expire(self) {
         let why = match &self.kind {
             Kind::Signal { why: Some(why), .. } => why.to_string(),
@@ -245,7 +245,7 @@ impl Outbox {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Puts a message in. Never blocks.
+    /// Enqueues a message. Never blocks.
     pub(crate) fn put(&self, message: Message) -> Result<(), BusError> {
         let mut state = self.state();
         let soon = |lost: Instant| message.is_signal() && lost.elapsed() < INTERRUPTION;
@@ -265,7 +265,7 @@ impl Outbox {
         state.bytes += message.payload.len();
         state.urgent |= message.is_signal();
         state.queue.push_back(message);
-        // Whoever sends looks when something waits, and again when it need not wait for more.
+        // The publisher is woken by the first message, and again when the queue becomes due.
         let look = first || !was_due && state.is_due();
         drop(state);
         if look {
@@ -274,12 +274,12 @@ impl Outbox {
         Ok(())
     }
 
-    /// How many nodes received what was last published on a channel.
+    /// Returns how many nodes received the last message on a channel.
     pub(crate) fn interest(&self, channel: &str) -> Option<usize> {
         self.state().interest.get(channel).copied()
     }
 
-    /// Waits until what was put in before has been answered or dropped, but not for long.
+    /// Waits until all messages enqueued before are answered or dropped, but at most `FRESH`.
     pub(crate) async fn flush(&self) {
         let put = {
             let mut state = self.state();
@@ -289,7 +289,7 @@ impl Outbox {
         self.filled.notify_one();
         let mut done = self.done.subscribe();
         let flushed = done.wait_for(|done| *done >= put);
-        // Whoever waits longer than that gains nothing: it is dropped by then.
+        // A longer wait is useless: the chunks are dropped by then.
         let _ = timeout(FRESH, flushed).await;
     }
 
@@ -301,7 +301,7 @@ impl Outbox {
         self.done.send_modify(|done| *done += count as u64);
     }
 
-    /// There is a connection, or none any more; answers with whether there was one before.
+    /// Sets the health of the connection, and returns whether it worked before.
     pub(crate) fn set_health(&self, health: Health) -> bool {
         let mut state = self.state();
         if health.works() {
@@ -317,14 +317,13 @@ impl Outbox {
         self.health.send_replace(health).works()
     }
 
-    /// Whether nothing waits, whether something is to be sent at once, and when something is to be sent
-    /// again.
+    /// Returns whether the queue is empty, whether it is due, and the time of the next retry.
     pub(crate) fn waiting(&self) -> (bool, bool, Option<Instant>) {
         let state = self.state();
         (state.queue.is_empty(), state.is_due(), state.again_at)
     }
 
-    /// Takes the next messages that are not too old.
+    /// Removes the next batch from the queue, and drops messages past their deadline.
     pub(crate) fn batch(&self) -> Vec<Message> {
         let mut state = self.state();
         let mut old = Vec::new();
@@ -357,7 +356,7 @@ impl Outbox {
         batch
     }
 
-    /// Drops signals that have waited for a connection for too long.
+    /// Drops queued messages past their deadline.
     pub(crate) fn expire(&self) {
         let mut state = self.state();
         let mut old = Vec::new();
@@ -376,8 +375,8 @@ impl Outbox {
         old.into_iter().for_each(Message::expire);
     }
 
-    /// Takes what Redis has answered. Signals that it has not taken are sent again where that can help.
-    /// Answers with whether another connection is needed.
+    /// Records the answers of Redis, and schedules a retry for rejected signals where that can
+    /// help. Returns whether a new connection is needed.
     pub(crate) fn answered(&self, messages: Vec<Message>, answers: &[Answer]) -> bool {
         let mut reconnect = false;
         let (mut lost, mut rejected, mut old) = (0, 0, 0);
@@ -455,12 +454,12 @@ impl Outbox {
         reconnect
     }
 
-    /// Whether there is a connection to publish on.
+    /// Returns a receiver of the connection's health.
     pub(crate) fn health(&self) -> watch::Receiver<Health> {
         self.health.subscribe()
     }
 
-    /// What waits, as metrics, and how many signals were sent again.
+    /// Returns metrics of the queue, and the number of retries.
     pub(crate) fn samples(&self) -> [Sample; 4] {
         let state = self.state();
         let (queue, again) = (state.queue.front(), state.again.front());
@@ -479,7 +478,7 @@ impl Outbox {
         ]
     }
 
-    /// Messages that were dropped since the start, by why.
+    /// Returns the number of messages dropped since the start for this reason.
     pub(crate) fn dropped(&self, why: Dropped) -> u64 {
         self.dropped[why as usize].load(Ordering::Relaxed)
     }

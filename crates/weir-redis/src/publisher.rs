@@ -1,4 +1,4 @@
-//! The connection that publishes what waits in the outbox.
+//! Connection that publishes the messages of the outbox.
 
 use std::{collections::BTreeMap, future::pending, sync::Arc, time::Duration};
 
@@ -21,11 +21,11 @@ use crate::{
     target::Topology,
 };
 
-/// How long before a window begins what was collected is due: a timer is late by up to a millisecond,
-/// and who sleeps until the window begins shall find it due.
+/// Lead time before a window, from which collected messages are due. A timer is late by up to a
+/// millisecond, and a task that sleeps until the window must find them due.
 const EARLY: Duration = Duration::from_millis(2);
 
-/// Publishes what is put in, and connects again when the connection is lost.
+/// Publishes the messages of the outbox, and reconnects after a lost connection.
 pub(crate) async fn run(target: Target, outbox: Arc<Outbox>) {
     let mut attempt = 0;
     loop {
@@ -47,7 +47,7 @@ async fn serve(target: &Target, outbox: &Outbox, attempt: &mut u32) -> Result<()
     let alone = !matches!(target.topology, Topology::Cluster);
     let on_push = {
         let lost = Arc::clone(&lost);
-        // The client of a cluster looks itself for a shard that it has lost; the others stay.
+        // The cluster client reconnects to a lost shard itself, and keeps its other connections.
         move |info: PushInfo| {
             if info.kind == PushKind::Disconnection && alone {
                 lost.notify_one();
@@ -71,7 +71,7 @@ async fn serve(target: &Target, outbox: &Outbox, attempt: &mut u32) -> Result<()
     *attempt = 0;
     outbox.set_health(Health::Works);
     tokio::select! {
-        // A lost connection first: nothing can be published on it.
+        // A lost connection has priority: nothing can be published on it.
         biased;
         () = lost.notified() => Ok(()),
         error = role => Err(error),
@@ -79,9 +79,9 @@ async fn serve(target: &Target, outbox: &Outbox, attempt: &mut u32) -> Result<()
     }
 }
 
-/// Publishes what is put in, until another connection is needed.
+/// Publishes messages until a new connection is needed.
 async fn publish_all(connection: &Connection, outbox: &Outbox) -> Result<(), RedisError> {
-    // Until then what comes is collected: who sends rarely never waits.
+    // Messages are collected until this time; a sporadic sender never waits.
     let mut next = Instant::now();
     loop {
         let (empty, due, again) = outbox.waiting();
@@ -94,8 +94,8 @@ async fn publish_all(connection: &Connection, outbox: &Outbox) -> Result<(), Red
             continue;
         }
         if let Some(window) = outbox.window {
-            // Whoever has something to put in at this moment does so first, but a busy thread may come
-            // back late: what is enough waits for nobody.
+            // Other ready tasks enqueue first. A busy thread may resume late, so a due queue does
+            // not yield.
             if !due {
                 yield_now().await;
             }
@@ -112,13 +112,13 @@ async fn publish_all(connection: &Connection, outbox: &Outbox) -> Result<(), Red
                     return Ok(());
                 }
             }
-            // What was in flight is taken back.
+            // Dropping the batch returns the messages in flight to the outbox.
             Err(error) => return Err(error),
         }
     }
 }
 
-/// Messages that are on the way to Redis; without an answer they are taken for lost.
+/// Messages in flight to Redis; without an answer they count as lost.
 struct InFlight<'a> {
     outbox: &'a Outbox,
     messages: Vec<Message>,
@@ -146,14 +146,14 @@ impl Drop for InFlight<'_> {
     }
 }
 
-/// Publishes messages, those of each room in their order; answers with what Redis answers to each.
+/// Publishes messages in order per room, and returns the answer to each.
 async fn publish(connection: &Connection, batch: &[Message]) -> Result<Vec<Answer>, RedisError> {
     match connection {
         Connection::One { connection } => {
             send(connection.clone(), "PUBLISH", batch.iter().collect()).await
         }
         Connection::Cluster(connection) => {
-            // The client keeps the order of one pipeline only, and a pipeline is for one shard.
+            // The client keeps order only within a pipeline, and a pipeline has a single shard.
             let mut rooms: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
             for (at, message) in batch.iter().enumerate() {
                 let tag = message.channel.split('}').next().unwrap_or_default();
@@ -165,7 +165,7 @@ async fn publish(connection: &Connection, batch: &[Message]) -> Result<Vec<Answe
             });
             let sent = join_all(sending).await;
             let mut answers = vec![Answer::Lost; batch.len()];
-            // A shard that is away must not keep the others.
+            // An unavailable shard must not block the others.
             for (places, sent) in rooms.values().zip(sent) {
                 let mut sent = sent.unwrap_or_else(|error| vec![refusal(&error); places.len()]);
                 sent.resize(places.len(), Answer::Lost);
@@ -178,7 +178,7 @@ async fn publish(connection: &Connection, batch: &[Message]) -> Result<Vec<Answe
     }
 }
 
-/// What an error of the client of a cluster says of the messages: Redis' own, or that it is away.
+/// Converts an error of the cluster client to an answer: the error of Redis, or a lost connection.
 fn refusal(error: &RedisError) -> Answer {
     match error.code() {
         Some(code) if !error.is_io_error() => {

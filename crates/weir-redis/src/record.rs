@@ -9,7 +9,7 @@ use weir_protocol::{Member, MemberId, Room, Track, TrackId, TrackSpec};
 #[error("cannot read {0} in Redis")]
 pub(crate) struct RecordError(pub(crate) &'static str);
 
-/// A track as clients see it, but for its id, which Redis gives it, and its publisher's.
+/// Track as seen by clients, without its id, which Redis assigns, and its publisher's.
 #[derive(Serialize, Deserialize)]
 struct TrackRecord {
     #[serde(flatten)]

@@ -1,7 +1,7 @@
-//! Whether a server is the one that the others hear.
+//! Detection of servers whose messages the other nodes do not receive.
 //!
-//! A replica takes `PUBLISH` like a primary, without an error, and tells only those who are
-//! subscribed at itself. In a Redis Cluster the slots say who is primary.
+//! A replica accepts `PUBLISH` like a primary, without an error, but delivers only to its own
+//! subscribers. In a Redis Cluster the slots determine the primary.
 
 use std::time::Duration;
 
@@ -14,27 +14,28 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use crate::subscriber::is_replica;
 
-/// How often it is asked: a peer that is gone may look like one that is silent, too.
+/// Poll interval of the role. The poll also detects a peer that is gone but looks silent.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// Asks a server for its role.
+/// Checks that a server is not a replica.
 ///
 /// # Errors
 /// If it is a replica, or does not answer.
 pub(crate) async fn check(connection: &mut MultiplexedConnection) -> Result<(), RedisError> {
-    // Without a version it changes nothing, and every user may send it, unlike `ROLE` and `INFO`.
+    // Without a version `HELLO` changes nothing, and every user may send it, unlike `ROLE` and
+    // `INFO`.
     match connection.req_packed_command(&cmd("HELLO")).await {
         Ok(answer) if is_replica(&answer) == Some(true) => {
             let replica = (ErrorKind::InvalidClientConfig, "the server is a replica");
             Err(replica.into())
         }
-        // A proxy need not know the command; a server that is busy has its role all the same.
+        // A proxy may not know the command. A busy server keeps its role.
         Err(error) if !error.is_io_error() => Ok(()),
         answer => answer.map(drop),
     }
 }
 
-/// Answers once a server does not answer any more, or is a replica.
+/// Polls a server and returns once it no longer answers, or is a replica.
 pub(crate) async fn lost(mut connection: MultiplexedConnection) -> RedisError {
     let mut looks = interval(LOOK);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);

@@ -38,7 +38,7 @@ pub(crate) struct Store {
     /// The command that publishes an event: sharded in a Redis Cluster.
     pub(crate) publish: &'static str,
     empty_ttl: Duration,
-    /// How long a room's state may be as JSON.
+    /// Maximum size of a room's state as JSON, in bytes.
     state_bytes: usize,
 }
 
@@ -63,9 +63,9 @@ impl Store {
             username: target.username.clone(),
             password: target.password.clone(),
             server: server(target),
-            // With RESP3 the client authenticates by a `HELLO` in one unquoted line, which a space or
-            // a quote in the password breaks; with RESP2 by `AUTH`, whose arguments hold every
-            // byte. Nothing that the directory asks for needs RESP3.
+            // With RESP3 the client authenticates by a `HELLO` in one unquoted line, which a space
+            // or quote in the password breaks. With RESP2 it sends `AUTH`, whose arguments can hold
+            // every byte. The directory needs no command of RESP3.
             version: fred::types::RespVersion::RESP2,
             database: (!cluster).then_some(target.database),
             tls: match target.tls {

@@ -1,79 +1,80 @@
-//! Where a Redis is, and of which kind: the one reader of its URL, for both planes.
+//! Address and topology of a Redis. Both planes parse their URL here.
 
 use std::{fmt, str::FromStr};
 
 use percent_encoding::percent_decode_str;
 use url::{Host, Url};
 
-/// The port of a Redis whose URL has none.
+/// Default port of a Redis server.
 const PORT: u16 = 6379;
 
-/// The port of a Sentinel whose URL has none.
+/// Default port of a Sentinel.
 const SENTINEL_PORT: u16 = 26379;
 
-/// The database beyond which Redis is hardly ever configured; it has 16 by default.
+/// Highest accepted database number. Redis has 16 databases by default, and hardly ever more than
+/// 256.
 const LAST_DATABASE: u8 = 255;
 
-/// A Redis, as a URL names it:
+/// Address, credentials and topology of a Redis, parsed from a URL:
 ///
 /// - `redis://[user:password@]host[:6379][/database]`: one server.
 /// - `redis-sentinel://[user:password@]host[:26379][/database]?master=NAME[&node=host:port]…`: the
-///   master of that name, found by Sentinels. User and password are the master's.
-/// - `redis-cluster://[user:password@]host[:6379][?node=host:port]…`: a Redis Cluster, by some of
-///   its nodes.
+///   named master, located by Sentinels. User and password are the master's.
+/// - `redis-cluster://[user:password@]host[:6379][?node=host:port]…`: a Redis Cluster, with some of
+///   its nodes as seeds.
 ///
-/// With `rediss` in place of `redis` connections are encrypted with TLS. A host may be an IPv6
-/// address in brackets. User, password and the values of parameters may be percent-encoded (RFC
-/// 3986, section 2.1), and `+` is itself. Shown without credentials.
+/// The schemes with `rediss` instead of `redis` encrypt connections with TLS. A host may be an IPv6
+/// address in brackets. User, password and parameter values may be percent-encoded (RFC 3986, section
+/// 2.1). `+` stands for itself. `Display` omits credentials.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Target {
-    /// Whether connections are encrypted.
+    /// True if connections are encrypted.
     pub(crate) tls: bool,
     pub(crate) username: Option<String>,
     pub(crate) password: Option<String>,
-    /// Credentials of the Sentinels themselves, which have users of their own.
+    /// Credentials of the Sentinels themselves, which have their own users.
     pub(crate) sentinel: Credentials,
-    /// The number of the database; 0 for a Redis Cluster, which has no other.
+    /// Database number; always 0 for a Redis Cluster, which has no other.
     pub(crate) database: u8,
     /// Hosts and ports, one or more: of the server, of Sentinels, or of nodes of the cluster. IPv6
-    /// addresses are without brackets.
+    /// addresses have no brackets.
     pub(crate) nodes: Vec<(String, u16)>,
     pub(crate) topology: Topology,
 }
 
-/// A user and its password, as far as there are any.
+/// User name and password, each optional.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub(crate) struct Credentials {
     pub(crate) username: Option<String>,
     pub(crate) password: Option<String>,
 }
 
-/// What the nodes of a target are.
+/// Kind of the target's nodes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Topology {
-    /// The one server.
+    /// Single server.
     Standalone,
-    /// Sentinels, which know where the master of that name is.
+    /// Sentinels that know the address of the named master.
     Sentinel { master: String },
     /// Nodes of a Redis Cluster, which know each other.
     Cluster,
 }
 
-/// Why a URL names no Redis.
+/// Reason why a URL is not accepted as a target.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TargetError {
-    /// It is no URL.
+    /// Malformed URL.
     #[error("is not a URL: {0}")]
     Url(url::ParseError),
-    /// The scheme is another.
+    /// Unsupported scheme.
     #[error(
         "the scheme {0:?} is none of redis, redis-sentinel, redis-cluster, or these with rediss"
     )]
     Scheme(String),
-    /// No host.
+    /// Missing host.
     #[error("has no host")]
     Host,
-    /// A user name or password with a character that ends it in a URL.
+    /// Reserved character in the user name or password, at which a URL parser ends it.
     #[error(
         "the user name or password contains {character:?}, which a URL ends it at; write {escaped} instead"
     )]
@@ -83,7 +84,7 @@ pub enum TargetError {
         /// Its percent-encoding.
         escaped: String,
     },
-    /// A character that URLs cannot contain: their readers leave it out.
+    /// Control character. URLs cannot contain one, and their parsers drop it.
     #[error("contains the control character {character:?}; write {escaped} instead")]
     Control {
         /// The character.
@@ -91,27 +92,27 @@ pub enum TargetError {
         /// Its percent-encoding.
         escaped: String,
     },
-    /// What is percent-encoded is not UTF-8.
+    /// Percent-encoded bytes that are not UTF-8.
     #[error("the {0} is not UTF-8 once its %XX are decoded; a % itself is written %25")]
     NotUtf8(&'static str),
-    /// A fragment, which nothing of a Redis is.
+    /// Fragment, which no part of a target uses.
     #[error("contains '#', which begins a fragment; if it belongs to a value, write %23 instead")]
     Fragment,
-    /// The path is not the number of a database.
+    /// Path that is not a database number.
     #[error("{path:?} is not a database's number from 0 to {LAST_DATABASE}")]
     Database {
         /// The path, without its slash.
         path: String,
     },
-    /// A Redis Cluster has database 0 only.
+    /// Database of a Redis Cluster other than 0.
     #[error("a Redis Cluster has no database {0}, only 0")]
     ClusterDatabase(u8),
-    /// A parameter that this kind of target does not have, or a malformed one.
+    /// Parameter that is malformed, or that this kind of target does not have.
     #[error("the parameter {name:?} is unknown or malformed: {right}")]
     Parameter {
-        /// The parameter's name. Its value may be a secret.
+        /// Name of the parameter. Its value may be a secret.
         name: String,
-        /// What would be right.
+        /// Description of the valid parameters.
         right: &'static str,
     },
     /// Sentinels without the name of a master.
@@ -120,14 +121,14 @@ pub enum TargetError {
 }
 
 impl Target {
-    /// Whether Sentinels say where the server is.
+    /// Returns whether Sentinels provide the server's address.
     #[must_use]
     pub fn has_sentinels(&self) -> bool {
         matches!(self.topology, Topology::Sentinel { .. })
     }
 
-    /// The same target, with credentials for its Sentinels, which do not share the server's users.
-    /// Empty ones are none.
+    /// Sets the credentials of the Sentinels, which do not share the server's users. An empty
+    /// string means no credential.
     #[must_use]
     pub fn with_sentinel_credentials(mut self, username: &str, password: &str) -> Self {
         let given = |text: &str| (!text.is_empty()).then(|| text.to_owned());
@@ -138,7 +139,8 @@ impl Target {
         self
     }
 
-    /// What it is, as the scheme of its URL says: `redis`, `redis-sentinel` or `redis-cluster`.
+    /// Returns the kind of target as in the scheme of its URL: `redis`, `redis-sentinel` or
+    /// `redis-cluster`.
     #[must_use]
     pub const fn kind(&self) -> &'static str {
         match self.topology {
@@ -236,8 +238,8 @@ fn read(text: &str) -> Result<Target, TargetError> {
     })
 }
 
-/// A URL's host and port; an IPv6 address is without brackets, as it is resolved and as
-/// certificates name it.
+/// Returns a URL's host and port. An IPv6 address has no brackets, as for resolution and in
+/// certificates.
 fn host_and_port(url: &Url, port: u16) -> Option<(String, u16)> {
     let host = match url.host()? {
         Host::Domain("") => return None,
@@ -258,7 +260,7 @@ fn database(path: &str) -> Result<u8, TargetError> {
     })
 }
 
-/// Decodes what a URL holds percent-encoded.
+/// Percent-decodes a part of a URL.
 fn decoded(what: &'static str, text: &str) -> Result<String, TargetError> {
     let text = percent_decode_str(text).decode_utf8();
     text.map(Into::into).map_err(|_| TargetError::NotUtf8(what))
@@ -268,14 +270,14 @@ fn escaped(character: char) -> String {
     format!("%{:02X}", u32::from(character))
 }
 
-/// Explains a URL that is not understood by a password that is not escaped, if there is an `@`
-/// behind what ends the URL's authority (RFC 3986, section 3.2).
+/// Attributes a parse error to an unescaped password, if an `@` follows the end of the URL's
+/// authority (RFC 3986, section 3.2).
 fn unescaped(text: &str) -> Option<TargetError> {
     let (_, rest) = text.split_once("://")?;
     let end = rest.find(['/', '?', '#'])?;
     let (before, behind) = rest.split_at(end);
     let character = behind.chars().next()?;
-    // Without a colon there is no password before a question mark, but parameters behind it.
+    // Without a colon there is no password before a question mark, but parameters after it.
     let likely = character != '?' || before.contains(':');
     (likely && behind.contains('@')).then(|| TargetError::Unescaped {
         character,

@@ -1,4 +1,4 @@
-//! Clusters on different databases of one Redis have nothing to do with each other.
+//! Isolation of clusters that use different databases of one Redis.
 //!
 //! Pub/sub has one set of channels for all databases: redis/ioredis#1208, valkey-io/valkey#1868.
 
@@ -16,7 +16,7 @@ use weir_testkit::{RedisServer, eventually};
 
 const SOON: Duration = Duration::from_secs(20);
 
-/// What a node heard, in short.
+/// Log of the events that a node received, in short form.
 #[derive(Debug, Default)]
 struct Heard(Mutex<Vec<String>>);
 
@@ -51,7 +51,7 @@ impl Inbox for Heard {
     }
 }
 
-/// A node that listens to everything of one room.
+/// Node subscribed to everything in one room.
 struct Node {
     bus: RedisBus,
     directory: RedisDirectory,
@@ -109,7 +109,7 @@ impl Node {
         }
     }
 
-    /// Lets a member join, say something and send a chunk.
+    /// Joins a member, sends a message and publishes a chunk.
     async fn act(&self, name: &str, seq: u64) {
         let member = NewMember {
             id: MemberId::new(name),
@@ -177,7 +177,7 @@ async fn clusters_on_two_databases_hear_nothing_of_each_other() {
     c.act("cat", 2).await;
     b.until_heard("ann", 1).await;
     d.until_heard("cat", 2).await;
-    // Redis has one order for all that is published, so what was not heard by now never is.
+    // Redis orders all publications, so a message not received by now is never received.
     b.act("ben", 3).await;
     d.act("dan", 4).await;
     a.until_heard("ben", 3).await;

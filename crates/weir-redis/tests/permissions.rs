@@ -1,4 +1,4 @@
-//! The permissions that docs/redis.md gives a user are enough, and nothing else is asked for.
+//! The Redis permissions in docs/redis.md are sufficient and complete.
 
 use std::{sync::Arc, time::Duration};
 
@@ -29,7 +29,7 @@ impl Inbox for Nobody {
     fn room_event(&self, _: &RoomId, _: &Arc<RoomEvent>) {}
 }
 
-/// Makes the documented user on the servers that hold data, and uses it.
+/// Creates the documented user on the servers that hold data, and uses it.
 async fn documented_user_is_enough(redis: RedisServer, servers: usize, url: String) {
     let block = DOCUMENTED.split("```acl\n").nth(1).expect("the rules");
     let rules = block.split("```").next().expect("their end");

@@ -1,4 +1,4 @@
-//! What Redis refuses is told to whoever asked, with Redis' words, or succeeds a little later.
+//! Error replies of Redis: the requester gets them with Redis' text, or a retry succeeds.
 //!
 //! The errors are real ones. A primary that becomes a replica: redis-rb/redis-client#69,
 //! redis/redis-py#935, n8n-io/n8n#25038.
@@ -26,7 +26,7 @@ use weir_testkit::{RedisServer, eventually};
 
 const SOON: Duration = Duration::from_secs(30);
 
-/// How long a requester may be left without an answer.
+/// Maximum time until a requester gets an answer, per command.
 const ANSWERED: Duration = Duration::from_secs(2);
 
 #[derive(Debug)]
@@ -60,7 +60,7 @@ async fn join(directory: &RedisDirectory, room: &str) -> Result<(), String> {
     };
     let start = Instant::now();
     let joined = directory.join(&RoomId::made(room), member).await;
-    // Two commands one after the other.
+    // Joining sends two commands in sequence.
     assert!(start.elapsed() < 2 * ANSWERED, "{:?}", start.elapsed());
     joined.map(drop).map_err(|error| error.to_string())
 }
@@ -74,7 +74,7 @@ async fn until_health_is(directory: &RedisDirectory, wanted: bool) {
     .await;
 }
 
-/// A command that does not end by itself.
+/// Starts a command that does not end by itself.
 fn blocking(server: &RedisServer, arguments: &[&str]) -> Child {
     Command::new("redis-cli")
         .args(["-p", &server.processes[0].port.to_string()])
@@ -96,7 +96,7 @@ async fn lasting_refusals_are_told_and_make_the_directory_unhealthy() {
     cli(all);
     let url = server.url().replace("redis://", "redis://node:pw@");
     let directory = directory(&url).await;
-    // What is done to Redis, the error, and what ends it.
+    // Commands that cause the error, its code, and commands that end it.
     let cases: &[(&[&str], &str, &[&str])] = &[
         (
             &["config set maxmemory 1"],
@@ -204,7 +204,7 @@ async fn a_cluster_without_all_its_slots_is_told_of() {
         process.cli(&["cluster", "delslots", &slot]);
     }
     let refused = join(&directory, "room").await.expect_err("no owner");
-    // Redis' word, or the client's own once it has read that nobody owns the slot.
+    // The error of Redis, or that of a client whose slot map has no owner.
     let told = ["CLUSTERDOWN", "Missing server for hash slot"];
     assert!(told.iter().any(|part| refused.contains(part)), "{refused}");
     assert_eq!(owner.cli(&["cluster", "addslots", &slot]), "OK");
@@ -235,7 +235,7 @@ async fn a_slot_that_is_moving_is_followed() {
     }
 }
 
-/// An address behind which there is another server from time to time, as behind a name.
+/// Address with a changing server, like a DNS name.
 struct Address {
     port: u16,
     target: watch::Sender<u16>,
@@ -281,7 +281,7 @@ async fn an_address_that_moves_to_another_primary_is_followed() {
     let address = Address::of(first.port).await;
     let directory = directory(&format!("redis://127.0.0.1:{}", address.port)).await;
     join(&directory, "before").await.expect("it works");
-    // The old primary lives on as a replica, and so do the connections to it.
+    // The old primary continues as a replica, and keeps its connections.
     address.target.send_replace(second.port);
     let follow = ["replicaof", "127.0.0.1", &second.port.to_string()];
     assert_eq!(first.cli(&follow), "OK");

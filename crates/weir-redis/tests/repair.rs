@@ -111,7 +111,8 @@ impl Node {
 
 const SOON: Duration = Duration::from_secs(20);
 
-/// Asserts that what Redis counts of a room's state is its length, whatever wrote it.
+/// Asserts that the size of the room's state recorded in Redis equals the actual one, whatever
+/// wrote it.
 async fn assert_counted(server: &RedisServer, node: &Node, room: &RoomId) {
     let snapshot = node.directory.snapshot(room).await;
     let snapshot = snapshot.expect("the room is there");

@@ -1,8 +1,8 @@
-//! Messages that were answered `ok` arrive, once and in order, whatever happens to Redis.
+//! Acknowledged messages arrive exactly once and in order, whatever happens to Redis.
 //!
-//! Pub/sub forgets what a subscriber misses: redis/redis#3559, redis/redis#4079. An error answer to
-//! `PUBLISH` is not "nobody listens": socketio/socket.io-redis-adapter#425. Who is subscribed to an old
-//! primary hears nothing: redis/redis#6545.
+//! Pub/sub drops what a subscriber misses: redis/redis#3559, redis/redis#4079. An error reply to
+//! `PUBLISH` does not mean zero subscribers: socketio/socket.io-redis-adapter#425. Subscribers of
+//! an old primary receive nothing: redis/redis#6545.
 
 mod talkers;
 
@@ -14,10 +14,10 @@ use weir_testkit::{RedisServer, eventually};
 
 const SOON: Duration = Duration::from_secs(30);
 
-/// How long Redis is troubled: the duration is what is tested.
+/// Duration of the faults; the test needs real time.
 const TROUBLE: Duration = Duration::from_secs(6);
 
-/// Does something again and again while messages flow.
+/// Repeats an action while messages flow.
 async fn repeat(every: Duration, mut act: impl FnMut()) {
     let mut ticks = interval(every);
     let end = Instant::now() + TROUBLE;
@@ -137,7 +137,8 @@ async fn a_primary_that_becomes_a_replica_loses_nothing() {
     let asked = server.processes[2].cli(&["sentinel", "failover", "m"]);
     assert_eq!(asked, "OK");
     server.until_another_master().await;
-    // The old primary lives on as a replica, which takes `PUBLISH` and is not heard.
+    // The old primary continues as a replica, which accepts `PUBLISH` but reaches no other
+    // subscribers.
     eventually("it is a replica", SOON, async || {
         let role = server.processes[0].cli(&["role"]);
         role.starts_with("slave").then_some(())

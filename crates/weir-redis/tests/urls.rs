@@ -1,7 +1,7 @@
-//! Whatever a URL of a Redis holds, both planes reach it.
+//! Both planes connect with every valid Redis URL.
 //!
-//! Passwords: redis/node-redis#1716, hepengju/redis-me#68, wooga/eredis#79; fred 10.1.0 writes `HELLO`
-//! as one unquoted line (redis-protocol 6.0.0, `gen_hello` in `resp3/encode.rs`). IPv6:
+//! Passwords: redis/node-redis#1716, hepengju/redis-me#68, wooga/eredis#79; fred 10.1.0 writes
+//! `HELLO` as one unquoted line (redis-protocol 6.0.0, `gen_hello` in `resp3/encode.rs`). IPv6:
 //! redis/node-redis#2734, redis/hiredis#276. Sentinels: redis/redis-py#1172.
 
 use std::{sync::Arc, time::Duration};
@@ -27,7 +27,7 @@ impl Inbox for Nobody {
     fn room_event(&self, _: &RoomId, _: &Arc<RoomEvent>) {}
 }
 
-/// Characters that keys and text on a screen have, and some of other scripts.
+/// Returns all printable ASCII characters, and some of other scripts.
 fn characters() -> Vec<char> {
     (' '..='~').chain(['é', '語', '🗝']).collect()
 }
@@ -36,7 +36,7 @@ fn percent_encoded(text: &str) -> String {
     text.bytes().map(|byte| format!("%{byte:02X}")).collect()
 }
 
-/// Both planes are up, and do something.
+/// Asserts that both planes become healthy and execute operations.
 async fn both_work(target: &Target, prefix: &str) {
     let options = DirectoryOptions {
         prefix: prefix.to_owned(),
@@ -95,7 +95,7 @@ async fn passwords_hold_every_printable_character() {
         let escaped = percent_encoded(&password);
         let url = format!("redis://{name}:{escaped}@127.0.0.1:{port}");
         both_work(&target(&url), &format!("escaped{n}")).await;
-        // What a URL can hold as it is.
+        // Characters that a URL can hold unescaped.
         let raw = format!("redis://{name}:{password}@127.0.0.1:{port}").parse::<Target>();
         if let Ok(raw) = raw {
             both_work(&raw, &format!("raw{n}")).await;
@@ -147,7 +147,7 @@ async fn sentinels_with_passwords_of_their_own_are_asked() {
         .strip_prefix("redis-sentinel://")
         .expect("Sentinels");
     let url = format!("redis-sentinel://node:server's%20%26%20own@{hosts}");
-    // As a user, and with `requirepass` alone.
+    // With a user name, and with `requirepass` alone.
     let credentials = [("watcher", "Sentinel's \"own\""), ("", "s3 &")];
     for (n, (username, password)) in credentials.into_iter().enumerate() {
         let target = target(&url).with_sentinel_credentials(username, password);

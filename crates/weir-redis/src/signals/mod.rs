@@ -1,10 +1,10 @@
-//! Signals that must arrive: numbered by their origin, retained for a while, asked for again.
+//! Reliable signals: numbered by their origin, retained for a while, retransmitted on request.
 //!
-//! Pub/sub loses what is published while a subscriber's connection is away. So a node numbers the
-//! signals that it was asked to deliver, per room, and [retains](retained::Retained) them. Whoever
-//! [receives](received::Received) them sees a gap in the numbers and asks; the end of a sequence is
-//! announced a few times, so that the loss of its last number is seen, too. Both are state machines
-//! without IO or clock.
+//! Pub/sub loses messages published while a subscriber is disconnected. A node therefore numbers
+//! the signals that it must deliver, per room, and [retains](retained::Retained) them. A
+//! [receiver](received::Received) detects a sequence gap and requests retransmission. The end of a
+//! sequence is announced a few times, so that receivers also detect the loss of its last number.
+//! Both sides are state machines without IO or clock.
 
 pub(crate) mod received;
 pub(crate) mod retained;
@@ -18,55 +18,56 @@ use bytes::Bytes;
 
 use crate::envelope::Origin;
 
-/// How long a signal can be asked for again.
+/// Retention period of a signal: the time during which it can be retransmitted.
 pub(crate) const KEPT: Duration = Duration::from_secs(30);
 
-/// Which sequence of an origin in a room: an origin that has forgotten one begins another, whose id
-/// is higher.
+/// Identifier of an origin's sequence in a room. An origin that has forgotten a sequence starts
+/// another one with a higher identifier.
 pub(crate) type Stream = u64;
 
-/// What goes over a room's channel.
+/// Message on a room's signal channel.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Note {
-    /// A signal that nobody asks for again.
+    /// Unreliable signal, which is never retransmitted.
     Loose(Bytes),
-    /// A signal with its place in the origin's sequence, from 1 on.
+    /// Signal with its position in the origin's sequence, starting at 1.
     Numbered {
         stream: Stream,
         seq: u64,
-        /// When it was put on the bus, by the origin's clock, in milliseconds since 1970.
+        /// Time of the first publication by the origin's clock, in milliseconds since 1970.
         at: u64,
-        /// How long before that its predecessor was, in milliseconds; the maximum if that is not known.
+        /// Interval since the previous signal, in milliseconds; the maximum if unknown.
         after: u32,
-        /// It was published before, and Redis has confirmed it.
+        /// True for a retransmission: the signal was published before, and Redis confirmed it.
         again: bool,
         body: Bytes,
     },
-    /// A number whose signal was not published, as its sender was told.
+    /// Number of a signal that was not published, as its sender was notified.
     Void { stream: Stream, seq: u64 },
-    /// How far a sequence goes.
+    /// State of a sequence.
     Head {
-        /// Who has asked; without it, it is an announcement to all.
+        /// Requester that this answers; `None` for an announcement to all nodes.
         to: Option<Origin>,
         stream: Stream,
-        /// What they miss up to here does not come any more, or was never for them.
+        /// Highest number that the requester need not wait for: earlier missing signals are no
+        /// longer retained, or predate its subscription.
         floor: u64,
-        /// The highest number that was published.
+        /// Highest published number.
         last: u64,
     },
-    /// A request for what was missed.
+    /// Retransmission request.
     Ask {
-        /// Which origin is asked; without it, all are.
+        /// Addressed origin; `None` for all origins.
         to: Option<Origin>,
-        /// How long the one who asks has listened to the room, in milliseconds. What is older was not
-        /// for it.
+        /// Duration of the requester's subscription to the room, in milliseconds. Older signals
+        /// were not meant for it.
         listening: u64,
-        /// Up to which number it has everything, by origin.
+        /// Last number received without a gap, by origin.
         known: Vec<Known>,
     },
 }
 
-/// Up to where somebody has everything of an origin.
+/// Position in an origin's sequence up to which a receiver has every signal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Known {
     pub(crate) origin: Origin,

@@ -1,4 +1,4 @@
-//! The numbered signals of one room, put in order again.
+//! Reordering and gap detection of the numbered signals of one room.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -10,60 +10,61 @@ use bytes::Bytes;
 use super::{Known, Note, Stream};
 use crate::envelope::Origin;
 
-/// How often an origin is asked for what is missing.
+/// Retry interval of retransmission requests.
 const ASKED: Duration = Duration::from_millis(300);
 
-/// How long something may be missing before it is given up: longer than an origin tries to publish a
-/// signal, and a few requests.
+/// Time after which a missing signal is given up. It is longer than an origin's publication
+/// deadline plus a few requests.
 const PATIENCE: Duration = Duration::from_secs(6);
 
-/// How much later than others of the same origin a signal may come, in milliseconds. What comes later
-/// may have been given up by its origin, which is asked.
+/// Maximum delay of a signal relative to the fastest one of its origin, in milliseconds. Its origin
+/// may have given up a later one, so the node requests it again.
 const LATE: i64 = 1_000;
 
-/// What may wait for a missing number, per origin: so many signals, and bytes.
+/// Limits of the reordering buffer, per origin: number of signals, and bytes.
 const HELD: usize = 4_096;
 const HELD_BYTES: usize = 4 * 1024 * 1024;
 
-/// What a node has of the signals of others in one room.
+/// Receiver state of one room: the position in each origin's sequence.
 ///
 /// `now` is the time since any fixed moment, `clock` milliseconds since 1970.
 #[derive(Debug)]
 pub(crate) struct Received {
     origin: Origin,
-    /// Since when the room's channel is subscribed to.
+    /// Time of the first subscription to the room's channel.
     since: Option<Duration>,
     origins: HashMap<Origin, Sequence>,
-    /// Signals that were given up.
+    /// Number of signals given up.
     lost: u64,
 }
 
-/// What is to be done about something that was received.
+/// Actions that follow from a received note or a timer.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Step {
-    /// Signals whose turn it is, in their order.
+    /// Signals ready for delivery, in order.
     pub(crate) bodies: Vec<Bytes>,
-    /// What is to be asked.
+    /// Retransmission requests to publish.
     pub(crate) asks: Vec<Note>,
 }
 
-/// The signals of one origin.
+/// Receiver state of one origin's sequence.
 #[derive(Debug)]
 struct Sequence {
     stream: Stream,
-    /// The number whose turn it is; none while it is not known which signals are for this node.
+    /// Next number to deliver; `None` until it is known where this node's part of the sequence
+    /// starts.
     next: Option<u64>,
-    /// The highest number that is known to exist.
+    /// Highest number known to exist.
     last: u64,
-    /// What has come before its turn; without a body where a number is void.
+    /// Signals received out of order, by number; `None` for a void number.
     held: BTreeMap<u64, Option<Bytes>>,
     held_bytes: usize,
     missing: Option<Missing>,
-    /// The least difference between the clocks when a signal came.
+    /// Smallest observed difference between the receiver's and the origin's clocks.
     nearest: Option<i64>,
 }
 
-/// A number whose turn it is, and that has not come.
+/// The next number to deliver, which has not been received.
 #[derive(Debug)]
 struct Missing {
     number: Option<u64>,
@@ -72,7 +73,7 @@ struct Missing {
 }
 
 impl Received {
-    /// Of a room that is about to be listened to by the node `origin`.
+    /// Creates the state for a room to which the node `origin` is about to subscribe.
     pub(crate) fn new(origin: Origin) -> Self {
         Self {
             origin,
@@ -82,17 +83,17 @@ impl Received {
         }
     }
 
-    /// The room's channel is subscribed to, for the first time.
+    /// Records that the room's channel is subscribed to. Only the first call has an effect.
     pub(crate) fn listening(&mut self, now: Duration) {
         self.since.get_or_insert(now);
     }
 
-    /// Signals that were given up since this was last asked.
+    /// Returns the number of signals given up since the last call.
     pub(crate) fn take_lost(&mut self) -> u64 {
         std::mem::take(&mut self.lost)
     }
 
-    /// Takes what an origin has put on the channel.
+    /// Processes a note that an origin published.
     pub(crate) fn take(&mut self, origin: Origin, note: Note, now: Duration, clock: u64) -> Step {
         let mut step = Step::default();
         let me = self.origin;
@@ -112,7 +113,8 @@ impl Received {
                     return step;
                 };
                 let late = sequence.is_late(at, clock) && !again;
-                // Its predecessor was there before this node listened, so what is for it begins here.
+                // Its predecessor predates this node's subscription, so this node's part starts
+                // here.
                 let first = seq == 1 || u64::from(after) > listening;
                 if sequence.next.is_none() && first && !again && !late {
                     sequence.next = Some(seq);
@@ -154,7 +156,7 @@ impl Received {
         step
     }
 
-    /// The subscription was interrupted and holds again.
+    /// Requests missed signals after an interrupted subscription is restored.
     pub(crate) fn resubscribed(&mut self, now: Duration) -> Option<Note> {
         if self.origins.is_empty() {
             return None;
@@ -173,7 +175,8 @@ impl Received {
         })
     }
 
-    /// Asks again for what is missing, and gives up what is missing for too long.
+    /// Repeats requests for missing signals, and gives up signals that have been missing for too
+    /// long.
     pub(crate) fn tick(&mut self, now: Duration) -> Step {
         let mut step = Step::default();
         let missing = self.origins.iter().filter(|(_, one)| one.missing.is_some());
@@ -184,7 +187,7 @@ impl Received {
         step
     }
 
-    /// Whether something is missing.
+    /// Returns whether a signal is missing.
     pub(crate) fn is_missing(&self) -> bool {
         self.origins.values().any(|one| one.missing.is_some())
     }
@@ -196,14 +199,14 @@ impl Received {
         u64::try_from(listening.as_millis()).unwrap_or(u64::MAX)
     }
 
-    /// The sequence of an origin, unless it has begun another.
+    /// Returns the sequence of an origin, or `None` if the origin has started a newer one.
     fn sequence(&mut self, origin: Origin, stream: Stream) -> Option<&mut Sequence> {
         let known = self.origins.get(&origin).map(|known| known.stream);
         if known.is_none_or(|known| known < stream) {
             let nearest = self.origins.get(&origin).and_then(|known| known.nearest);
             let begun = Sequence {
                 stream,
-                // Of an origin that was heard before, the next sequence is heard from its beginning.
+                // A later sequence of a known origin is received from its start.
                 next: known.map(|_| 1),
                 last: 0,
                 held: BTreeMap::new(),
@@ -218,7 +221,7 @@ impl Received {
             .filter(|sequence| sequence.stream == stream)
     }
 
-    /// Passes on whose turn it is; if something is missing, asks for it or gives it up.
+    /// Delivers consecutive signals. Requests the next missing one, or gives it up.
     fn go_on(&mut self, origin: Origin, now: Duration, step: &mut Step) {
         let listening = self.listening_for(now);
         let Some(sequence) = self.origins.get_mut(&origin) else {
@@ -232,7 +235,7 @@ impl Received {
                 since: now,
                 asked: None,
             });
-            // What was missing before has come.
+            // The number that was missing before has been received.
             let since = if missing.number == number {
                 missing.since
             } else {
@@ -298,7 +301,7 @@ impl Sequence {
         }
     }
 
-    /// Takes out whose turn it is.
+    /// Removes the consecutive signals from the reordering buffer.
     fn drain(&mut self, bodies: &mut Vec<Bytes>) {
         while let Some(next) = self.next
             && let Some(body) = self.held.remove(&next)
@@ -309,10 +312,10 @@ impl Sequence {
         }
     }
 
-    /// Gives up what is missing before a number; answers with how many that are.
+    /// Gives up the missing signals before a number, and returns how many there were.
     fn skip_to(&mut self, number: u64, bodies: &mut Vec<Bytes>) -> u64 {
         let Some(next) = self.next else {
-            // What is for this node begins there.
+            // This node's part of the sequence starts there.
             self.next = Some(number);
             let kept = self.held.split_off(&number);
             let dropped = std::mem::replace(&mut self.held, kept);

@@ -1,4 +1,4 @@
-//! The signals that a node has published, for those who have missed some.
+//! Retention of the signals that a node has published, for retransmission.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -11,49 +11,50 @@ use weir_protocol::RoomId;
 use super::{KEPT, Known, Note, Stream};
 use crate::envelope::Origin;
 
-/// What is retained of one room, in bytes.
+/// Retention limit per room, in bytes.
 const ROOM_BYTES: usize = 1024 * 1024;
 
-/// What is retained of all rooms, in bytes.
+/// Retention limit of all rooms together, in bytes.
 const NODE_BYTES: usize = 64 * 1024 * 1024;
 
-/// What a signal counts for beside its own bytes.
+/// Accounting overhead per signal, in bytes.
 const OVERHEAD: usize = 128;
 
-/// How long after its last signal a sequence's end is announced. Each is early enough that the signal
-/// is still retained.
+/// Times after the last signal at which the end of a sequence is announced. Each lies within the
+/// retention period.
 const ANNOUNCED: [Duration; 3] = [
     Duration::from_secs(1),
     Duration::from_secs(4),
     Duration::from_secs(16),
 ];
 
-/// How long requests are collected, so that one answer is for all who have missed the same.
+/// Collection time of requests: one retransmission serves all receivers that missed the same
+/// signals.
 const COLLECTED: Duration = Duration::from_millis(30);
 
-/// What a node can publish again, and what is to be published about it.
+/// Signals that a node can retransmit, and its pending announcements.
 ///
 /// `now` is the time since any fixed moment.
 #[derive(Debug, Default)]
 pub(crate) struct Retained {
     rooms: HashMap<RoomId, Sequence>,
-    /// All retained signals, the oldest first: when, and of which sequence.
+    /// Time and sequence of every retained signal, oldest first.
     order: VecDeque<(Duration, RoomId, Stream)>,
     bytes: usize,
     streams: Stream,
-    /// Sequences whose end is to be announced after each of [`ANNOUNCED`], if it is the same by then.
+    /// Sequences whose end is announced after each of [`ANNOUNCED`], if it has not moved by then.
     ends: [VecDeque<(Duration, RoomId, Stream, u64)>; ANNOUNCED.len()],
-    /// Rooms in which somebody has asked, by when they are answered.
+    /// Rooms with pending requests, by the time of the answer.
     asked: VecDeque<(Duration, RoomId)>,
 }
 
-/// A node's signals in one room.
+/// The node's signals in one room.
 #[derive(Debug)]
 struct Sequence {
     stream: Stream,
-    /// The number of the last signal.
+    /// Number of the last signal.
     last: u64,
-    /// The highest number that is published, or void.
+    /// Highest number that is published or void.
     settled: u64,
     signals: VecDeque<Signal>,
     bytes: usize,
@@ -71,20 +72,20 @@ struct Signal {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fate {
-    /// It is on its way to Redis.
+    /// In flight to Redis.
     Pending,
     Published,
     Void,
 }
 
-/// Somebody who has asked, and from which number on it has missed something.
+/// Pending request: the receiver, and the first number that it misses.
 #[derive(Debug)]
 struct Asking {
     who: Origin,
     from: u64,
 }
 
-/// A place in a sequence.
+/// Position in a room's sequence.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Place {
     pub(crate) room: RoomId,
@@ -93,7 +94,7 @@ pub(crate) struct Place {
 }
 
 impl Retained {
-    /// Gives a signal its number and retains it; answers with what is to be published.
+    /// Numbers a signal and retains it. Returns its position and the note to publish.
     pub(crate) fn number(
         &mut self,
         room: &RoomId,
@@ -152,7 +153,7 @@ impl Retained {
         (place, note)
     }
 
-    /// Takes a number back that nobody has seen; it must be the last one.
+    /// Takes back the last number, which no other node has seen.
     pub(crate) fn take_back(&mut self, place: &Place) {
         if let Some(sequence) = self.rooms.get_mut(&place.room)
             && sequence.stream == place.stream
@@ -165,7 +166,8 @@ impl Retained {
         }
     }
 
-    /// A signal is published, or never will be: then its number is void, as is to be published.
+    /// Records whether a signal was published. If not, its number becomes void, and the note to
+    /// publish is returned.
     pub(crate) fn settle(&mut self, place: &Place, published: bool, now: Duration) -> Option<Note> {
         let sequence = self.rooms.get_mut(&place.room)?;
         if sequence.stream != place.stream {
@@ -187,7 +189,7 @@ impl Retained {
         (!published).then_some(void)
     }
 
-    /// Somebody asks what it has missed of `origin`, which is this node.
+    /// Registers a request for the missed signals of `origin`, which is this node.
     pub(crate) fn asked(
         &mut self,
         room: &RoomId,
@@ -204,7 +206,7 @@ impl Retained {
         let known = known.iter().find(|known| known.origin == origin);
         let from = match known {
             Some(known) if known.stream == sequence.stream => known.last + 1,
-            // It has heard the one before, so all of this one is for it.
+            // It received the previous sequence, so it needs all of this one.
             Some(_) => 1,
             None => {
                 let listening = Duration::from_millis(listening);
@@ -220,7 +222,7 @@ impl Retained {
         sequence.asking.push(Asking { who, from });
     }
 
-    /// Announces the ends of all sequences: what was published last may have reached nobody.
+    /// Announces the ends of all sequences: the latest publications may have reached no subscriber.
     pub(crate) fn announce(&mut self, now: Duration) -> Vec<(RoomId, Note)> {
         self.forget(now);
         let ends = self
@@ -231,7 +233,7 @@ impl Retained {
             .collect()
     }
 
-    /// What is to be published now: answers to those who have asked, and ends of sequences.
+    /// Returns the notes that are due: retransmissions, and ends of sequences.
     pub(crate) fn due(&mut self, now: Duration) -> Vec<(RoomId, Note)> {
         self.forget(now);
         let mut due = Vec::new();
@@ -249,7 +251,7 @@ impl Retained {
                 let Some(sequence) = self.rooms.get(room) else {
                     continue;
                 };
-                // What came after it is announced in its place.
+                // A newer end is announced instead.
                 if sequence.stream != *stream || sequence.settled != *seq {
                     continue;
                 }
@@ -262,7 +264,7 @@ impl Retained {
         due
     }
 
-    /// When there is something to publish again.
+    /// Returns the time of the next due note.
     pub(crate) fn next(&self) -> Option<Duration> {
         let asked = self.asked.front().map(|(at, _)| *at);
         let ends = self.ends.iter().zip(ANNOUNCED);
@@ -270,7 +272,7 @@ impl Retained {
         asked.into_iter().chain(ends).min()
     }
 
-    /// Forgets what is too old, or too much.
+    /// Drops signals past the retention period or above the limits.
     fn forget(&mut self, now: Duration) {
         while let Some((_, room, stream)) = self
             .order
@@ -282,7 +284,8 @@ impl Retained {
             if sequence.stream != stream {
                 continue;
             }
-            // What was dropped before had an entry of its own, so there may be fewer signals by now.
+            // Signals dropped for the limit per room keep their entry, so fewer signals may be
+            // left.
             let old = |signal: &Signal| now.saturating_sub(signal.at) > KEPT;
             if sequence.signals.front().is_some_and(old) || self.bytes > NODE_BYTES {
                 self.bytes -= sequence.drop_oldest();
@@ -310,13 +313,13 @@ impl Sequence {
         }
     }
 
-    /// Everything that somebody has missed, once, and to each who has asked what does not come.
+    /// Returns each missed signal once, and for each requester the end of the retained gap.
     fn answer(&mut self) -> Vec<Note> {
         let asking = std::mem::take(&mut self.asking);
         let from = asking.iter().map(|asking| asking.from).min();
         let from = from.unwrap_or(u64::MAX);
         let missed = self.signals.iter().filter(|signal| signal.seq >= from);
-        // What is still on its way comes by itself.
+        // A signal in flight needs no retransmission.
         let settled = missed.filter(|signal| signal.fate != Fate::Pending);
         let mut answers: Vec<_> = settled.map(|signal| signal.note.clone()).collect();
         let first = self
@@ -331,7 +334,7 @@ impl Sequence {
 }
 
 impl Note {
-    /// The same signal, as it is published again.
+    /// Returns the signal marked as a retransmission.
     fn repeated(&self) -> Self {
         let mut repeated = self.clone();
         if let Self::Numbered { again, .. } = &mut repeated {

@@ -1,4 +1,4 @@
-//! Nodes that exchange signals over a channel that loses, repeats, delays and refuses.
+//! Simulation of nodes whose channel loses, repeats, delays and rejects signals.
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -19,31 +19,31 @@ use crate::envelope::{self, Origin, SIGNAL};
 
 const STEP: Duration = Duration::from_millis(10);
 
-/// How long signals are said, and how long nodes then have to get what they miss.
+/// Duration of sending and faults, and of the recovery that follows.
 const TALK: Duration = Duration::from_secs(20);
 const REST: Duration = Duration::from_secs(25);
 
-/// As the outbox has it.
+/// Deadline and retry interval of the outbox.
 const DEADLINE: Duration = Duration::from_secs(2);
 const PAUSE: Duration = Duration::from_millis(50);
 
 const NODES: usize = 4;
 
-/// When the last of the nodes comes.
+/// Time at which the last node joins.
 const LATE: Duration = Duration::from_secs(8);
 
-/// How often an interruption of a subscription, or a publication, goes wrong, in thousandths.
+/// Probabilities of an interrupted subscription, and of each publication fault, in thousandths.
 #[derive(Debug, Clone, Copy)]
 struct Faults {
     interrupted: u32,
     refused: u32,
-    /// Redis publishes, and its answer is lost.
+    /// Redis publishes, but its answer is lost.
     unanswered: u32,
-    /// Redis publishes seconds later, when nobody waits for the answer any more.
+    /// Redis publishes seconds later, after the sender has given up.
     stalled: u32,
 }
 
-/// A signal that somebody said.
+/// Identity of a sent signal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Said {
     origin: Origin,
@@ -56,9 +56,9 @@ struct Node {
     received: Received,
     since: Duration,
     outbox: VecDeque<Waiting>,
-    /// Until when the subscription is interrupted.
+    /// End of the current interruption of the subscription.
     deaf_until: Option<Duration>,
-    /// How far its clock is off.
+    /// Clock offset, in milliseconds.
     skew: u64,
     said: u64,
     heard: Vec<Said>,
@@ -78,7 +78,7 @@ struct World {
     room: RoomId,
     nodes: Vec<Node>,
     stalled: BTreeMap<Duration, Vec<(Origin, Note)>>,
-    /// What was confirmed, when it was said and when it was confirmed.
+    /// Times of sending and of acknowledgement, by signal.
     confirmed: BTreeMap<Said, (Duration, Duration)>,
     all: BTreeMap<Said, Duration>,
 }
@@ -149,7 +149,7 @@ impl World {
         });
     }
 
-    /// Redis tells a note to all who are subscribed.
+    /// Delivers a note to every subscribed node.
     fn publish(&mut self, origin: Origin, note: &Note) {
         for n in 0..self.nodes.len() {
             let clock = self.clock(n);
@@ -182,7 +182,7 @@ impl World {
     fn follow(&mut self, n: usize, origin: Option<Origin>, step: Step) {
         for body in step.bodies {
             let number = u64::from_be_bytes(body[..].try_into().expect("a number"));
-            // Of a tick it is not known of whom, but nothing is told by one unless it was lost.
+            // A tick does not know the origin, but it delivers signals only after a loss.
             let origin = origin.expect("a signal that came");
             self.nodes[n].heard.push(Said { origin, number });
         }
@@ -191,7 +191,7 @@ impl World {
         }
     }
 
-    /// A node tries to publish what waits.
+    /// Publishes the first due message of a node.
     fn flush(&mut self, n: usize) {
         let due = self.nodes[n]
             .outbox
@@ -289,8 +289,8 @@ impl World {
                     .collect();
                 assert!(of.is_sorted(), "out of order: {of:?}");
             }
-            // What was confirmed before was for others, but for what comes after one that was still
-            // tried.
+            // Signals confirmed before the node joined are not for it. A signal still being retried
+            // then is allowed, with its successors.
             let before = |said: &Said| self.confirmed.get(said).map(|(_, at)| *at);
             let old = heard
                 .iter()
@@ -300,7 +300,8 @@ impl World {
                 "node {} heard what was said before it came",
                 node.origin
             );
-            // A request that waits for Redis is a little too late for what was said just then.
+            // A request that waits for Redis may be slightly too late for signals sent at the time
+            // of joining.
             let sure = node.since + DEADLINE;
             let missing = self.confirmed.iter().find(|(said, (at, _))| {
                 said.origin != node.origin && *at >= sure && !heard.contains(said)
@@ -311,7 +312,7 @@ impl World {
     }
 }
 
-/// Seeds to begin with; a failure prints the one that it is reproduced by.
+/// Runs a range of seeds. A failure prints the seed that reproduces it.
 fn run(seeds: std::ops::Range<u64>, faults: Faults) {
     for seed in seeds {
         println!("seed {seed} with {faults:?}");

@@ -1,4 +1,4 @@
-//! Notes as they go from node to node: big-endian, behind the version and the sender's origin.
+//! Wire format of notes: big-endian, after the version and the sender's origin.
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
@@ -11,10 +11,10 @@ const VOID: u8 = 2;
 const HEAD: u8 = 3;
 const ASK: u8 = 4;
 
-/// Whom nobody in particular is.
+/// Placeholder for an absent origin.
 const NOBODY: Origin = 0;
 
-/// A note as a message.
+/// Encodes a note as a message.
 pub(crate) fn encode(origin: Origin, note: &Note) -> Bytes {
     let content = match note {
         Note::Loose(body) | Note::Numbered { body, .. } => body.len(),
@@ -84,7 +84,7 @@ fn place(bytes: &mut BytesMut, stream: u64, seq: u64) {
     bytes.put_u64(seq);
 }
 
-/// Reads a note from behind the message's head.
+/// Decodes a note from the content behind the message's head.
 pub(crate) fn decode(mut bytes: Bytes) -> Result<Note, EnvelopeError> {
     read(&mut bytes).unwrap_or(Err(EnvelopeError("a signal is too short")))
 }

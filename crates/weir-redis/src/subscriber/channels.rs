@@ -1,4 +1,4 @@
-//! The channels that are wanted, where each belongs, and what is still to be done for that.
+//! Wanted channels, their owners, and the pending subscription commands of each server.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -14,51 +14,52 @@ use super::{
 };
 use crate::keys::Probes;
 
-/// All channels and servers of a subscriber. Without IO: connections ask for work and report.
+/// Channels and servers of a subscriber. It does no IO: connections poll it for work and report
+/// results.
 #[derive(Debug)]
 pub(super) struct Channels {
-    /// None outside of a Redis Cluster.
+    /// Slot owners; `None` outside of a Redis Cluster.
     slots: Option<Slots>,
     places: HashMap<Arc<str>, Place>,
     servers: HashMap<Server, Work>,
-    /// The names that a node's probes may have, and the channel of each server's.
+    /// Candidate names of the probe channels, and the channel chosen for each server.
     names: Option<Probes>,
     probes: HashMap<Server, Arc<str>>,
-    /// Set while the topology may be stale, with the server that is asked first.
+    /// Set while the topology may be stale, with the server to query first.
     stale: Option<Option<Server>>,
-    /// Why it couldn't be asked for.
+    /// Cause of the last failed topology query.
     unknown: Option<Arc<str>>,
-    /// Notified when servers come or go, or the topology is stale.
+    /// Notified when the set of servers changes, or the topology becomes stale.
     pub(super) changed: Arc<Notify>,
 }
 
-/// A channel that is wanted.
+/// State of a wanted channel.
 #[derive(Debug, Default)]
 struct Place {
-    /// The server that it belongs to, if it is known.
+    /// Owner of the channel, if known.
     server: Option<Server>,
-    /// Whether that server has confirmed the subscription, and not ended it since.
+    /// True from the owner's confirmation of the subscription until the subscription ends.
     subscribed: bool,
-    /// Whether messages may have been missed.
+    /// True if messages may have been missed.
     lost: bool,
     waiting: Vec<oneshot::Sender<()>>,
 }
 
-/// A server, and what its connection is to do.
+/// Pending work of a server's connection, and its state.
 #[derive(Debug)]
 struct Work {
     begin: HashSet<Arc<str>>,
     end: HashSet<Arc<str>>,
     wake: Arc<Notify>,
-    /// Why it doesn't serve.
+    /// Reason why the server does not serve.
     trouble: Option<Arc<str>>,
-    /// Whether the last attempt to connect has failed.
+    /// True if the last connection attempt failed.
     unreachable: bool,
-    /// Whether its connection is taken for dead.
+    /// True if the connection is considered dead.
     deaf: bool,
 }
 
-/// What a connection sends next.
+/// Next commands of a connection.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Batch {
     pub(super) end: Vec<Arc<str>>,
@@ -102,7 +103,7 @@ impl Channels {
         self.slots.is_some()
     }
 
-    /// The servers that there should be a connection to.
+    /// Returns the servers to which a connection is needed.
     pub(super) fn servers(&self) -> HashSet<Server> {
         self.servers.keys().cloned().collect()
     }
@@ -114,7 +115,8 @@ impl Channels {
         }
     }
 
-    /// Wants a channel. Answers with what is told when it is confirmed, unless it is already.
+    /// Registers a wanted channel. Returns a receiver of the confirmation, unless it is already
+    /// subscribed.
     pub(super) fn want(&mut self, channel: &str) -> Option<oneshot::Receiver<()>> {
         let (confirmed, waiting) = oneshot::channel();
         if let Some(place) = self.places.get_mut(channel) {
@@ -149,8 +151,8 @@ impl Channels {
         }
     }
 
-    /// Notes that messages of a wanted channel may be missed, since somebody doesn't wait for it any
-    /// longer. Answers with why it is not subscribed to, if that is known.
+    /// Records that messages of a wanted channel may be missed, because a caller stopped waiting
+    /// for its confirmation. Returns why it is not subscribed, if known.
     pub(super) fn doubt(&mut self, channel: &str) -> Option<Arc<str>> {
         let place = self.places.get_mut(channel)?;
         place.lost |= !place.subscribed;
@@ -160,12 +162,12 @@ impl Channels {
         }
     }
 
-    /// Notes why the topology is not known.
+    /// Records why the topology is unknown.
     pub(super) fn set_unknown(&mut self, why: &str) {
         self.unknown = Some(why.into());
     }
 
-    /// Has a channel subscribed to at `owner`, and no longer where it was.
+    /// Moves a channel to `owner`: subscribes there, and unsubscribes from its previous server.
     fn assign(&mut self, name: &Arc<str>, owner: Option<Server>) {
         let Some(place) = self.places.get_mut(name) else {
             return;
@@ -190,7 +192,7 @@ impl Channels {
         }
     }
 
-    /// Assigns all channels anew that belong to another server now.
+    /// Reassigns the channels whose owner has changed.
     fn route(&mut self, in_question: impl Fn(&str) -> bool) {
         let moved = self.places.iter().filter_map(|(name, place)| {
             let owner = || self.owner(name);
@@ -202,7 +204,7 @@ impl Channels {
         }
     }
 
-    /// Takes over the topology as a server knows it. True if it is another one.
+    /// Applies the topology that a server reported. Returns true if it differs from the known one.
     pub(super) fn set_slots(&mut self, slots: Slots) -> bool {
         self.stale = None;
         self.unknown = None;
@@ -220,7 +222,7 @@ impl Channels {
         true
     }
 
-    /// Notes that a slot belongs to another server.
+    /// Records that a slot has moved to another server.
     pub(super) fn moved(&mut self, slot: Slot, to: Server) {
         if let Some(slots) = &mut self.slots {
             slots.moved(slot, to);
@@ -228,13 +230,13 @@ impl Channels {
         }
     }
 
-    /// Ends connections to servers that own nothing any more.
+    /// Removes servers that no longer own a slot, which closes their connections.
     fn forget_servers(&mut self) {
         let owners = self.slots.as_ref().map(Slots::owners).unwrap_or_default();
         self.servers.retain(|server, _| owners.contains(server));
     }
 
-    /// Has a channel in a slot of each server subscribed to.
+    /// Chooses a probe channel in a slot of each server, and subscribes to it.
     fn choose_probes(&mut self) {
         let Some(names) = &self.names else {
             return;
@@ -258,7 +260,7 @@ impl Channels {
         }
     }
 
-    /// The servers with what their probes need to know.
+    /// Returns the state of each server that its probe needs.
     pub(super) fn probed(&self) -> Vec<Probed> {
         let probed = self.probes.iter().filter_map(|(server, channel)| {
             let work = self.servers.get(server)?;
@@ -273,12 +275,12 @@ impl Channels {
         probed.collect()
     }
 
-    /// Why the topology of the cluster is not known, if it could not be asked for.
+    /// Returns why the topology of the cluster is unknown, if its last query failed.
     pub(super) fn unknown(&self) -> Option<Arc<str>> {
         self.unknown.clone()
     }
 
-    /// Has the topology asked for, `first` before others.
+    /// Requests a topology query that starts with `first`.
     pub(super) fn ask(&mut self, first: Option<Server>) {
         if self.is_cluster() {
             match &mut self.stale {
@@ -290,7 +292,7 @@ impl Channels {
         }
     }
 
-    /// Whom to ask first for the topology, if it is to be asked for.
+    /// Returns the server to query first, if a topology query is requested.
     pub(super) fn stale(&self) -> Option<Option<Server>> {
         self.stale.clone()
     }
@@ -299,8 +301,8 @@ impl Channels {
         self.servers.get(server).map(|work| Arc::clone(&work.wake))
     }
 
-    /// Takes what the connection to a server is to do, at most `limit` of each; without `begin` only
-    /// what is to be ended.
+    /// Removes and returns pending work for a server's connection, at most `limit` channels of each
+    /// kind. Without `begin` it returns only channels to unsubscribe.
     pub(super) fn work(&mut self, server: &Server, begin: bool, limit: usize) -> Batch {
         let Some(work) = self.servers.get_mut(server) else {
             return Batch::default();
@@ -322,7 +324,7 @@ impl Channels {
         }
     }
 
-    /// A server has confirmed a subscription. True if messages may have been missed before.
+    /// Records a confirmed subscription. Returns true if messages may have been missed before.
     pub(super) fn confirmed(&mut self, server: &Server, channel: &str) -> bool {
         match self.places.get_mut(channel) {
             Some(place) if place.server.as_ref() == Some(server) => {
@@ -341,7 +343,8 @@ impl Channels {
         }
     }
 
-    /// A server has ended a subscription. True if nobody asked for that.
+    /// Records a subscription that the server ended. Returns true if this node did not request
+    /// that.
     pub(super) fn ended(&mut self, server: &Server, channel: &str) -> bool {
         let Some((name, _)) = self.places.get_key_value(channel) else {
             return false;
@@ -354,14 +357,14 @@ impl Channels {
         place.subscribed = false;
         place.lost = true;
         if let Some(work) = self.servers.get_mut(server) {
-            // If the slot has moved, the answer says where it is.
+            // If the slot has moved, the server's reply to the new attempt names the owner.
             work.begin.insert(name);
         }
         self.ask(Some(server.clone()));
         true
     }
 
-    /// What was to begin and was not confirmed is still to begin. Answers with how many these are.
+    /// Requeues the requested channels that were not confirmed, and returns their number.
     pub(super) fn unconfirmed(&mut self, server: &Server, asked: Vec<Arc<str>>) -> usize {
         let Some(work) = self.servers.get_mut(server) else {
             return 0;
@@ -378,8 +381,8 @@ impl Channels {
         count
     }
 
-    /// The connection to a server is lost: all is to begin again.
-    /// If it could not even be made, the server is unreachable.
+    /// Records a lost connection and requeues all of its channels. The server counts as unreachable
+    /// if the connection could not be established.
     pub(super) fn down(&mut self, server: &Server, trouble: &str, unreachable: bool) {
         let Some(work) = self.servers.get_mut(server) else {
             return;
@@ -397,7 +400,7 @@ impl Channels {
         self.ask(None);
     }
 
-    /// Sets why a server doesn't serve; nothing if it does.
+    /// Sets the reason why a server does not serve; `None` if it does.
     pub(super) fn set_trouble(&mut self, server: &Server, trouble: Option<&str>) {
         if let Some(work) = self.servers.get_mut(server) {
             work.trouble = trouble.map(Into::into);
@@ -405,13 +408,13 @@ impl Channels {
         }
     }
 
-    /// Whether all that was wanted of a server is confirmed or asked for.
+    /// Returns whether no subscription of a server is pending.
     pub(super) fn is_idle(&self, server: &Server) -> bool {
         let work = self.servers.get(server);
         work.is_none_or(|work| work.begin.is_empty())
     }
 
-    /// Takes the connection to a server for dead.
+    /// Marks the connection to a server as dead.
     pub(super) fn deafen(&mut self, server: &Server) {
         if let Some(work) = self.servers.get_mut(server) {
             work.deaf = true;

@@ -1,8 +1,8 @@
-//! Channels of Redis that a node receives, whatever becomes of the connections.
+//! Subscriptions to Redis channels, restored after connection loss and failover.
 //!
-//! There is one connection per Redis server, each with subscriptions of its own. What Redis pushes is
-//! the truth: a channel is subscribed to when its server has confirmed it, until that server ends it or
-//! the connection does.
+//! There is one connection per Redis server, each with its own subscriptions. Push messages of
+//! Redis are authoritative. A channel is subscribed from its server's confirmation until the server
+//! ends the subscription, or the connection closes.
 
 mod channels;
 mod probe;
@@ -38,18 +38,18 @@ use slots::Server;
 use wire::Trouble;
 pub(crate) use wire::is_replica;
 
-/// How long a subscription may take to be confirmed.
+/// Deadline for the confirmation of a subscription.
 const CONFIRMATION: Duration = Duration::from_millis(1_500);
 
-/// How long to wait before the first attempt to connect again, in milliseconds, and at the most.
+/// Initial and maximum backoff of connection attempts, in milliseconds.
 const BACKOFF: (u64, u64) = (50, 500);
 
-/// After so many attempts, about a second, trouble is not a moment's.
+/// Number of failed attempts, about one second, after which an outage counts as lasting.
 const LASTING: u32 = 5;
 
-/// Waits before another attempt to connect: longer after each, and not all nodes at once.
+/// Waits with exponential backoff and jitter before the next connection attempt.
 pub(crate) async fn backoff(attempt: &mut u32) {
-    // The one place that waits for time to pass: nothing tells when Redis is back.
+    // The only sleep: no event signals that Redis is available again.
     #[allow(clippy::disallowed_methods)]
     tokio::time::sleep(backoff_time(attempt)).await;
 }
@@ -60,7 +60,7 @@ fn backoff_time(attempt: &mut u32) -> Duration {
     Duration::from_millis(rand::rng().random_range(delay / 2..=delay))
 }
 
-/// Logs why an attempt to connect has failed: loudly at first, and once more if it goes on.
+/// Logs a failed connection attempt: as a warning for the first and the lasting one, else at debug.
 pub(crate) fn tell(attempt: u32, what: &'static str, target: &Target, error: &dyn fmt::Display) {
     if attempt == 0 || attempt == LASTING {
         warn!(%error, redis = %target, "{what}");
@@ -69,24 +69,24 @@ pub(crate) fn tell(attempt: u32, what: &'static str, target: &Target, error: &dy
     }
 }
 
-/// What takes a message: the channel and what was published. It must not block.
+/// Callback for a message, with its channel and payload. It must not block.
 pub(crate) type OnMessage = Arc<dyn Fn(&[u8], Bytes) + Send + Sync>;
 
-/// Redis has not confirmed a subscription; why, if that is known.
+/// Error of a subscription that Redis did not confirm in time, with the cause if known.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("Redis did not confirm a subscription in time{}", .0.as_ref().map(|why| format!(": {why}")).unwrap_or_default())]
 pub(crate) struct Unconfirmed(Option<Arc<str>>);
 
-/// Why subscriptions were lost.
+/// Cause of lost subscriptions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Cause {
     /// The connection was closed, or the server did not answer.
     Connection,
-    /// Redis ended it, mostly since the slot has moved.
+    /// Redis ended the subscription, usually because the slot has moved.
     Ended,
     /// The server has become a replica.
     Role,
-    /// What the node published did not come back.
+    /// Probes of the node did not come back.
     Deaf,
 }
 
@@ -99,24 +99,24 @@ impl Cause {
     ];
 }
 
-/// Subscriptions to what is wanted, made again after they were lost.
+/// Subscriptions to the wanted channels, restored after they are lost.
 pub(crate) struct Subscriber {
     shared: Arc<Shared>,
     task: AbortHandle,
 }
 
-/// What the connections of a subscriber share.
+/// State shared by a subscriber's connections.
 struct Shared {
     on_message: OnMessage,
     channels: Mutex<Channels>,
     probe: Probe,
-    /// Raised when channels are subscribed to again that messages may have been missed of.
+    /// Incremented when channels with possibly missed messages are subscribed again.
     interrupted: watch::Sender<u64>,
-    /// Channels that were subscribed to again.
+    /// Number of restored subscriptions.
     resubscribed: AtomicU64,
-    /// Losses of subscriptions, by [`Cause`].
+    /// Number of lost subscriptions, by [`Cause`].
     lost: [AtomicU64; 4],
-    /// Pushes that nothing is done with, by their kind; few kinds.
+    /// Number of ignored push messages by kind, of which there are few.
     unexpected: Mutex<HashMap<&'static str, u64>>,
 }
 
@@ -127,7 +127,7 @@ impl fmt::Debug for Subscriber {
 }
 
 impl Subscriber {
-    /// A subscriber that connects in the background.
+    /// Creates a subscriber that connects in the background.
     ///
     /// # Panics
     /// Outside of a tokio runtime.
@@ -149,32 +149,33 @@ impl Subscriber {
         }
     }
 
-    /// Whether what is published comes back, from every server.
+    /// Returns a receiver of whether probes come back from every server.
     pub(crate) fn health(&self) -> watch::Receiver<Health> {
         self.shared.probe.health()
     }
 
-    /// Publishes probes from now on, until the task is aborted.
+    /// Starts a task that publishes probes until it is aborted.
     pub(crate) fn start_probes(&self, plane: &'static str, publish: Publish) -> AbortHandle {
         let shared = Arc::clone(&self.shared);
         tokio::spawn(probe::keep(plane, shared, publish)).abort_handle()
     }
 
-    /// Takes a message of a channel that nobody subscribed to: a probe, or one that is late.
+    /// Processes a message of an unsubscribed channel: a probe, or a late message.
     pub(crate) fn probed(&self, channel: &str, payload: &[u8]) {
         self.shared.probe.heard(channel, payload);
     }
 
-    /// Changes when channels are subscribed to again that messages may have been missed of.
+    /// Returns a receiver that changes when channels with possibly missed messages are subscribed
+    /// again.
     pub(crate) fn interrupted(&self) -> watch::Receiver<u64> {
         self.shared.interrupted.subscribe()
     }
 
-    /// Subscribes to a channel until it is [unsubscribed](Self::unsubscribe) from; answers when
-    /// Redis has confirmed it.
+    /// Subscribes to a channel until [`unsubscribe`](Self::unsubscribe). Returns when Redis has
+    /// confirmed the subscription.
     ///
     /// # Errors
-    /// If Redis does not within 1.5 s. The channel is wanted all the same.
+    /// If Redis does not confirm it within 1.5 s. The channel stays wanted nevertheless.
     pub(crate) async fn subscribe(&self, channel: &str) -> Result<(), Unconfirmed> {
         let Some(confirmed) = self.shared.channels().want(channel) else {
             return Ok(());
@@ -186,13 +187,13 @@ impl Subscriber {
         Err(Unconfirmed(channels.doubt(channel)))
     }
 
-    /// Ends a subscription.
+    /// Unsubscribes from a channel.
     pub(crate) fn unsubscribe(&self, channel: &str) {
         self.shared.channels().unwant(channel);
     }
 
-    /// As metrics, for one plane: why subscriptions were lost, how many channels were subscribed to
-    /// again, and pushes that nothing is done with.
+    /// Returns the metrics of one plane: lost subscriptions by cause, restored subscriptions,
+    /// ignored push messages, and probes.
     pub(crate) fn samples(&self, plane: &'static str) -> Vec<Sample> {
         let shared = &self.shared;
         let plane = ("plane", plane);
@@ -218,7 +219,7 @@ impl Subscriber {
 
 impl Drop for Subscriber {
     fn drop(&mut self) {
-        // The connections are its tasks.
+        // The connections are tasks owned by this one.
         self.task.abort();
     }
 }
@@ -233,7 +234,7 @@ impl Shared {
         unexpected.unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Counts a push that nothing is done with; the first of each kind is logged.
+    /// Counts an ignored push message, and logs the first of each kind.
     fn count_unexpected(&self, kind: &'static str) {
         let mut unexpected = self.unexpected();
         let count = unexpected.entry(kind).or_default();
@@ -250,7 +251,7 @@ impl Shared {
         self.lost[cause as usize].fetch_add(1, Ordering::Relaxed);
     }
 
-    /// The connection to a server has failed, or could not be made.
+    /// Records a connection that failed or could not be established.
     fn down(&self, server: &Server, trouble: &Trouble, unreachable: bool) {
         let mut channels = self.channels();
         channels.down(server, &trouble.to_string(), unreachable);
@@ -258,7 +259,7 @@ impl Shared {
         self.probe.nudge.notify_one();
     }
 
-    /// All that a server was asked for is answered; `recovered` if messages may have been missed.
+    /// Reports that all sent commands are answered; `recovered` if messages may have been missed.
     fn answered(&self, recovered: bool) {
         if !self.probe.health().borrow().works() {
             self.probe.nudge.notify_one();

@@ -1,4 +1,5 @@
-//! Health that means "works": what a node publishes to itself must come back, on every server.
+//! End-to-end health check: the messages that a node publishes to itself must come back on every
+//! server.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -21,48 +22,48 @@ use weir_cluster::Sample;
 use super::{Shared, slots::Server};
 use crate::Health;
 
-/// How often a message is published on each server.
+/// Interval of the probes of a server.
 const PERIOD: Duration = Duration::from_secs(1);
 
-/// How long it may take to come back.
+/// Deadline for a probe to come back.
 const DEADLINE: Duration = Duration::from_secs(2);
 
-/// How often it is looked whether one is due or late.
+/// Poll interval for due and late probes.
 const LOOK: Duration = Duration::from_millis(250);
 
-/// After so many that did not come back in a row the connection is taken for dead.
+/// Number of consecutive failures after which the connection is considered dead.
 const DEAF: u32 = 2;
 
-/// Publishes a probe on a channel; says why it could not.
+/// Function that publishes a probe on a channel, with the cause of a failure as its error.
 pub(crate) type Publish =
     Arc<dyn Fn(Arc<str>, Bytes) -> BoxFuture<'static, Result<(), String>> + Send + Sync>;
 
-/// A server, as a probe needs to know it.
+/// State of a server that its probe needs.
 #[derive(Debug, Clone)]
 pub(super) struct Probed {
     pub(super) server: Server,
-    /// A channel in one of its slots.
+    /// Probe channel in one of the server's slots.
     pub(super) channel: Arc<str>,
     pub(super) subscribed: bool,
-    /// Why it doesn't serve.
+    /// Reason why the server does not serve.
     pub(super) trouble: Option<Arc<str>>,
-    /// Whether the last attempt to connect has failed.
+    /// True if the last connection attempt failed.
     pub(super) unreachable: bool,
 }
 
-/// The probes of a plane.
+/// Probes of a plane.
 #[derive(Debug)]
 pub(super) struct Probe {
     rounds: Mutex<Rounds>,
     health: watch::Sender<Health>,
-    /// Notified when something may be decided earlier than the next look.
+    /// Notified when the state may change before the next poll.
     pub(super) nudge: Notify,
     heard: AtomicU64,
     failed: AtomicU64,
     round_trip_micros: AtomicU64,
 }
 
-/// What was sent and what became of it, by channel. Driven by `now` alone.
+/// Probe state by channel. Driven by `now` alone.
 #[derive(Debug, Default)]
 struct Rounds {
     number: u64,
@@ -71,18 +72,18 @@ struct Rounds {
 
 #[derive(Debug)]
 struct Round {
-    /// The number of the message that is under way, and since when.
+    /// Sequence number and send time of the probe in flight.
     sent: Option<(u64, Instant)>,
-    /// When the next one is due.
+    /// Time of the next probe.
     next: Instant,
-    /// Since when its channel is not subscribed to.
+    /// Time since which its channel is not subscribed.
     unsubscribed: Option<Instant>,
-    /// What became of the last one.
+    /// Outcome of the last probe.
     verdict: Option<Result<(), Arc<str>>>,
     failures: u32,
 }
 
-/// What is to be done now.
+/// Actions that are due.
 #[derive(Debug, Default)]
 struct Due {
     send: Vec<(Arc<str>, u64)>,
@@ -141,7 +142,7 @@ impl Rounds {
         due
     }
 
-    /// A message has come back; answers with how long it took.
+    /// Records a probe that came back, and returns its round-trip time.
     fn heard(&mut self, channel: &str, payload: &[u8], now: Instant) -> Option<Duration> {
         let round = self.rounds.get_mut(channel)?;
         let (number, at) = round.sent?;
@@ -154,7 +155,8 @@ impl Rounds {
         Some(now - at)
     }
 
-    /// A message could not be published. True if that is news.
+    /// Records a probe that could not be published. Returns 1 if the previous outcome was no
+    /// failure.
     fn refused(
         &mut self,
         server: &Server,
@@ -184,7 +186,7 @@ impl Rounds {
         }
         let all = !self.rounds.is_empty() && verdicts().all(Option::is_some);
         match known {
-            // A server that has just come is waited for.
+            // A new server does not fail a working plane before its first outcome.
             Health::Works if !self.rounds.is_empty() => Health::Works,
             _ if all => Health::Works,
             _ => Health::fails(WAITING),
@@ -192,11 +194,11 @@ impl Rounds {
     }
 }
 
-/// Why a node that has just started does not hear anything yet.
+/// Cause reported by a new node before its first probes come back.
 const WAITING: &str = "no message has come back yet";
 
 impl Round {
-    /// Notes a failure; answers with 1 if the round was not failed before.
+    /// Records a failure. Returns 1 if the previous outcome was no failure.
     fn fail(&mut self, server: &Server, why: &str) -> u64 {
         let why = match server {
             Server::Only => why.to_owned(),
@@ -228,7 +230,7 @@ impl Probe {
         self.rounds.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes a message that may be a probe of this node.
+    /// Processes a message that may be a probe of this node.
     pub(super) fn heard(&self, channel: &str, payload: &[u8]) {
         let took = self.rounds().heard(channel, payload, Instant::now());
         if let Some(took) = took {
@@ -241,7 +243,7 @@ impl Probe {
         }
     }
 
-    /// As metrics: probes by outcome, and how long the last one took.
+    /// Returns metrics: probes by outcome, and the last round-trip time.
     pub(super) fn samples(&self, plane: &'static str) -> [Sample; 3] {
         let value = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let (heard, failed) = (value(&self.heard), value(&self.failed));
@@ -258,10 +260,10 @@ impl Probe {
     }
 }
 
-/// What became of a probe on its way to Redis.
+/// Outcome of publishing a probe.
 type Published = (Server, Arc<str>, u64, Result<(), String>);
 
-/// Publishes probes and judges by them, for as long as it is polled.
+/// Publishes probes and updates the health from them, for as long as it is polled.
 pub(super) async fn keep(plane: &'static str, shared: Arc<Shared>, publish: Publish) {
     let probe = &shared.probe;
     let mut looks = interval(LOOK);
@@ -269,7 +271,7 @@ pub(super) async fn keep(plane: &'static str, shared: Arc<Shared>, publish: Publ
     let mut publishing = FuturesUnordered::<BoxFuture<'static, Published>>::new();
     loop {
         tokio::select! {
-            // Answers first: a look judges by them.
+            // Publication outcomes first: the poll evaluates them.
             biased;
             Some((server, channel, number, published)) = publishing.next() => {
                 if let Err(why) = published {
@@ -363,7 +365,7 @@ mod tests {
         let mut rounds = Rounds::default();
         let good = probed(Server::at("a", 1), true, None);
         let deaf = probed(Server::at("b", 2), true, None);
-        // Only the good one's come back.
+        // Only probes of the healthy server come back.
         let mut look = |probed: &[Probed], now| {
             let due = rounds.look(probed, now);
             for (channel, number) in &due.send {
@@ -389,7 +391,7 @@ mod tests {
         look(&[good.clone(), refused.clone()], now);
         let (_, health) = look(&[good.clone(), refused], now + DEADLINE);
         assert_eq!(cause(&health), "b:2: NOPERM no channels");
-        // It is no part of the cluster any more.
+        // The server has left the cluster.
         let (_, health) = look(std::slice::from_ref(&good), now + DEADLINE);
         assert_eq!(health, Health::Works);
     }

@@ -1,8 +1,8 @@
-//! What a server sends: messages, which are handed over at once, and all else as values.
+//! Reader of a server's stream: dispatches messages at once, and returns all other values.
 //!
-//! Nearly all that comes on a connection that subscribes is messages, and redis-rs' parser, buffers
-//! and values would cost more for each than everything else that is done with it. Only what is no
-//! message is parsed by redis-rs.
+//! Nearly all values on a subscriber connection are messages. For each of them, the parser, buffers
+//! and values of redis-rs would cost more than all other processing. redis-rs therefore parses only
+//! the other values.
 
 use std::io;
 
@@ -18,7 +18,7 @@ use super::{
     resp::{Message, Stop, Values, message},
 };
 
-/// How much is read at a time; what the buffer holds unless a value is larger.
+/// Read size, and size of the buffer unless a value is larger.
 const PIECE: usize = 64 * 1024;
 
 /// How many bytes of messages are handed over before other tasks have their turn.
@@ -27,11 +27,12 @@ const TURN: usize = 256 * 1024;
 /// What the smallest message counts for in a turn, which so has 128 at the most.
 const LEAST: usize = TURN / 128;
 
-/// The values from a server, without the messages: these go to `on_message`, in order.
+/// Reader that dispatches messages to `on_message` in order, and returns other values.
 pub(super) struct Reader<S> {
     stream: S,
     on_message: OnMessage,
-    /// What was read is in `start..end`; of it, up to `seen` is part of a value that is no message.
+    /// Received bytes are in `start..end`. Those before `seen` belong to an incomplete value that
+    /// is not a message.
     buffer: Vec<u8>,
     start: usize,
     seen: usize,
@@ -55,8 +56,8 @@ impl<S> Reader<S> {
         }
     }
 
-    /// Hands over the messages that come next, until a value is complete, which is answered with, the
-    /// turn is over, or more must be read.
+    /// Dispatches messages until another value is complete, which is returned. Also stops at the
+    /// end of the turn, or when more bytes are needed.
     fn look(&mut self) -> io::Result<Option<Value>> {
         loop {
             let rest = &self.buffer[self.seen..self.end];
@@ -113,7 +114,7 @@ impl<S> Reader<S> {
 }
 
 impl<S: AsyncRead + Unpin> Reader<S> {
-    /// Waits for the next value that is no message. Nothing is lost when it is dropped.
+    /// Waits for the next value that is not a message. It is cancel-safe.
     pub(super) async fn next(&mut self) -> io::Result<Value> {
         loop {
             if let Some(value) = self.look()? {
@@ -152,7 +153,7 @@ mod tests {
 
     use super::*;
 
-    /// What comes out, in order.
+    /// Messages and values, in order of arrival.
     #[derive(Debug, Clone, PartialEq)]
     enum Seen {
         Message(Vec<u8>, Vec<u8>),
@@ -230,8 +231,8 @@ mod tests {
             }
         }
 
-        /// Reads until the stream ends or fails; answers with all that came, and why it ended. Each
-        /// reading is dropped while it waits, and begun again.
+        /// Reads until the stream ends or fails. Returns everything received, and the final error.
+        /// Each read is cancelled while it waits, and restarted.
         fn read(&mut self) -> (Vec<Seen>, io::ErrorKind) {
             let runtime = tokio::runtime::Builder::new_current_thread().build();
             runtime.unwrap().block_on(async {

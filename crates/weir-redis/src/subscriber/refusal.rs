@@ -1,4 +1,4 @@
-//! Error answers of Redis to what a subscriber asks, and what each of them asks for.
+//! Error replies to a subscriber, and the remedy for each.
 
 use std::fmt;
 
@@ -6,36 +6,36 @@ use redis::{ServerError, cluster_routing::Slot};
 
 use super::slots::Server;
 
-/// An error answer.
+/// Error reply.
 #[derive(Debug, Clone)]
 pub(crate) struct Refusal {
-    /// The answer as Redis gave it.
+    /// Text of the reply.
     pub(crate) text: String,
     pub(crate) remedy: Remedy,
 }
 
-/// What makes a refused request succeed.
+/// Action after which a rejected request can succeed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Remedy {
-    /// Ask the server that owns the slot.
+    /// Redirect to the server that owns the slot.
     Follow(Slot, Server),
-    /// Ask for the topology of the cluster, and then whoever owns the slot.
+    /// Query the topology of the cluster, then ask the owner of the slot.
     Topology,
-    /// Try again after a backoff.
+    /// Retry after a backoff.
     Retry,
-    /// Somebody must grant a permission or change a password.
+    /// Wait for an operator to grant a permission or change a password.
     Operator,
 }
 
 impl Refusal {
-    /// Classifies the error answer of `asked`.
+    /// Classifies the error reply of `asked`.
     pub(crate) fn new(error: &ServerError, asked: &Server) -> Self {
         let (code, details) = (error.code(), error.details().unwrap_or_default());
         let remedy = match code {
             "MOVED" => follow(details, asked).unwrap_or(Remedy::Topology),
             "ASK" | "CLUSTERDOWN" | "TRYAGAIN" => Remedy::Topology,
             "NOAUTH" | "NOPERM" | "WRONGPASS" => Remedy::Operator,
-            // LOADING, BUSY, MASTERDOWN and whatever else passes.
+            // LOADING, BUSY, MASTERDOWN and other temporary errors.
             _ => Remedy::Retry,
         };
         Self {
@@ -51,7 +51,7 @@ impl fmt::Display for Refusal {
     }
 }
 
-/// Reads `SLOT HOST:PORT`; an empty host is that of the server which was asked.
+/// Parses `SLOT HOST:PORT`. An empty host stands for that of the server that replied.
 fn follow(details: &str, asked: &Server) -> Option<Remedy> {
     let (slot, address) = details.split_once(' ')?;
     let (host, port) = address.rsplit_once(':')?;

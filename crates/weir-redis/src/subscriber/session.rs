@@ -1,4 +1,5 @@
-//! The connection to one server: subscribes to what belongs there, and connects again when it is lost.
+//! Connection to one server: subscribes to the channels that the server owns, and reconnects after
+//! a loss.
 
 use std::{
     sync::{Arc, atomic::Ordering},
@@ -20,25 +21,25 @@ use super::{
 };
 use crate::Target;
 
-/// How many channels are subscribed to before the answers are waited for.
+/// Maximum number of channels per batch, before its replies are awaited.
 const BATCH: usize = 1_000;
 
-/// How many channels one command subscribes to, outside of a Redis Cluster.
+/// Number of channels per `SUBSCRIBE` command, outside of a Redis Cluster.
 const PER_COMMAND: usize = 250;
 
-/// How often a server must answer: a peer that is gone may look like one that is silent.
+/// Interval of heartbeats. They detect a peer that is gone but looks silent.
 const HEARTBEAT: Duration = Duration::from_secs(1);
 
-/// How long it may take to answer.
+/// Deadline for the replies to a batch.
 const ANSWER: Duration = Duration::from_secs(2);
 
-/// How long a connection must have lasted to be made again at once.
+/// Minimum lifetime of a connection that is reopened without backoff.
 const LASTING: Duration = Duration::from_millis(500);
 
-/// How often something is tried that only an operator can make possible.
+/// Retry interval of requests that only an operator can make succeed.
 const FOR_OPERATORS: Duration = Duration::from_secs(2);
 
-/// Keeps the connection to a server, for as long as it is polled.
+/// Maintains the connection to a server, for as long as it is polled.
 pub(super) async fn keep(target: Target, server: Server, shared: Arc<Shared>) {
     let mut attempt = 0;
     loop {
@@ -59,7 +60,7 @@ pub(super) async fn keep(target: Target, server: Server, shared: Arc<Shared>) {
         });
         shared.down(&server, &trouble, trouble.is_for_operators());
         warn!(redis = %target, %server, %trouble, "subscriptions are lost; connecting again");
-        // One that has served for a while is made again at once; the next attempt waits.
+        // A connection that served for a while is reopened at once; further attempts back off.
         if session.opened.elapsed() < LASTING || trouble.is_for_operators() {
             pause(&trouble, &mut attempt).await;
         }
@@ -68,7 +69,7 @@ pub(super) async fn keep(target: Target, server: Server, shared: Arc<Shared>) {
 
 async fn pause(trouble: &Trouble, attempt: &mut u32) {
     if trouble.is_for_operators() {
-        // Nothing tells when it is allowed.
+        // No event signals the changed permission.
         #[allow(clippy::disallowed_methods)]
         tokio::time::sleep(FOR_OPERATORS).await;
     } else {
@@ -76,34 +77,34 @@ async fn pause(trouble: &Trouble, attempt: &mut u32) {
     }
 }
 
-/// A connection.
+/// Open connection to a server.
 struct Session<'a> {
     target: &'a Target,
     server: &'a Server,
     shared: &'a Arc<Shared>,
     wire: Wire,
     opened: Instant,
-    /// Whether the server was a replica when it was last asked.
+    /// True if the server was a replica at the last heartbeat.
     replica: bool,
-    /// While it is, whether the same address leads to a primary by now.
+    /// Pending check, while the server is a replica, whether its address now leads to a primary.
     other: Option<BoxFuture<'a, bool>>,
-    /// What was sent and is not all answered.
+    /// Batch in flight.
     sent: Option<Sent>,
     next_heartbeat: Instant,
-    /// When subscriptions that failed are tried again.
+    /// Time of the next attempt after failed subscriptions.
     retry: Option<Instant>,
     failures: u32,
 }
 
-/// A batch of commands that are sent together, the last of which is `HELLO`: it is answered in every
-/// state that Redis can be in, and when it is, so are the others.
+/// Batch of commands sent together, ending with `HELLO`. Redis answers `HELLO` in every state, and
+/// only after the other commands.
 struct Sent {
     begun: Vec<Arc<str>>,
-    /// How many of the commands may be refused.
+    /// Number of commands that may be rejected.
     commands: usize,
     refusals: Vec<Refusal>,
     deadline: Instant,
-    /// Whether a lost subscription was made again.
+    /// True if a lost subscription was restored.
     recovered: bool,
 }
 
@@ -132,11 +133,11 @@ impl<'a> Session<'a> {
         })
     }
 
-    /// Serves until the connection is of no use any more.
+    /// Serves the connection until it is no longer usable.
     async fn run(&mut self, attempt: &mut u32) -> Trouble {
         loop {
             let Some(wake) = self.shared.channels().wake(self.server) else {
-                // It owns nothing any more; the task is about to end.
+                // The server owns no slots any more, so this task is about to be aborted.
                 return Trouble::Strange;
             };
             if self.shared.channels().is_deaf(self.server) {
@@ -152,7 +153,7 @@ impl<'a> Session<'a> {
                     .map_or(self.next_heartbeat, |retry| retry.min(self.next_heartbeat)),
             };
             let value = tokio::select! {
-                // What was answered counts, however late it is read.
+                // Replies count, however late they are read.
                 biased;
                 value = self.wire.next() => value,
                 () = wake.notified() => continue,
@@ -178,7 +179,7 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Sends what is to be done, or a heartbeat if it is time for one.
+    /// Sends the pending work, or a heartbeat if one is due.
     fn send(&mut self) {
         let now = Instant::now();
         let may_begin = self.retry.is_none_or(|retry| retry <= now);
@@ -190,7 +191,7 @@ impl<'a> Session<'a> {
             self.retry = None;
         }
         let (subscribe, unsubscribe, per_command) = match self.server {
-            // Each channel by itself: all of a command must be in one slot.
+            // One channel per command: the channels of a command must share a slot.
             Server::At(..) => ("SSUBSCRIBE", "SUNSUBSCRIBE", 1),
             Server::Only => ("SUBSCRIBE", "UNSUBSCRIBE", PER_COMMAND),
         };
@@ -213,7 +214,7 @@ impl<'a> Session<'a> {
         });
     }
 
-    /// Takes a value that is no message.
+    /// Processes a value that is not a message.
     fn take(&mut self, value: Value, attempt: &mut u32) -> Result<(), Trouble> {
         match value {
             Value::Push { kind, data } => {
@@ -232,7 +233,7 @@ impl<'a> Session<'a> {
                         sent.refusals.push(refusal);
                         Ok(())
                     }
-                    // Of the last one: the connection is good for nothing.
+                    // `HELLO` itself was rejected: the connection is unusable.
                     _ => Err(Trouble::Refused(refusal)),
                 }
             }
@@ -246,7 +247,7 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Takes what nobody asked for, and what confirms a subscription or its end.
+    /// Processes confirmations, ended subscriptions, and unsolicited push messages.
     fn push(&mut self, kind: &PushKind, data: &[Value]) {
         let channel = match data.first() {
             Some(Value::BulkString(channel)) => std::str::from_utf8(channel).unwrap_or_default(),
@@ -268,20 +269,21 @@ impl<'a> Session<'a> {
                     debug!(server = %self.server, channel, "Redis has ended a subscription");
                 }
             }
-            // Those of the usual form are taken out by the reader.
+            // The reader dispatches regular messages, so these have an unknown form.
             PushKind::Message | PushKind::SMessage => self.shared.count_unexpected("message"),
             PushKind::PMessage => self.shared.count_unexpected("pmessage"),
             PushKind::PSubscribe => self.shared.count_unexpected("psubscribe"),
             PushKind::PUnsubscribe => self.shared.count_unexpected("punsubscribe"),
             PushKind::Invalidate => self.shared.count_unexpected("invalidate"),
-            // Of the library's own connections, which this is none of.
+            // Disconnection events belong to connections of the library, which this is not.
             PushKind::Disconnection => self.shared.count_unexpected("disconnection"),
-            // `Other`, and kinds that the library will have a name for.
+            // `Other`, and kinds that future versions of the library name.
             _ => self.shared.count_unexpected("other"),
         }
     }
 
-    /// All that was sent is answered.
+    /// Evaluates a batch whose commands are all answered, and schedules a retry of failed
+    /// subscriptions.
     fn answered(&mut self, sent: Sent) {
         let mut channels = self.shared.channels();
         let failed = channels.unconfirmed(self.server, sent.begun);
@@ -313,7 +315,7 @@ impl<'a> Session<'a> {
         self.shared.answered(sent.recovered);
     }
 
-    /// Follows the role of the server: messages are published on primaries.
+    /// Tracks the role of the server, since messages are published on primaries.
     fn check_role(&mut self, replica: bool) -> Result<(), Trouble> {
         let was = std::mem::replace(&mut self.replica, replica);
         if !replica {
@@ -322,7 +324,8 @@ impl<'a> Session<'a> {
         match self.server {
             Server::At(..) => self.shared.channels().ask(Some(self.server.clone())),
             Server::Only if !was => return Err(Trouble::Replica),
-            // It hears what its primary does, until the address leads to that.
+            // A replica relays the messages of its primary, until the address leads to the primary
+            // itself.
             Server::Only => {
                 let (target, server) = (self.target, self.server);
                 if self.other.is_none() {

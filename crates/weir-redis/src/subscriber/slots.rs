@@ -1,18 +1,18 @@
-//! Which server of a Redis Cluster owns which slot.
+//! Slot owners of a Redis Cluster.
 
 use std::{collections::HashMap, fmt, sync::Arc};
 
 use redis::{Value, cluster_routing::Slot};
 
-/// How many names are tried to find one in a slot of each server.
+/// Maximum number of names tried when searching one in a slot of each server.
 const NAMES: u32 = 1 << 16;
 
-/// A server that is subscribed to.
+/// Server with a subscriber connection.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum Server {
-    /// The one server, or the master that Sentinels name; its address is looked up at each connection.
+    /// The only server, or the master of Sentinels. Its address is resolved at each connection.
     Only,
-    /// A primary of a Redis Cluster.
+    /// Primary of a Redis Cluster.
     At(Arc<str>, u16),
 }
 
@@ -21,7 +21,8 @@ impl Server {
         Self::At(host.into(), port)
     }
 
-    /// Another server that this one names. An empty host is its own; `?` is one that it doesn't know.
+    /// Returns the server that this server names. An empty host is this server's own, and `?` an
+    /// unknown one.
     pub(super) fn neighbour(&self, host: &str, port: u16) -> Option<Self> {
         match (host, self) {
             ("", Self::At(own, _)) => Some(Self::At(Arc::clone(own), port)),
@@ -41,12 +42,12 @@ impl fmt::Display for Server {
     }
 }
 
-/// The owners of the slots.
+/// Owner of each slot.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Slots(HashMap<Slot, Server>);
 
 impl Slots {
-    /// Reads the answer of `asked` to `CLUSTER SLOTS`; nothing if it knows no cluster.
+    /// Parses the reply of `asked` to `CLUSTER SLOTS`; `None` if the reply contains no slots.
     pub(crate) fn read(answer: &Value, asked: &Server) -> Option<Self> {
         let mut slots = HashMap::new();
         for range in array(answer)? {
@@ -75,12 +76,12 @@ impl Slots {
         self.0.get(&Slot::for_key(channel))
     }
 
-    /// Notes that another server owns a slot.
+    /// Records that another server owns a slot.
     pub(crate) fn moved(&mut self, slot: Slot, to: Server) {
         self.0.insert(slot, to);
     }
 
-    /// All owners.
+    /// Returns all owners.
     pub(crate) fn owners(&self) -> Vec<Server> {
         let mut owners: Vec<_> = self.0.values().cloned().collect();
         owners.sort_unstable();
@@ -88,7 +89,7 @@ impl Slots {
         owners
     }
 
-    /// The lowest number per server whose `name` is in one of its slots.
+    /// Returns for each server the name with the lowest number that falls into one of its slots.
     pub(crate) fn names(&self, name: impl Fn(u32) -> String) -> HashMap<Server, String> {
         let servers = self.owners().len();
         let mut names = HashMap::new();
@@ -147,7 +148,7 @@ mod tests {
         ]);
         let slots = Slots::read(&answer, &asked).expect("slots");
         assert_eq!(slots.owners(), [asked.clone(), Server::at("a", 2)]);
-        // Slot 12182, as the specification says.
+        // Slot 12182, as the specification states.
         assert_eq!(slots.owner("foo"), Some(&Server::at("a", 2)));
         assert_eq!(slots.owner("x:{foo}:y"), Some(&Server::at("a", 2)));
         let names = slots.names(|n| format!("{{{n}}}"));

@@ -1,4 +1,4 @@
-//! Keeps a connection to each server that owns a slot, as the cluster says that it does now.
+//! Maintains a connection to each server that owns a slot, and follows topology changes.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -23,19 +23,19 @@ use super::{
 };
 use crate::Target;
 
-/// How often the topology is asked for, although nothing says that it has changed.
+/// Poll interval of the topology, in addition to queries after signs of a change.
 const HEARTBEAT: Duration = Duration::from_secs(5);
 
-/// How long a server has to answer before others are asked.
+/// Time that the first server has to answer before others are queried in parallel.
 const ALONE: Duration = Duration::from_millis(300);
 
-/// How many servers are asked at a time.
+/// Maximum number of servers queried in parallel, of the known ones and of the seeds each.
 const AT_ONCE: usize = 5;
 
-/// How long the topology must be known before it is asked for again at once.
+/// Quiet time after which the backoff of topology queries is reset.
 const CALM: Duration = Duration::from_secs(1);
 
-/// A task that ends with this.
+/// Task that is aborted on drop.
 struct Task(JoinHandle<()>);
 
 impl Drop for Task {
@@ -44,7 +44,7 @@ impl Drop for Task {
     }
 }
 
-/// Keeps the connections, for as long as it is polled.
+/// Maintains the connections, for as long as it is polled.
 pub(super) async fn keep(target: Target, shared: Arc<Shared>) {
     let changed = Arc::clone(&shared.channels().changed);
     let mut tasks: HashMap<Server, Task> = HashMap::new();
@@ -87,7 +87,7 @@ pub(super) async fn keep(target: Target, shared: Arc<Shared>) {
     }
 }
 
-/// Asks for the topology: `first`, and if that doesn't answer soon, others.
+/// Queries the topology: from `first`, and if that does not answer soon, from other servers.
 async fn ask(target: &Target, shared: &Shared, first: Option<Server>) -> Result<Slots, Trouble> {
     if let Some(first) = first
         && let Ok(Ok(slots)) = timeout(ALONE, slots(target, first)).await
@@ -97,7 +97,7 @@ async fn ask(target: &Target, shared: &Shared, first: Option<Server>) -> Result<
     let known = shared.channels().servers();
     let seeds = target.nodes.iter();
     let seeds = seeds.map(|(host, port)| Server::at(host, *port));
-    // In no order: those that are known come out of a hash map.
+    // Unordered: the known servers come from a hash map.
     let mut servers: Vec<_> = known.into_iter().take(AT_ONCE).collect();
     servers.extend(seeds.take(AT_ONCE));
     let asking = servers

@@ -1,4 +1,4 @@
-//! A connection to one server that messages are taken out of, and the way to it.
+//! Connection to one server with message dispatch, and the connection setup.
 
 use std::{io, time::Duration};
 
@@ -19,10 +19,10 @@ use super::{
 };
 use crate::{Target, connect::sentinel_master, target::Topology};
 
-/// How long a connection may take to be made.
+/// Deadline for establishing a connection.
 const CONNECT: Duration = Duration::from_secs(2);
 
-/// Why a connection failed or ended.
+/// Reason why a connection failed or ended.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Trouble {
     #[error(transparent)]
@@ -46,7 +46,7 @@ pub(crate) enum Trouble {
 }
 
 impl Trouble {
-    /// Whether it lasts until somebody changes permissions or passwords.
+    /// Returns whether the problem lasts until an operator changes permissions or passwords.
     pub(crate) fn is_for_operators(&self) -> bool {
         matches!(self, Self::Refused(refusal) if refusal.remedy == Remedy::Operator)
     }
@@ -56,24 +56,24 @@ impl Trouble {
     }
 }
 
-/// What both kinds of stream are.
+/// Interface of plain and encrypted streams.
 trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 
 type Boxed = Box<dyn Stream>;
 
-/// A connection that speaks RESP3.
+/// RESP3 connection.
 pub(crate) struct Wire {
     reader: Reader<ReadHalf<Boxed>>,
     writer: WriteHalf<Boxed>,
-    /// What is still to be sent, from `sent` on.
+    /// Write buffer, to be sent from `sent` on.
     out: Vec<u8>,
     sent: usize,
 }
 
 impl Wire {
-    /// Connects and authenticates. True beside it if the server is a replica.
+    /// Connects and authenticates. Also returns whether the server is a replica.
     pub(crate) async fn open(
         target: &Target,
         server: &Server,
@@ -126,23 +126,23 @@ impl Wire {
         }
     }
 
-    /// Has a command sent while [`next`](Self::next) waits.
+    /// Queues a command, which [`next`](Self::next) sends while it waits.
     pub(crate) fn queue(&mut self, command: &Cmd) {
         command.write_packed_command(&mut self.out);
     }
 
-    /// Sends a command and waits for what comes next.
+    /// Sends a command and waits for the next value.
     pub(crate) async fn ask(&mut self, command: &Cmd) -> Result<Value, Trouble> {
         self.queue(command);
         self.next().await
     }
 
-    /// Waits for the next value that is no message. What is queued is sent meanwhile. Nothing is lost
-    /// when it is dropped.
+    /// Waits for the next value that is not a message, and sends queued commands meanwhile. It is
+    /// cancel-safe.
     pub(crate) async fn next(&mut self) -> Result<Value, Trouble> {
         loop {
             tokio::select! {
-                // Messages first; reading pauses by itself.
+                // Messages have priority; the reader yields by itself.
                 biased;
                 value = self.reader.next() => return Ok(value?),
                 written = self.writer.write(&self.out[self.sent..]), if self.sent < self.out.len() => {
@@ -161,7 +161,7 @@ impl Wire {
     }
 }
 
-/// Whether an answer to `HELLO` is a replica's; nothing if it is no such answer.
+/// Returns whether a `HELLO` reply is a replica's; `None` if it is not a `HELLO` reply.
 pub(crate) fn is_replica(answer: &Value) -> Option<bool> {
     let Value::Map(pairs) = answer else {
         return None;
@@ -175,7 +175,7 @@ pub(crate) fn is_replica(answer: &Value) -> Option<bool> {
     Some(role.is_some_and(|(_, role)| text(role, "replica") || text(role, "slave")))
 }
 
-/// Connects to whichever address of the host answers first.
+/// Connects to the first address of the host that accepts.
 async fn reach(host: &str, port: u16) -> Result<TcpStream, Trouble> {
     let connecting = async {
         let addresses: Vec<_> = lookup_host((host, port)).await?.collect();
@@ -185,7 +185,7 @@ async fn reach(host: &str, port: u16) -> Result<TcpStream, Trouble> {
                 "the host has no address",
             ));
         }
-        // All at once: one that never answers must not use up the time of the others.
+        // All addresses in parallel: an unresponsive one must not use up the others' time.
         let connecting = addresses.iter().map(|to| Box::pin(TcpStream::connect(to)));
         select_ok(connecting).await.map(|(stream, _)| stream)
     };
@@ -195,7 +195,7 @@ async fn reach(host: &str, port: u16) -> Result<TcpStream, Trouble> {
 
 async fn encrypt(host: &str, stream: TcpStream) -> Result<impl Stream + 'static, Trouble> {
     let refused = |error: &dyn std::fmt::Display| Trouble::Tls(error.to_string());
-    // fred's, so that both clients trust the same certificates.
+    // fred's connector: both clients trust the same certificates.
     let TlsConnector::Rustls(connector) =
         TlsConnector::default_rustls().map_err(|error| refused(&error))?;
     let name = ServerName::try_from(host.to_owned()).map_err(|error| refused(&error))?;

@@ -68,7 +68,7 @@ fn left(version: u64, id: &str, reason: LeaveReason) -> Event {
     }
 }
 
-/// A room in which `own` is this node's, at version 1, and what is told of it.
+/// Returns a room in which `own` is this node's member, at version 1, and its recorded events.
 fn watched() -> (Watched, Arc<Told>) {
     let told = Arc::new(Told::default());
     let watched = Watched::new(RoomId::made("hall"), told.clone());
@@ -89,7 +89,7 @@ fn event(version: u64, what: &str) -> (u64, String) {
 fn events_are_told_once_and_in_order_whatever_comes_first() {
     let told_by = Arc::new(Told::default());
     let watched = Watched::new(RoomId::made("hall"), told_by.clone());
-    // The answer to the joining overtakes the events up to it.
+    // The answer to the join overtakes the events before it.
     let found = mirror(2, &[("own", "n"), ("a", "m")]);
     assert!(!watched.joined(&MemberId::new("own"), found));
     assert!(!watched.take(joined(1, "a")));
@@ -146,7 +146,7 @@ fn who_is_taken_for_dead_is_not_told_so_but_seated_again() {
     assert!(missing.is_empty());
     assert!(matches!(watched.repair(found), Repaired::Done));
     assert_eq!(told(&inbox), []);
-    // On its old node's seat it would be reaped.
+    // A member recorded under the old node id would be reaped.
     let old = mirror(4, &[("own", "n")]);
     let (_, missing) = watched.compare(Some(&old), "n2").expect("a mirror");
     assert_eq!(missing.len(), 1);

@@ -1,4 +1,4 @@
-//! Nodes that send each other messages in one room, and know what must arrive.
+//! Nodes that exchange messages in one room, with the set of messages that each must receive.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -15,14 +15,14 @@ use weir_protocol::{Json, MemberId, RoomId};
 use weir_redis::{BusOptions, Health, RedisBus};
 use weir_testkit::{RedisServer, eventually};
 
-/// How often each node says something.
+/// Send interval of each node.
 const EVERY: Duration = Duration::from_millis(10);
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A message: which node said it, and its number there.
+/// Message identity: its sender's index, and its number there.
 type Said = (usize, u64);
 
 #[derive(Debug, Default)]
@@ -45,12 +45,12 @@ struct Talker {
     bus: RedisBus,
     heard: Arc<Heard>,
     said: AtomicU64,
-    /// Of each node, up to which number it had said it when this one came.
+    /// Number of the last message that each node sent before this one joined.
     since: Vec<u64>,
     _listening: Subscription,
 }
 
-/// What became of messages.
+/// Outcomes of sent messages.
 #[derive(Debug, Default)]
 struct Outcomes {
     confirmed: BTreeSet<Said>,
@@ -63,14 +63,14 @@ pub(crate) struct Talkers {
     room: RoomId,
 }
 
-/// Nodes that are talking.
+/// Running senders.
 pub(crate) struct Talk {
     stop: Arc<AtomicBool>,
     tasks: Vec<JoinHandle<()>>,
     outcomes: Arc<Mutex<Outcomes>>,
 }
 
-/// How many messages were confirmed, and refused.
+/// Number of confirmed and rejected messages.
 #[derive(Debug)]
 pub(crate) struct Counts {
     pub(crate) confirmed: usize,
@@ -139,12 +139,12 @@ impl Talkers {
         }));
     }
 
-    /// Says something and waits for what becomes of it.
+    /// Sends a message and waits for its outcome.
     pub(crate) async fn say(&self, node: usize) -> Result<(), String> {
         say(node, &self.nodes[node], &self.room, &self.outcomes).await
     }
 
-    /// Has all nodes talk.
+    /// Starts sending on all nodes.
     pub(crate) fn talk(&self) -> Talk {
         let stop = Arc::new(AtomicBool::new(false));
         let tasks = self.nodes.iter().enumerate().map(|(n, node)| {
@@ -177,14 +177,14 @@ impl Talkers {
         lock(&self.nodes[node].heard.0).len()
     }
 
-    /// How many messages the node has heard that has heard the fewest.
+    /// Returns the smallest number of messages that any node received.
     pub(crate) fn heard(&self) -> usize {
         let heard = (0..self.nodes.len()).map(|node| self.heard_by(node));
         heard.min().unwrap_or_default()
     }
 
-    /// Waits until every node has heard what was confirmed; what each has heard is in order, and
-    /// nothing twice.
+    /// Waits until every node has received the confirmed messages. Asserts that each node received
+    /// them in order, without duplicates.
     pub(crate) async fn until_all_is_heard(&self, soon: Duration) {
         let confirmed = lock(&self.outcomes).confirmed.clone();
         for (n, node) in self.nodes.iter().enumerate() {

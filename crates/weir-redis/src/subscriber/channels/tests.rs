@@ -1,4 +1,4 @@
-//! What is to be done comes to an end, and to the right one.
+//! Convergence of subscriptions: work ends, and every wanted channel is subscribed at its owner.
 
 use std::collections::BTreeSet;
 
@@ -10,9 +10,9 @@ use super::*;
 const SERVERS: usize = 3;
 const CHANNELS: usize = 12;
 
-/// A cluster, with what this node is subscribed to on each of its servers.
+/// Simulated cluster, with this node's subscriptions on each server.
 struct Cluster {
-    /// The owner of each channel's slot; each channel has one of its own.
+    /// Owner of each channel's slot. Every channel has a slot of its own.
     owners: [usize; CHANNELS],
     subscribed: [BTreeSet<String>; SERVERS],
 }
@@ -27,7 +27,7 @@ fn channel(number: usize) -> String {
 
 impl Cluster {
     fn slots(&self) -> Slots {
-        // All that matters are the slots of the channels.
+        // Only the slots of the channels matter.
         let first = Value::Array(vec![
             Value::Int(0),
             Value::Int(0),
@@ -45,7 +45,7 @@ impl Cluster {
         self.owners[number.expect("a channel")]
     }
 
-    /// The node learns the topology, and ends connections that it has no use for.
+    /// Applies the cluster's topology, and closes connections that are no longer needed.
     fn refresh(&mut self, channels: &mut Channels) {
         channels.set_slots(self.slots());
         let servers = channels.servers();
@@ -56,7 +56,8 @@ impl Cluster {
         }
     }
 
-    /// The connection to a server sends its next commands, and all answers come.
+    /// Sends a connection's next commands and processes all replies. Returns whether there were
+    /// any.
     fn serve(&mut self, at: usize, channels: &mut Channels) -> bool {
         let batch = channels.work(&server(at), true, 3);
         let idle = batch == Batch::default();
@@ -83,7 +84,7 @@ enum Step {
     Want(usize),
     Unwant(usize),
     Move(usize, usize),
-    /// A server lets a slot go before anybody knows.
+    /// Slot migration without a notification: the subscription is lost silently.
     MoveInSilence(usize, usize),
     Serve(usize),
     Drop(usize),
@@ -150,7 +151,7 @@ proptest! {
                 }
             }
         }
-        // A slot that a server let go without a word is found where it is.
+        // A slot that moved silently is found by the refresh.
         cluster.refresh(&mut channels);
         let mut rounds = 0;
         while (0..SERVERS).any(|at| cluster.serve(at, &mut channels)) {
@@ -161,7 +162,7 @@ proptest! {
             for at in 0..SERVERS {
                 let name = channel(number);
                 let here = wanted.contains(&number) && cluster.owners[number] == at;
-                // One that moved away in silence and came back is the probe's to find.
+                // Only the probe detects a slot that moved away silently and returned.
                 let missed = here && channels.want(&name).is_none();
                 let held = cluster.subscribed[at].contains(&name);
                 prop_assert!(held == here || missed, "{} on {}", name, at);
