@@ -106,16 +106,16 @@ pub enum BusError {
     Unavailable(String),
 }
 
-/// What carries chunks and signals between nodes. An instance belongs to one node and was made with
+/// Transport of chunks and signals between nodes. An instance belongs to one node and dispatches to
 /// that node's [`BusInbox`].
 ///
-/// There is one channel for each track and one for each room's signals. What a node puts on the bus
-/// never comes back to it. A channel keeps the order of what one node puts on it; it may lose, and
-/// the bus says nothing of it: chunks have their `seq`, and signals that must arrive are
+/// There is one channel for each track, and one for each room's signals. A node never receives its
+/// own messages. A channel keeps the order of each node's messages, but may lose some without a
+/// report. Chunks carry a `seq` that shows gaps; signals that must arrive are
 /// [delivered](Self::deliver).
 ///
-/// A node subscribes to a channel with its first member that wants it and drops the
-/// [`Subscription`] after the last, so it receives only what its own members want.
+/// A node subscribes to a channel for its first interested member, and drops the [`Subscription`]
+/// after the last one. It therefore receives only what its own members need.
 pub trait Bus: Send + Sync + Debug {
     /// Has a track's chunks told to the node's inbox, from the ones that are published after this
     /// has answered; each once, however many subscriptions the node holds.
@@ -147,18 +147,20 @@ pub trait Bus: Send + Sync + Debug {
     /// `Unavailable`.
     fn listen<'a>(&'a self, room: &'a RoomId) -> BoxFuture<'a, Result<Subscription, BusError>>;
 
-    /// Puts a signal to a room into the outbox, for what is asked again if it is lost. Never waits.
+    /// Enqueues a signal to a room without delivery guarantee, for requests that are repeated after
+    /// a loss. Never waits.
     ///
     /// # Errors
     /// `Full`, `Unavailable`; the signal is dropped.
     fn send(&self, room: &RoomId, signal: &Arc<Signal>) -> Result<(), BusError>;
 
-    /// Puts a signal to a room on the bus and waits until it is there. Then every node that listens to
-    /// the room takes it, once and in the order of this node's other delivered signals, even if its
-    /// subscription is interrupted for a while.
+    /// Publishes a signal to a room and waits for the acknowledgement. Every node that listens to
+    /// the room receives it exactly once, in the order of this node's other delivered signals. This
+    /// holds even if a node's subscription is interrupted for a while.
     ///
     /// # Errors
-    /// `Full`, `Unavailable`: no node takes it, unless the bus took it and its answer was lost.
+    /// `Full`, `Unavailable`: no node receives the signal, unless only the acknowledgement was
+    /// lost.
     fn deliver<'a>(
         &'a self,
         room: &'a RoomId,

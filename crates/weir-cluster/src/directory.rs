@@ -43,38 +43,37 @@ pub struct Joined {
     pub snapshot: Snapshot,
 }
 
-/// What is true about rooms, for all nodes together. An instance belongs to one node and was made
-/// with that node's [`Inbox`].
+/// Shared state of all rooms of the cluster. An instance belongs to one node and dispatches events
+/// to that node's [`Inbox`].
 ///
-/// Each operation is atomic: it checks, changes and raises the room's version as one step, so that
-/// every node sees the same changes of a room in the same order. A room starts at version 0 and
-/// each [`Change`](weir_protocol::Change) adds 1. An operation whose future is dropped before it
-/// has ended may or may not have happened.
+/// Each operation is atomic: it checks, changes and increments the room's version in one step.
+/// Every node therefore sees the changes of a room in the same order. A room starts at version 0,
+/// and each [`Change`](weir_protocol::Change) adds 1. A cancelled operation may or may not have
+/// taken effect.
 ///
-/// A room without members is kept for a while from its creation or from the last member's leaving;
-/// then it is gone. A backend that notices tells those who watch it `RoomClosed`; nobody is in it
-/// any more. A room that is created again under the same id starts anew.
+/// A room without members expires some time after its creation or after the last member has left. A
+/// backend that detects the expiry sends `RoomClosed` to the room's watchers; the room has no
+/// members by then. A room created again under the same id starts anew.
 ///
-/// A room's state as JSON, `{"room":…,"members":[…],"tracks":[…]}`, is kept to a length that the backend
-/// was made with. What would make it longer than that fails with [`DirectoryError::StateTooLarge`]; for
-/// [`join`](Self::join) the whole answer counts, which has the member twice.
+/// The backend limits the size of a room's state as JSON, `{"room":…,"members":[…],"tracks":[…]}`.
+/// An operation that would exceed the limit fails with [`DirectoryError::StateTooLarge`]. For
+/// [`join`](Self::join) the size of the whole answer counts, which contains the member twice.
 ///
-/// Every operation fails with [`DirectoryError::Unavailable`] if the state cannot be reached, and
-/// all but [`create`](Self::create) and [`watch`](Self::watch) with
-/// [`DirectoryError::RoomNotFound`].
+/// Every operation fails with [`DirectoryError::Unavailable`] if the state is unreachable. All but
+/// [`create`](Self::create) and [`watch`](Self::watch) fail with [`DirectoryError::RoomNotFound`].
 pub trait Directory: Send + Sync + Debug {
-    /// Creates a room. No event tells of it.
+    /// Creates a room, without an event.
     ///
     /// # Errors
     /// `RoomExists`, `TooManyRooms`, `StateTooLarge`.
     fn create(&self, room: NewRoom) -> BoxFuture<'_, Result<Room, DirectoryError>>;
 
-    /// Adds a member and answers with the room as it was right after; joining again under the same
-    /// id changes nothing and answers with the room as it is.
+    /// Adds a member and returns the room's state right after. Joining again under the same id
+    /// changes nothing and returns the current state.
     ///
     /// # Errors
-    /// `RoomFull`, `StateTooLarge`; `TooManyRooms` if the room would have to be created. A join that fails
-    /// creates none.
+    /// `RoomFull`, `StateTooLarge`; `TooManyRooms` if the room would have to be created. A failed
+    /// join creates no room.
     fn join<'a>(
         &'a self,
         room: &'a RoomId,
@@ -93,7 +92,7 @@ pub trait Directory: Send + Sync + Debug {
         reason: LeaveReason,
     ) -> BoxFuture<'a, Result<(), DirectoryError>>;
 
-    /// Changes what is given of a member; a change even if it was so before.
+    /// Updates the given fields of a member. Counts as a change even if they keep their values.
     ///
     /// # Errors
     /// `MemberNotFound`, `StateTooLarge`.
@@ -105,8 +104,8 @@ pub trait Directory: Send + Sync + Debug {
         metadata: Option<Json>,
     ) -> BoxFuture<'a, Result<Member, DirectoryError>>;
 
-    /// Adds a track of a member that has fewer than `limit`. The room's first track is 1; an id is
-    /// never used again in its room.
+    /// Adds a track of a member that has fewer than `limit` tracks. The room's first track has id
+    /// 1, and ids are never reused in a room.
     ///
     /// # Errors
     /// `MemberNotFound`, `TooManyTracks`, `StateTooLarge`.
@@ -118,7 +117,8 @@ pub trait Directory: Send + Sync + Debug {
         limit: usize,
     ) -> BoxFuture<'a, Result<Track, DirectoryError>>;
 
-    /// Changes what is given of a member's track; a change even if it was so before.
+    /// Updates the given fields of a member's track. Counts as a change even if they keep their
+    /// values.
     ///
     /// # Errors
     /// `MemberNotFound`, `TrackNotFound`, `NotTrackOwner`, `StateTooLarge`.

@@ -34,12 +34,12 @@ pub enum DirectoryError {
         /// How many one member may publish at a time.
         limit: usize,
     },
-    /// The room's state would become too long to be told.
+    /// The room's state would exceed its size limit.
     #[error("room state: {bytes} bytes are over the limit of {limit} bytes")]
     StateTooLarge {
-        /// How long it would be as JSON; of a join, how long the answer would be.
+        /// Resulting size as JSON; for a join, size of the answer.
         bytes: usize,
-        /// How long it may be.
+        /// Maximum size.
         limit: usize,
     },
     /// There are all the rooms that the backend takes.

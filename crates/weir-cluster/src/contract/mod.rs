@@ -36,7 +36,7 @@ pub struct StoreOptions {
     pub empty_ttl: Duration,
     /// The most rooms at a time.
     pub max_rooms: usize,
-    /// How long a room's state may be as JSON, in bytes.
+    /// Maximum size of a room's state as JSON, in bytes.
     pub room_state_bytes: usize,
 }
 

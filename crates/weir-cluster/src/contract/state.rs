@@ -1,4 +1,4 @@
-//! A room's state stays as short as whoever joins can be told it.
+//! Size limit of a room's state, which keeps the answer to a join within the limit.
 
 use rand::{Rng, SeedableRng, rngs::StdRng, seq::IndexedRandom};
 use weir_protocol::{
@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{DirectoryError, NewMember};
 
-/// So small that a few members reach it.
+/// Limit that a few members reach.
 const LIMIT: usize = 4_096;
 
 fn options() -> StoreOptions {
@@ -21,12 +21,12 @@ fn options() -> StoreOptions {
     }
 }
 
-/// JSON of so many bytes.
+/// Returns JSON with this number of bytes.
 fn text(bytes: usize) -> Json {
     json(&format!("\"{}\"", "x".repeat(bytes - 2)))
 }
 
-/// Asserts that an operation is refused, and answers with how long the state would have become.
+/// Asserts that an operation exceeds the limit, and returns the size that the state would have had.
 fn refused<T: std::fmt::Debug>(outcome: Result<T, DirectoryError>) -> usize {
     match outcome.expect_err("it is over the limit") {
         DirectoryError::StateTooLarge {
@@ -37,14 +37,14 @@ fn refused<T: std::fmt::Debug>(outcome: Result<T, DirectoryError>) -> usize {
     }
 }
 
-/// How long the state of a room is.
+/// Returns the size of a room's state.
 async fn length(node: &Node, room: &RoomId) -> usize {
     let snapshot = node.directory.snapshot(room).await;
     snapshot.expect("the room is there").encoded_len()
 }
 
-/// Asserts that what the directory counts is the length of the state, by a member's update that
-/// is refused with it.
+/// Asserts that the directory's recorded size equals the actual size of the state. Reads the
+/// recorded one from the error of an oversized member update.
 pub(super) async fn assert_counted(node: &Node, room: &RoomId, member: &MemberId, limit: usize) {
     let snapshot = node.directory.snapshot(room).await;
     let snapshot = snapshot.expect("the room is there");
@@ -97,7 +97,7 @@ pub async fn the_state_is_limited_whatever_makes_it_longer(backend: &dyn Backend
     );
     refused(b.directory.join(&id, new_member("ben")).await);
 
-    // What does not make it longer goes on, and what makes it shorter makes room.
+    // Updates that keep the size succeed, and removals free space.
     let same = a.directory.update_track(&id, &ann, track, codec("vp9"));
     same.await.expect("it is not longer");
     let gone = a.directory.unpublish(&id, &ann, track).await;
@@ -118,7 +118,7 @@ pub async fn a_room_at_the_limit_is_answered_within_it(backend: &dyn Backend) {
         ..new_member("ben")
     };
     let one = refused(b.directory.join(&id, ben(LIMIT)).await);
-    // Its metadata is in the answer twice.
+    // The answer contains its metadata twice.
     let fitting = LIMIT - (one - LIMIT).div_ceil(2);
     let over = refused(b.directory.join(&id, ben(fitting + 1)).await);
     assert!((LIMIT + 1..=LIMIT + 2).contains(&over), "{over}");
@@ -163,13 +163,13 @@ pub async fn who_is_refused_leaves_no_trace(backend: &dyn Backend) {
     let metadata = Some(text(LIMIT));
     refused(a.directory.update_member(&id, &ann, None, metadata).await);
     assert_eq!(b.directory.snapshot(&id).await, before);
-    // The next thing that is told is the next thing that happens.
+    // The rejected operations caused no event: the next one is that of the rename.
     a.rename(&id, "ann", "Ann").await;
     let told = b.inbox.events_until(&id, 1).await;
     assert_eq!(told[0].version, 2);
 }
 
-/// Whatever comes, changes and goes, on whichever node, the count is exactly the snapshot's length.
+/// The recorded size always equals the snapshot's length, after random operations on either node.
 pub async fn the_count_is_the_length_of_the_snapshot(backend: &dyn Backend) {
     let seed = rand::random();
     eprintln!("counting with the seed {seed}");

@@ -31,7 +31,7 @@ impl MemoryDirectory {
         self.hub.shared()
     }
 
-    /// Adds a member to a room that is there.
+    /// Adds a member to an existing room.
     fn join_room(&self, room: &mut RoomState, new: &NewMember) -> Result<Joined, DirectoryError> {
         let shared = self.shared();
         if let Some(member) = room.member(&new.id).cloned() {
@@ -67,7 +67,7 @@ impl MemoryDirectory {
                 max_members,
             };
             match shared.create_with(room, |room| self.join_room(room, new)) {
-                // Somebody else was first: that one is there to be joined, or gone again.
+                // Lost the race against another creator: the room exists, or is already gone again.
                 Err(DirectoryError::RoomExists(_)) => {}
                 outcome => return outcome,
             }

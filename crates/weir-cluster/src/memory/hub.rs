@@ -28,7 +28,7 @@ pub struct MemoryOptions {
     pub empty_ttl: Duration,
     /// The most rooms at a time; 100,000 by default.
     pub max_rooms: usize,
-    /// How long a room's state may be as JSON, in bytes; 4 MiB by default.
+    /// Maximum size of a room's state as JSON, in bytes; 4 MiB by default.
     pub room_state_bytes: usize,
     /// The wall clock, in milliseconds since the Unix epoch; the system's by default.
     pub clock: fn() -> u64,
@@ -166,7 +166,8 @@ impl Shared {
         self.create_with(new, |room| Ok(room.record().clone()))
     }
 
-    /// Adds a room, on which `first` is run before anybody finds it. If that fails there is none.
+    /// Creates a room and runs `first` on it before it becomes visible. If `first` fails, no room
+    /// is created.
     pub(super) fn create_with<T>(
         &self,
         new: NewRoom,

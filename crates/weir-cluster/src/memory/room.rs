@@ -21,7 +21,7 @@ pub(super) type RoomCell = Mutex<RoomState>;
 pub(super) struct RoomState {
     record: Room,
     version: u64,
-    /// How long the state is, and may be.
+    /// Current size of the state. Its maximum is `limit`.
     size: StateSize,
     limit: usize,
     /// By order of arrival.
@@ -39,7 +39,7 @@ pub(super) struct RoomState {
 pub(super) type Watchers = Audience<RoomId, dyn Inbox>;
 
 impl RoomState {
-    /// A room without members, whose state may become `limit` bytes long.
+    /// Creates a room without members, whose state may take up to `limit` bytes.
     ///
     /// # Errors
     /// `StateTooLarge`.
@@ -59,7 +59,7 @@ impl RoomState {
         })
     }
 
-    /// Changes the size of the state, which may shrink whatever it is.
+    /// Sets the size of the state. A reduction always succeeds, even above the limit.
     fn resize(&mut self, size: StateSize) -> Result<(), DirectoryError> {
         if size.bytes() > self.size.bytes() {
             fits(size.bytes(), self.limit)?;
@@ -256,7 +256,7 @@ impl RoomState {
         self.tell(Change::TrackUnpublished { id, member }, watchers);
     }
 
-    /// Ends a room that nobody has found yet.
+    /// Closes a room that never became visible.
     pub(super) fn discard(&mut self) {
         self.closed = true;
     }
@@ -268,7 +268,7 @@ impl RoomState {
     }
 }
 
-/// Whether a state of so many bytes is within the limit.
+/// Checks that a state of this many bytes is within the limit.
 fn fits(bytes: usize, limit: usize) -> Result<(), DirectoryError> {
     match bytes > limit {
         true => Err(DirectoryError::StateTooLarge { bytes, limit }),
