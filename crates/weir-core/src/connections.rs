@@ -58,17 +58,17 @@ impl Connections {
         self.claim(address).inspect_err(|_| self.total -= 1)
     }
 
-    /// Counts a connection out that was admitted; one that was not changes nothing.
+    /// Releases an admitted connection. Has no effect for one that was not admitted.
     pub fn release(&mut self, address: IpAddr) {
         if self.disclaim(address) {
             self.leave();
         }
     }
 
-    /// Counts a connection in whose address is not known yet, until it [leaves](Self::leave).
+    /// Admits a connection whose address is not known yet, until it [leaves](Self::leave).
     ///
     /// # Errors
-    /// If there are all that are allowed; then it is not counted and must not leave.
+    /// If the total limit is reached; the connection is not counted then, and must not leave.
     pub fn enter(&mut self) -> Result<(), Refused> {
         let limit = self.limits.total;
         if self.total >= limit {
@@ -78,16 +78,15 @@ impl Connections {
         Ok(())
     }
 
-    /// Counts a connection out that has entered and has no claim.
+    /// Releases a connection that has entered and holds no claim.
     pub const fn leave(&mut self) {
         self.total = self.total.saturating_sub(1);
     }
 
-    /// Counts a connection that has entered as one of `address`, until it is
-    /// [disclaimed](Self::disclaim).
+    /// Counts an entered connection for `address`, until it is [disclaimed](Self::disclaim).
     ///
     /// # Errors
-    /// If there are all that are allowed from this address; then it must not be disclaimed.
+    /// If the limit of this address is reached; the connection must not be disclaimed then.
     pub fn claim(&mut self, address: IpAddr) -> Result<(), Refused> {
         let limit = self.limits.per_address;
         if self.count(address) >= limit {
@@ -97,7 +96,7 @@ impl Connections {
         Ok(())
     }
 
-    /// Takes a claim of `address` back; returns whether there was one.
+    /// Releases a claim of `address`, and returns whether there was one.
     pub fn disclaim(&mut self, address: IpAddr) -> bool {
         let address = address.to_canonical();
         let Some(count) = self.by_address.get_mut(&address) else {

@@ -1,33 +1,33 @@
-//! At most one of many requests a period.
+//! Rate limit of one request per period, with coalescing.
 
 use std::time::Duration;
 
-/// Lets the first request through at once and coalesces those that follow within a period: they are
-/// served together at its end.
+/// Throttle that serves the first request at once. It coalesces the requests that follow within a
+/// period, and serves them together at its end.
 ///
 /// Times are since any fixed moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Throttle {
     period: Duration,
-    /// When the next request may be served.
+    /// Earliest time of the next served request.
     next: Duration,
-    /// Whether requests wait for that.
+    /// True if coalesced requests wait for that time.
     waiting: bool,
 }
 
-/// What becomes of a request.
+/// Outcome of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Throttled {
-    /// It is served now.
+    /// Served now.
     Now,
-    /// It is served after so long, by whoever got this answer: call [`Throttle::release`] then.
+    /// Served after this delay, by the caller, which then calls [`Throttle::release`].
     After(Duration),
-    /// It is served with one that waits already.
+    /// Served together with a waiting request.
     Coalesced,
 }
 
 impl Throttle {
-    /// A throttle that has let nothing through yet.
+    /// Creates a throttle that has served no request yet.
     #[must_use]
     pub const fn new(period: Duration) -> Self {
         Self {
@@ -37,7 +37,7 @@ impl Throttle {
         }
     }
 
-    /// Takes a request.
+    /// Registers a request, and returns when it is served.
     pub fn ask(&mut self, now: Duration) -> Throttled {
         if self.waiting {
             return Throttled::Coalesced;
@@ -50,7 +50,7 @@ impl Throttle {
         Throttled::After(self.next - now)
     }
 
-    /// The requests that waited are served.
+    /// Records that the waiting requests are served.
     pub fn release(&mut self, now: Duration) {
         self.waiting = false;
         self.next = now + self.period;
