@@ -129,12 +129,12 @@ macro_rules! counters {
 counters! {
     /// Connections that were accepted.
     connections_accepted: Counter = "weir.connection.accepted";
-    /// Connections that were refused because the node had as many as it takes.
+    /// Connections refused because the node was at its limit.
     connections_refused_total: Counter = "weir.connection.refused", "reason" = "total";
-    /// Connections that were refused because their address had as many as one may have.
+    /// Connections refused because their address was at its limit.
     connections_refused_per_address: Counter = "weir.connection.refused", "reason" = "per-address";
-    /// Connections of trusted proxies that were closed because they did not begin with a good header
-    /// of the PROXY protocol.
+    /// Connections of trusted proxies that were closed because they did not start with a valid
+    /// PROXY protocol header.
     connections_refused_proxy_header: Counter = "weir.connection.refused", "reason" = "proxy-header";
     /// Sessions that were refused because the node was about to end.
     connections_draining: Counter = "weir.connection.refused", "reason" = "draining";

@@ -35,7 +35,7 @@ pub(crate) static STAYED: Seldom = Seldom::new();
 pub struct Options {
     /// What a client may send.
     pub limits: Limits,
-    /// Whether joining a room that does not exist creates it, where the request does not say.
+    /// Default of a join request's `create`: whether joining a missing room creates it.
     pub create_on_join: bool,
     /// The way of one in so many chunks of a track is traced; 0 for none.
     pub chunk_sampling: u64,
@@ -129,8 +129,8 @@ impl Engine {
         samples
     }
 
-    /// A session for a connection that is told things through `outlet`. What its client asks for is
-    /// traced below the span of `context`, and logged as of `origin`.
+    /// Creates a session for a connection, which receives its notices through `outlet`. Its
+    /// requests are traced under the span of `context`, and logged with `origin`.
     pub fn session(&self, outlet: Arc<dyn Outlet>, context: Context, origin: Origin) -> Session {
         Session::new(self.clone(), outlet, context, origin)
     }

@@ -1,7 +1,7 @@
-//! Requests for key chunks of a track, as they reach its publisher.
+//! Rate limit of a track's key chunk requests to its publisher.
 //!
-//! A key chunk changes the stream for everybody, so no viewer may have one made as often as it likes.
-//! The publisher's node sees the requests of the whole cluster and coalesces them.
+//! A key chunk changes the stream for everybody, so no viewer may trigger them at an arbitrary
+//! rate. The publisher's node receives the requests of the whole cluster and coalesces them.
 
 use std::{
     sync::{Arc, Weak},
@@ -20,19 +20,19 @@ use crate::{
     track::Track,
 };
 
-/// How often a publisher is asked for a key chunk of a track at the most.
+/// Minimum interval between key chunk requests to a publisher, per track.
 const PERIOD: Duration = Duration::from_secs(1);
 
-/// A throttle for the requests of one track.
+/// Returns a throttle for the requests of one track.
 pub(crate) const fn throttle() -> Throttle {
     Throttle::new(PERIOD)
 }
 
 impl Room {
-    /// Asks a track's publisher for a key chunk.
+    /// Requests a key chunk from a track's publisher.
     ///
     /// # Errors
-    /// `unavailable` if it is on another node that cannot be reached.
+    /// `unavailable` if the publisher is on another node that cannot be reached.
     pub(crate) async fn request_keyframe(self: &Arc<Self>, track: &Track) -> Result<(), Fault> {
         if self.request_keyframe_here(track) {
             return Ok(());
@@ -42,8 +42,8 @@ impl Room {
         delivered.map_err(|error| unavailable(&error))
     }
 
-    /// Asks a track's publisher for a key chunk, now or together with other requests, if it is
-    /// connected to this node.
+    /// Requests a key chunk from a track's publisher, at once or coalesced with other requests.
+    /// Returns false if the publisher is not connected to this node.
     pub(crate) fn request_keyframe_here(self: &Arc<Self>, track: &Track) -> bool {
         if self.seated(&track.owner).is_none() {
             return false;
@@ -67,7 +67,7 @@ impl Room {
     }
 }
 
-/// Tells a publisher of the requests that came meanwhile, if the track is still there then.
+/// Sends the coalesced requests to the publisher after a delay, if the track still exists then.
 async fn tell_later(room: Weak<Room>, track: TrackId, wait: Duration) {
     sleep_until(Instant::now() + wait).await;
     if let Some(room) = room.upgrade()

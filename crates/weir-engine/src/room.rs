@@ -37,7 +37,7 @@ const ECHO: Duration = Duration::from_millis(1_500);
 #[derive(Debug)]
 pub(crate) struct Room {
     pub(crate) link: Link,
-    /// What times are counted from.
+    /// Reference time of [`age`](Self::age).
     start: Instant,
     /// Held while members are told of a change, so that all are told in one order. Nobody calls
     /// the directory or the bus with it.
@@ -73,12 +73,12 @@ impl Room {
         }
     }
 
-    /// A member of this node.
+    /// Returns a member that is connected to this node.
     pub(crate) fn seated(&self, id: &MemberId) -> Option<Arc<Member>> {
         self.state().seated(id).cloned()
     }
 
-    /// How long this node has had to do with the room.
+    /// Returns the time since this node started to track the room.
     pub(crate) fn age(&self) -> Duration {
         self.start.elapsed()
     }
@@ -241,12 +241,13 @@ impl Room {
         }
     }
 
-    /// Hands a message to those whom it is for: without `to`, everybody but its sender. Members of this
-    /// node get it once it is on the way to the others, so that nobody does if it cannot be.
+    /// Sends a message to the members in `to`; without `to`, to everybody but the sender. Members
+    /// of this node receive it after it is on its way to the others: if that fails, nobody receives
+    /// it.
     ///
     /// # Errors
-    /// `member_not_found` for an id in `to` that is nobody's in the room, and `unavailable` if it is
-    /// for members on other nodes and these cannot be reached; then nobody gets it.
+    /// `member_not_found` for an id in `to` without a member in the room. `unavailable` if other
+    /// nodes have recipients but cannot be reached; then nobody receives the message.
     pub(crate) async fn send(&self, from: &MemberId, message: &SendMessage) -> Result<(), Fault> {
         let to = message.to.as_ref().map(|to| {
             let distinct: HashSet<_> = to.iter().map(|id| MemberId::new(id)).collect();

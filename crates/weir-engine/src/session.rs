@@ -30,9 +30,9 @@ use crate::{
 /// Identity of a session in the log.
 #[derive(Debug)]
 pub struct Origin {
-    /// The session's id.
+    /// Session id.
     pub session: Box<str>,
-    /// The client's address.
+    /// Client address.
     pub address: IpAddr,
 }
 
@@ -46,7 +46,7 @@ pub(crate) struct Client {
     pub(crate) engine: Engine,
     pub(crate) outlet: Arc<dyn Outlet>,
     pub(crate) origin: Origin,
-    /// Whether the end of the connection is logged.
+    /// True once the end of the connection is logged.
     ended: AtomicBool,
     /// What its requests are traced below.
     context: TraceContext,

@@ -32,7 +32,7 @@ pub(crate) struct Track {
     /// Held while a chunk is numbered and fanned out, so that all subscribers see one order. Nobody
     /// calls the bus with it.
     media: Mutex<Media>,
-    /// How often its publisher is asked for a key chunk.
+    /// Throttle of key chunk requests to its publisher.
     pub(crate) keyframes: Mutex<Throttle>,
 }
 

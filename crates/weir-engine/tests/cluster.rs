@@ -258,7 +258,7 @@ async fn messages_and_requests_for_key_chunks_reach_members_of_other_nodes() {
     assert_eq!(refused["error"]["code"], "unavailable");
 }
 
-/// How often a publisher was asked for a key chunk of each of its tracks, by `track`.
+/// Returns the number of key chunk requests that a publisher received for `track`.
 fn keyframe_requests(client: &Client, track: &Value) -> usize {
     let events = client.events().into_iter();
     let asked = events.filter(|(name, argument)| {
@@ -299,7 +299,7 @@ async fn a_publisher_is_asked_for_a_key_chunk_once_a_second_and_track() {
     assert_eq!(keyframe_requests(&ann, &track), 2, "the others together");
     pass(Duration::from_secs(5)).await;
     assert_eq!(keyframe_requests(&ann, &track), 2, "nobody asked again");
-    // A viewer that asks every 500 ms for 10 s.
+    // A viewer requests one every 500 ms for 10 s.
     for _ in 0..20 {
         request(&bob, &track).await;
         pass(Duration::from_millis(500)).await;
@@ -308,7 +308,7 @@ async fn a_publisher_is_asked_for_a_key_chunk_once_a_second_and_track() {
     assert!((10..=11).contains(&asked), "{asked} times in 10 s");
     assert_eq!(keyframe_requests(&ann, &other), 1);
 
-    // What waits is for nobody when the track is gone.
+    // A waiting request is dropped with its track.
     request(&bob, &track).await;
     request(&bob, &track).await;
     let before = keyframe_requests(&ann, &track);

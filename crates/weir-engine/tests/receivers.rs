@@ -1,5 +1,5 @@
-//! Whatever members ask for, what others are sent stays within what the strictest clients take, as
-//! docs/protocol.md has it in "What receivers take".
+//! Everything sent to members stays within the limits of the strictest clients, whatever others
+//! request. docs/protocol.md lists the limits in "What receivers take".
 
 mod receiver;
 
@@ -19,15 +19,15 @@ use weir_cluster::{MemoryHub, MemoryOptions};
 use weir_engine::{Delivery, Engine, Options, Origin, Outlet, Session};
 use weir_protocol::{Frame, Limits};
 
-/// Requests of all members together.
+/// Number of requests of all members together.
 const STEPS: usize = 10_000;
 
-/// Checks what it is given as a client would, and counts events by name.
+/// Outlet that validates frames as a client would, and counts events by name.
 #[derive(Debug, Default)]
 struct Strict {
     heard: Mutex<BTreeMap<String, usize>>,
     frames: Mutex<Vec<Frame>>,
-    /// How many tracks it was told of.
+    /// Number of announced tracks.
     tracks: AtomicU32,
 }
 
@@ -67,10 +67,10 @@ struct Member {
     outlet: Arc<Strict>,
 }
 
-/// Text that is JSON, though not always such as everybody can read.
+/// Generator of JSON text, including text that some parsers reject.
 struct Writer<'a> {
     random: &'a mut StdRng,
-    /// Binary values that are still to be placed.
+    /// Placeholder numbers of binary values that are still to be written.
     places: Vec<usize>,
 }
 
@@ -151,8 +151,8 @@ impl Writer<'_> {
     }
 }
 
-/// One request of a member: its name, its packet's array, and its attachments. The room has had about so
-/// many tracks.
+/// Generates a member's request: its name, its packet's array, and its attachments. `tracks` is the
+/// approximate number of tracks so far.
 fn request(random: &mut StdRng, tracks: u32) -> (&'static str, String, Vec<Bytes>) {
     let count = match random.random_range(0..2) {
         0 => random.random_range(0..=12),
@@ -261,13 +261,13 @@ async fn whatever_is_asked_for_everybody_can_read_what_is_sent() {
         for (name, count) in &*member.outlet.heard.lock().expect("nobody panicked") {
             *heard.entry(name.clone()).or_insert(0) += count;
         }
-        // A client that polls gets the same frames, several together.
+        // A polling client receives the same frames, several per response.
         let frames = member.outlet.frames.lock().expect("nobody panicked");
         for frame in &*frames {
             poll(&Packet::read(frame.bytes()).polled);
         }
     }
-    // It is only worth something if all kinds were there.
+    // The test is meaningful only if every kind of event occurred.
     for name in [
         "answer of 0",
         "error of 0",

@@ -1,5 +1,4 @@
-//! A client that takes no more than the strictest of all stock clients does. Knows nothing of the
-//! server's code.
+//! Client with the combined limits of all stock clients. It shares no code with the server.
 
 use std::collections::{BTreeSet, HashSet};
 
@@ -28,21 +27,21 @@ const RESERVED: &[&str] = &[
     "removeListener",
 ];
 
-/// A packet that was read.
+/// Parsed packet.
 #[derive(Debug)]
 pub(crate) struct Packet {
-    /// The event's name, or `answer`.
+    /// Name of the event, or `answer`.
     pub(crate) name: String,
     pub(crate) attachments: usize,
-    /// Its messages as a polling request is answered with them.
+    /// Its messages in the encoding of a polling response.
     pub(crate) polled: Vec<String>,
 }
 
 impl Packet {
-    /// Reads the WebSocket frames of one packet.
+    /// Parses the WebSocket frames of one packet.
     ///
     /// # Panics
-    /// At whatever some client would not take.
+    /// If any stock client would reject it.
     pub(crate) fn read(frames: &[u8]) -> Self {
         let messages = messages(frames);
         let (opcode, text) = &messages[0];
@@ -51,7 +50,7 @@ impl Packet {
         let mut polled = vec![text.to_owned()];
         for (opcode, bytes) in &messages[1..] {
             assert_eq!(*opcode, 2, "attachments are binary");
-            // Its length is what matters.
+            // Only its length matters.
             polled.push(format!("b{}", "A".repeat(bytes.len().div_ceil(3) * 4)));
         }
         let text = text.strip_prefix('4').expect("an Engine.IO message");
@@ -102,7 +101,7 @@ impl Packet {
     }
 }
 
-/// Asserts that these messages can be one polling request's answer.
+/// Asserts that these messages can form one polling response.
 pub(crate) fn poll(messages: &[String]) {
     let body = messages.join("\u{1e}");
     let packets: Vec<_> = body.split('\u{1e}').collect();
@@ -110,7 +109,7 @@ pub(crate) fn poll(messages: &[String]) {
     assert!(packets.len() <= PACKETS, "{} packets", packets.len());
 }
 
-/// Takes unmasked WebSocket frames apart: opcode and payload of each.
+/// Splits unmasked WebSocket frames into opcodes and payloads.
 fn messages(mut bytes: &[u8]) -> Vec<(u8, Vec<u8>)> {
     let mut messages = Vec::new();
     while let [first, length, rest @ ..] = bytes {
@@ -137,11 +136,11 @@ fn messages(mut bytes: &[u8]) -> Vec<(u8, Vec<u8>)> {
     messages
 }
 
-/// A JSON parser with every limit at once.
+/// JSON parser with the combined limits of all clients.
 struct Json<'a> {
     text: &'a [u8],
     at: usize,
-    /// The numbers of the placeholders.
+    /// Numbers of the placeholders.
     places: BTreeSet<usize>,
 }
 
@@ -185,7 +184,7 @@ impl Json<'_> {
         }
     }
 
-    /// org.json 20090211 throws at a key that comes twice.
+    /// Parses an object. org.json 20090211 throws at a duplicate key.
     fn object(&mut self, levels: usize) {
         assert!(levels <= LEVELS, "nested too deeply");
         let start = self.at;
@@ -231,7 +230,7 @@ impl Json<'_> {
         }
         self.at += 1;
         let text = &self.text[start..self.at];
-        // Refuses half a character.
+        // Rejects a lone surrogate.
         serde_json::from_slice(text).expect("a string that everybody can hold")
     }
 
