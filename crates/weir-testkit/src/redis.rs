@@ -140,7 +140,8 @@ impl Drop for RedisProcess {
     }
 }
 
-/// What all nodes know of one, in a line of `CLUSTER NODES`: its id, role, primary, epoch and slots.
+/// Returns the fields of a line of `CLUSTER NODES` that all nodes agree on: id, role, primary,
+/// epoch and slots.
 fn as_all_see_it(line: &str) -> Vec<String> {
     let fields = line.split(' ').enumerate();
     let known = fields.filter(|(at, _)| matches!(at, 0 | 2 | 3 | 6) || *at >= 8);
@@ -164,7 +165,7 @@ const CONFIG: &str = concat!(
     "/../../deploy/redis.conf"
 );
 
-/// Has a server listen on an address, too, if it is another than where it always does.
+/// Returns the configuration that adds a listening address, unless it is the default one.
 fn listening(address: &str) -> String {
     match address {
         "127.0.0.1" => String::new(),
@@ -172,7 +173,7 @@ fn listening(address: &str) -> String {
     }
 }
 
-/// An address as URLs have it.
+/// Formats an address for a URL.
 fn in_url(address: &str) -> String {
     match address.contains(':') {
         true => format!("[{address}]"),
@@ -186,7 +187,7 @@ impl RedisServer {
         Self::standalone_with("").await
     }
 
-    /// One server, with lines of its own in its configuration.
+    /// Starts one server, with additional configuration lines.
     pub async fn standalone_with(config: &str) -> Self {
         let process = RedisProcess::start("redis-server", &format!("{CONFIG}\n{config}"));
         process.until("it answers", &["ping"], "PONG").await;
@@ -196,17 +197,17 @@ impl RedisServer {
         }
     }
 
-    /// A Redis Cluster of three primaries.
+    /// Starts a Redis Cluster of three primaries.
     pub async fn cluster() -> Self {
         Self::cluster_of(3, 0, "127.0.0.1").await
     }
 
-    /// A Redis Cluster of three primaries with a replica each.
+    /// Starts a Redis Cluster of three primaries with a replica each.
     pub async fn cluster_with_replicas() -> Self {
         Self::cluster_of(6, 1, "127.0.0.1").await
     }
 
-    /// A Redis Cluster of three primaries, which know each other by a loopback address of theirs.
+    /// Starts a Redis Cluster of three primaries that announce this loopback address.
     pub async fn cluster_on(address: &str) -> Self {
         Self::cluster_of(3, 0, address).await
     }
@@ -289,8 +290,8 @@ impl RedisServer {
         set(from, &["node", &target]);
     }
 
-    /// Waits until all nodes of a Redis Cluster have the same view of it. A failover while a slot's new
-    /// epoch still spreads may lose against that, and then the primary pauses its clients for 5 s.
+    /// Waits until all nodes of a Redis Cluster have the same view of it. A failover may lose to a
+    /// slot's new epoch that is still propagating. The primary then pauses its clients for 5 s.
     pub async fn until_agreed(&self) {
         let views = async || {
             let view = |process: &RedisProcess| {
@@ -306,7 +307,7 @@ impl RedisServer {
         eventually("the nodes agree", SOON, views).await;
     }
 
-    /// Makes a replica the primary of its shard with `CLUSTER FAILOVER`; answers with its place.
+    /// Promotes a replica of a slot's shard with `CLUSTER FAILOVER`, and returns its index.
     pub async fn fail_over(&self, slot: u32) -> usize {
         self.until_agreed().await;
         let primary = self.primary(slot);
@@ -318,13 +319,13 @@ impl RedisServer {
         });
         let replica = replica.expect("a replica");
         let process = &self.processes[replica];
-        // Once: a second one would have the old primary pause its clients for 5 s again.
+        // Sent once: after a second one the old primary would pause its clients for another 5 s.
         assert_eq!(process.cli(&["cluster", "failover"]), "OK");
         process.until("it takes over", &["role"], "master").await;
         replica
     }
 
-    /// The place of the primary that owns a slot, as most of the primaries say.
+    /// Returns the index of the primary that claims a slot.
     pub fn primary(&self, slot: u32) -> usize {
         let owner = self.processes.iter().position(|process| {
             let nodes = process.cli(&["cluster", "nodes"]);
@@ -343,7 +344,7 @@ impl RedisServer {
         owner.expect("somebody owns it")
     }
 
-    /// A primary, which its URL names, and a replica.
+    /// Starts a primary, which the URL names, and a replica.
     pub async fn replicated() -> Self {
         let primary = RedisProcess::start("redis-server", CONFIG);
         primary.until("it answers", &["ping"], "PONG").await;
@@ -357,7 +358,7 @@ impl RedisServer {
         server
     }
 
-    /// Makes a replica the primary, and the old primary its replica, which lives on.
+    /// Promotes a replica, and makes the old primary its replica, which keeps running.
     pub async fn hand_over(&self, old: usize, new: usize) {
         let (old, new) = (&self.processes[old], &self.processes[new]);
         new.cli(&["replicaof", "no", "one"]);
@@ -365,7 +366,7 @@ impl RedisServer {
         old.until("it is a replica", &["role"], "slave").await;
     }
 
-    /// Waits until a server has no clients of a type of `CLIENT LIST`, but for the one that asks here.
+    /// Waits until a server has no clients of a type of `CLIENT LIST`, except this one.
     pub async fn until_left(&self, server: usize, kind: &str) {
         let server = &self.processes[server];
         let asking = usize::from(kind == "normal");
@@ -376,7 +377,7 @@ impl RedisServer {
         .await;
     }
 
-    /// Waits until a replica has all that its primary has.
+    /// Waits until a replica follows its primary.
     pub async fn until_in_sync(&self, primary: usize, replica: usize) {
         let up = "master_link_status:up";
         let replica = &self.processes[replica];
@@ -387,13 +388,13 @@ impl RedisServer {
         replica.until("it follows", &ask, up).await;
     }
 
-    /// Has the Sentinels make the other server the master; the old one lives on.
+    /// Triggers a Sentinel failover to the other server; the old master keeps running.
     pub async fn sentinel_failover(&self) {
         let sentinel = &self.processes[2];
         let ask = ["sentinel", "get-master-addr-by-name", "m"];
         let before = sentinel.cli(&ask);
         let begin = async || {
-            // Refused while the one before goes on.
+            // Refused while the previous failover is in progress.
             let begun = sentinel.cli(&["sentinel", "failover", "m"]) == "OK";
             begun.then_some(())
         };
@@ -407,8 +408,8 @@ impl RedisServer {
         Self::sentinel_on("127.0.0.1").await
     }
 
-    /// A master, a replica, and three Sentinels, which know each other by a loopback address of
-    /// theirs.
+    /// Starts a master, a replica, and three Sentinels, which find each other at a loopback
+    /// address.
     pub async fn sentinel_on(address: &str) -> Self {
         let listening = listening(address);
         let master = RedisProcess::start("redis-server", &format!("{CONFIG}\n{listening}"));
