@@ -203,7 +203,7 @@ fn an_address_that_is_taken_ends_with_1_and_is_named() {
 #[test]
 fn what_the_system_says_is_said_once() {
     let folder = env!("CARGO_TARGET_TMPDIR");
-    // Nobody listens on a port that only root may have.
+    // Nothing listens on a port that only root may bind.
     let nobody = "127.0.0.1:1";
     for arguments in [
         vec!["serve", "--config", "/no/such/file"],

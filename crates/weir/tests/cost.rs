@@ -39,7 +39,7 @@ fn publishes(redis: &RedisServer) -> u64 {
     info(redis, "commandstats", "cmdstat_publish:calls=")
 }
 
-/// How often nodes have published a probe, as far as the answers were counted.
+/// Returns the number of published probes with a known outcome.
 async fn probes(nodes: &[Process]) -> u64 {
     let mut sum = 0;
     for node in nodes {
@@ -48,7 +48,7 @@ async fn probes(nodes: &[Process]) -> u64 {
     sum
 }
 
-/// The commands that a Redis executes, as its `MONITOR` prints them.
+/// Commands that a Redis executes, as its `MONITOR` prints them.
 struct Monitor<'a> {
     redis: &'a RedisServer,
     child: Child,
@@ -74,9 +74,9 @@ impl<'a> Monitor<'a> {
         }
     }
 
-    /// Returns how often something other than a probe was published since the last call.
+    /// Returns the number of messages published since the last call, without probes.
     fn published(&mut self) -> u64 {
-        // Redis executes it after all that was published before.
+        // Redis executes it after all earlier publications.
         self.redis.processes[0].cli(&["echo", "counted"]);
         let mut count = 0;
         for line in &mut self.lines {
@@ -151,8 +151,8 @@ async fn nodes_receive_what_their_members_want_and_no_more() {
             }
         }
     }
-    // Each node has the members of ten rooms, and wants a track of each from elsewhere. Each connection
-    // has one more channel, for its probes.
+    // Each node has the members of ten rooms, and needs one track of each from another node. Each
+    // connection subscribes to one more channel, for its probes.
     let rooms = (2 * ROOMS / NODES) as u64;
     eventually("nodes subscribe to what they want", SOON, async || {
         let counts = subscribers(&redis);
@@ -197,7 +197,7 @@ async fn nodes_receive_what_their_members_want_and_no_more() {
         100.0 * overhead
     );
     assert!(overhead < 0.1, "{sent} of {wanted} bytes");
-    // Of each node, a probe of each plane may be under way when it is counted.
+    // One probe per plane and node may be in flight at each count.
     let probed = probes(&nodes).await - probes_before + 2 * NODES as u64;
     assert!((chunks..=chunks + probed).contains(&put), "{put} PUBLISH");
     let wanted = wanted / NODES as u64;

@@ -177,7 +177,7 @@ fn oversize(holds: FieldType) -> Option<(Value, String)> {
             json!(vec!["a"; limits.members_per_room + 1]),
             limits.members_per_room.to_string(),
         ),
-        // What is decoded counts.
+        // The limit applies to the decoded bytes.
         FieldType::Base64 => (
             json!("AAAA".repeat(limits.init_bytes / 3 + 1)),
             limits.init_bytes.to_string(),

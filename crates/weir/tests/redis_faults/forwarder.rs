@@ -1,5 +1,5 @@
-//! An address that leads to one server and later to another, as a Kubernetes Service does: what is
-//! connected stays connected.
+//! Forwarder to a server that can change, like a Kubernetes Service: established connections keep
+//! their server.
 
 use std::sync::{
     Arc,
@@ -30,7 +30,7 @@ impl Forwarder {
                 let to = now.load(Ordering::Relaxed);
                 tokio::spawn(async move {
                     if let Ok(mut server) = TcpStream::connect(("127.0.0.1", to)).await {
-                        // Whichever ends first ends both.
+                        // The end of either side closes both.
                         let _ = copy_bidirectional(&mut client, &mut server).await;
                     }
                 });
@@ -47,7 +47,7 @@ impl Forwarder {
         format!("redis://127.0.0.1:{}", self.port)
     }
 
-    /// Leads new connections to another port.
+    /// Directs new connections to another port.
     pub(crate) fn lead_to(&self, port: u16) {
         self.leads_to.store(port, Ordering::Relaxed);
     }

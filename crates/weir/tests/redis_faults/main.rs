@@ -1,8 +1,8 @@
-//! Redis moves slots, fails over, kills connections and changes its address under load: each room
-//! hears each node again within 3 s, no message that was answered `ok` is missing or comes twice, and no node
-//! says that it is ready while it is deaf.
+//! Slot migrations, failovers, killed connections and address changes of Redis under load. Each
+//! room hears each node again within 3 s. Acknowledged messages arrive exactly once. No node
+//! reports ready while it is deaf.
 //!
-//! `WEIR_TEST_FAULTS_ROUNDS` sets how often each fault comes; without it, twice.
+//! `WEIR_TEST_FAULTS_ROUNDS` sets the number of rounds of each fault; the default is two.
 
 #![allow(clippy::print_stdout, reason = "a run says what it has measured")]
 
@@ -25,7 +25,7 @@ fn rounds() -> usize {
     rounds.unwrap_or(2)
 }
 
-/// Rooms in slots of each of the three primaries.
+/// Returns rooms in slots of each of the three primaries.
 fn rooms(redis: &RedisServer) -> Vec<String> {
     let mut rooms: [Option<String>; 3] = Default::default();
     for room in (0..).map(|n| format!("hall{n}")) {
@@ -38,15 +38,15 @@ fn rooms(redis: &RedisServer) -> Vec<String> {
     rooms.into_iter().flatten().collect()
 }
 
-/// `redis/node-redis#3311` and `StackExchange/StackExchange.Redis#2969`: a slot that moves ends
-/// subscriptions with a push alone.
+/// `redis/node-redis#3311` and `StackExchange/StackExchange.Redis#2969`: after a slot migration,
+/// only a push message reports the end of a subscription.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn slots_move_and_replicas_take_over_under_load() {
     let redis = RedisServer::cluster_with_replicas().await;
     let rooms = rooms(&redis);
     let scene = Scene::start(redis.url(), &rooms).await;
-    // Six in a minute: a node of Redis 7.0 that is elected twice within 8 s counts its old votes, and takes
-    // over with an epoch that its primary doesn't yield to.
+    // At most six per minute: a node of Redis 7.0 that is elected twice within 8 s counts its old
+    // votes. It then takes over with an epoch to which its primary does not yield.
     let mut minute = interval(Duration::from_secs(10));
     minute.set_missed_tick_behavior(MissedTickBehavior::Delay);
     for round in 0..rounds() {
@@ -76,7 +76,7 @@ async fn slots_move_and_replicas_take_over_under_load() {
 async fn connections_that_subscribe_are_killed_every_second() {
     let redis = RedisServer::standalone().await;
     let scene = Scene::start(redis.url(), &["hall".to_owned(), "yard".to_owned()]).await;
-    // The time is what is tested.
+    // The test needs real time.
     let mut kills = interval(Duration::from_secs(1));
     kills.set_missed_tick_behavior(MissedTickBehavior::Delay);
     for _ in 0..12 * (rounds() - 1) {
@@ -87,7 +87,7 @@ async fn connections_that_subscribe_are_killed_every_second() {
     scene.end().await;
 }
 
-/// `redis/go-redis#583`: the old master lives on, and so do connections to it.
+/// `redis/go-redis#583`: the old master keeps running, and keeps its connections.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sentinels_make_a_replica_the_master_while_the_old_one_lives() {
     let redis = RedisServer::sentinel().await;
@@ -101,8 +101,8 @@ async fn sentinels_make_a_replica_the_master_while_the_old_one_lives() {
     scene.end().await;
 }
 
-/// `ghostdogpr/sage#108`: an address that leads elsewhere by now, while the server that it led to lives
-/// on as a replica.
+/// `ghostdogpr/sage#108`: an address that changes its server, while the old server continues as a
+/// replica.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_old_primary_lives_on_as_a_replica() {
     let redis = RedisServer::replicated().await;
@@ -115,7 +115,7 @@ async fn an_old_primary_lives_on_as_a_replica() {
         scene
             .until_everybody_hears("the address leads to another")
             .await;
-        // Those who stay on the old one together hear each other, and nobody else.
+        // Nodes that stay on the old server hear each other, but no other node.
         redis.until_left(old, "pubsub").await;
         redis.until_left(old, "normal").await;
         scene

@@ -1,4 +1,4 @@
-//! A member that talks and publishes all the time, and keeps what it hears.
+//! Member that sends messages and chunks continuously, and records what it receives.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -15,26 +15,26 @@ use weir_testkit::{Arrival, Client, Process, eventually};
 
 use super::common::{PATIENCE, connect, publish};
 
-/// How often a member sends a message and a chunk.
+/// Send interval of messages and of chunks.
 const PERIOD: Duration = Duration::from_millis(100);
 
-/// What a member has sent and heard, messages by number.
+/// Sent and received messages by number, and received chunks.
 #[derive(Debug, Default)]
 pub(crate) struct Heard {
-    /// The number of the next message.
+    /// Number of the next message.
     pub(crate) next: u64,
-    /// The number of the first message that all members were there for.
+    /// Number of the first message sent after all members had joined.
     first: u64,
-    /// Messages that were answered `ok`.
+    /// Acknowledged messages.
     pub(crate) sent: BTreeSet<u64>,
     pub(crate) refused: usize,
-    /// Messages by who sent them.
+    /// Received messages by sender.
     pub(crate) messages: BTreeMap<String, BTreeSet<u64>>,
-    /// Messages that came twice.
+    /// Number of duplicate messages.
     pub(crate) repeated: usize,
-    /// When the last chunk of each track came.
+    /// Arrival time of the last chunk, by track.
     pub(crate) chunks: BTreeMap<u64, Instant>,
-    /// When something of another member last came.
+    /// Arrival time of the last message or chunk of another member.
     pub(crate) last: Option<Instant>,
 }
 
@@ -68,19 +68,20 @@ impl Member {
         self.heard.lock().expect("nobody panicked")
     }
 
-    /// All members of its room are there from now on.
+    /// Marks the time at which all members of the room have joined.
     pub(crate) fn begin(&self) {
         let mut heard = self.heard();
         heard.first = heard.next;
     }
 
-    /// The messages that were answered `ok`, of those that all members were there for.
+    /// Returns the acknowledged messages that were sent after all members had joined.
     pub(crate) fn sent_to_all(&self) -> BTreeSet<u64> {
         let heard = self.heard();
         heard.sent.range(heard.first..).copied().collect()
     }
 
-    /// Waits until it has these messages of another member, and asserts that none came twice.
+    /// Waits until it has received these messages of another member, and asserts that none was a
+    /// duplicate.
     pub(crate) async fn until_it_has(&self, sender: &Self, numbers: &BTreeSet<u64>) {
         let what = format!(
             "node {} has all that a member of node {} sent",
@@ -95,7 +96,7 @@ impl Member {
         assert_eq!(self.heard().repeated, 0, "messages came twice");
     }
 
-    /// Whether its connection is still there.
+    /// Returns whether its connection is still open.
     pub(crate) fn lives(&self) -> bool {
         !self.task.is_finished()
     }
@@ -155,5 +156,5 @@ async fn live(mut client: Client, track: u64, heard: Arc<Mutex<Heard>>) {
     }
 }
 
-/// How long what is to come may take where its time is not what is tested.
+/// Timeout of waits whose duration is not under test.
 pub(crate) const LONG: Duration = PATIENCE;

@@ -1,4 +1,4 @@
-//! Rooms with a member on each of three nodes, who all hear each other, and whether the nodes know.
+//! Rooms with a member on each of three nodes, and a check of the nodes' readiness.
 
 use std::{
     sync::{Arc, Mutex},
@@ -16,19 +16,19 @@ use super::{
     member::{LONG, Member},
 };
 
-/// How long after a fault everybody must be heard again.
+/// Maximum recovery time after a fault.
 const HEARD: Duration = Duration::from_secs(3);
 
-/// How long a node may be ready while one of its members hears nobody.
+/// Maximum time that a node may stay ready while one of its members hears nobody.
 const DEAF: Duration = Duration::from_secs(5);
 
 const NODES: usize = 3;
 
 pub(crate) struct Scene {
-    /// By room, and in it by node.
+    /// Members by room, then by node.
     rooms: Vec<Vec<Arc<Member>>>,
     watching: JoinHandle<()>,
-    /// Nodes that were ready while they were deaf, and for how long.
+    /// Nodes that stayed ready while deaf, and for how long.
     wrong: Arc<Mutex<Vec<(usize, Duration)>>>,
     _nodes: Vec<Process>,
 }
@@ -66,8 +66,8 @@ impl Scene {
         scene
     }
 
-    /// Waits until every member hears every other of its room, in messages and media that were sent from
-    /// now on; which must be soon after `what`.
+    /// Waits until every member has received new messages and media of every other member of its
+    /// room. Asserts that this takes less than `HEARD`.
     pub(crate) async fn until_everybody_hears(&self, what: &str) {
         let begun = Instant::now();
         self.until_heard(what, LONG).await;
@@ -104,8 +104,8 @@ impl Scene {
         }
     }
 
-    /// Asserts that no message that was answered `ok` is missing or came twice, and that no node was
-    /// ready for long while it was deaf.
+    /// Asserts that each acknowledged message arrived exactly once, and that no node stayed ready
+    /// for long while it was deaf.
     pub(crate) async fn end(self) {
         let (mut sent, mut refused) = (0, 0);
         for members in &self.rooms {
@@ -132,7 +132,7 @@ impl Drop for Scene {
     }
 }
 
-/// Compares what nodes say with what their members hear.
+/// Compares the nodes' readiness with what their members receive.
 async fn watch(
     operations: Vec<std::net::SocketAddr>,
     members: Vec<Arc<Member>>,
@@ -140,7 +140,7 @@ async fn watch(
 ) {
     let mut looks = interval(Duration::from_millis(200));
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    // Since when each member hears nobody although its node is ready.
+    // Per member, the start of the time in which it hears nobody although its node is ready.
     let mut since: Vec<_> = members.iter().map(|_| Instant::now()).collect();
     loop {
         looks.tick().await;
