@@ -49,9 +49,9 @@ pub(crate) struct Gate {
 #[derive(Debug)]
 pub(crate) struct Permit {
     connections: Arc<Mutex<Connections>>,
-    /// Whether it counts in the total.
+    /// Whether the connection counts towards the total.
     entered: bool,
-    /// The address that it counts for, once that is known.
+    /// Address whose count the connection is in, once known.
     address: Option<IpAddr>,
 }
 
@@ -89,19 +89,19 @@ impl Gate {
         }
     }
 
-    /// Admits a connection of `address`.
+    /// Admits a connection from `address`.
     pub(crate) fn admit(&self, address: IpAddr) -> Result<Permit, Refused> {
         let admitted = lock(&self.connections).admit(address);
         self.permit(admitted, true, Some(address), address)
     }
 
-    /// Admits a connection of a proxy to the total only: its client is not known yet.
+    /// Admits a connection from a proxy to the total only: its client is not known yet.
     fn enter(&self, proxy: IpAddr) -> Result<Permit, Refused> {
         let entered = lock(&self.connections).enter();
         self.permit(entered, true, None, proxy)
     }
 
-    /// Admits a connection that is in the total already to the count of `address`.
+    /// Admits a connection that is already in the total to the count of `address`.
     pub(crate) fn claim(&self, address: IpAddr) -> Result<Permit, Refused> {
         let claimed = lock(&self.connections).claim(address);
         self.permit(claimed, false, Some(address), address)
@@ -150,7 +150,7 @@ impl Gate {
                         return Some(connection);
                     }
                 }
-                // Headers of requests are not believed on a connection of the proxy itself.
+                // The proxy's own connection: the headers of its requests are not trusted.
                 match self.claim(connection.peer.ip()) {
                     Ok(claim) => connection.permit.merge(claim),
                     Err(refused) => {
@@ -170,7 +170,7 @@ impl Gate {
 }
 
 impl Permit {
-    /// Takes over the claim of another permit of the same connection.
+    /// Merges the claim of another permit of the same connection into this one.
     fn merge(&mut self, mut claim: Self) {
         debug_assert!(!claim.entered && self.address.is_none());
         self.address = claim.address.take();
@@ -202,7 +202,7 @@ pub(crate) async fn accept(
 ) {
     loop {
         let (stream, peer) = next(listener).await;
-        // The client of a proxy's connection is not known yet.
+        // The client behind a proxy's connection is not known yet.
         let admitted = if gate.proxies.trusts(peer.ip()) {
             gate.enter(peer.ip())
         } else {
@@ -222,7 +222,7 @@ pub(crate) async fn accept(
     }
 }
 
-/// Accepts the next connection; logs and outlasts errors.
+/// Accepts the next connection. Logs errors and retries.
 pub(crate) async fn next(listener: &TcpListener) -> (TcpStream, SocketAddr) {
     loop {
         match listener.accept().await {
@@ -232,7 +232,7 @@ pub(crate) async fn next(listener: &TcpListener) -> (TcpStream, SocketAddr) {
                 if let Some(held_back) = EXHAUSTIONS.pass() {
                     warn!(%error, held_back, "no connection can be accepted now");
                 }
-                // Nothing tells when there is something to accept with again.
+                // No signal exists for when accepting is possible again.
                 #[allow(clippy::disallowed_methods)]
                 tokio::time::sleep(EXHAUSTED).await;
             }
@@ -259,10 +259,10 @@ fn prepare(stream: &TcpStream, unsent_bytes: u32) {
     let _ = (SockRef::from(stream), unsent_bytes);
 }
 
-/// Origin of a connection's requests.
+/// Source of a connection's requests.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Source {
-    /// One client, which the connection counts for.
+    /// One client, in whose count the connection is.
     Client(IpAddr),
     /// A trusted proxy, whose requests carry the addresses of their clients.
     Proxy(IpAddr),
@@ -281,12 +281,12 @@ impl Connection {
         &self.stream
     }
 
-    /// Address of the client, or of the proxy that is nearest to it.
+    /// Returns the address of the client, or of the nearest proxy.
     pub(crate) fn peer(&self) -> SocketAddr {
         self.peer
     }
 
-    /// Origin of its requests.
+    /// Returns the source of its requests.
     pub(crate) fn source(&self) -> Source {
         match self.permit.address {
             Some(client) => Source::Client(client),
@@ -294,7 +294,7 @@ impl Connection {
         }
     }
 
-    /// Counts the connection for the client that it belongs to from now on.
+    /// Counts the connection for its client from now on.
     pub(crate) fn claim(&mut self, claim: Permit) {
         self.permit.merge(claim);
     }

@@ -1,8 +1,8 @@
-//! Acknowledgement ids that are too long to be answered.
+//! Acknowledgement ids that are too long.
 //!
-//! An id that not every client can hold is refused. The library reads one that does not fit into 64
-//! bits as none at all, so that its client would wait for ever: the digits that are too many are
-//! replaced here, before the library sees them, by a mark that it passes on.
+//! The gateway refuses an id that some client languages cannot represent exactly. The library
+//! parses an id over 64 bits as no id, and its client would wait forever. So the excess digits are
+//! replaced, before the library reads them, by a mark that it forwards.
 
 use std::fmt::Debug;
 
@@ -16,14 +16,14 @@ use crate::follow::{Follower, Kind};
 /// Ids up to this length fit into 64 bits.
 const DIGITS: u8 = 18;
 
-/// What stands for each further digit. It is white space to a JSON parser, and no encoder begins with
-/// it.
+/// Replacement for each excess digit. A JSON parser treats it as white space, and no encoder starts
+/// with it.
 const MARK: u8 = b'\r';
 
 /// Separates the packets of a polling request (Engine.IO protocol, revision 4, "Packet encoding").
 const SEPARATOR: u8 = 0x1e;
 
-/// Checks the id that the library read of an event, and what it left of the packet.
+/// Checks an event's id as the library parsed it, and the rest of the packet for a mark.
 ///
 /// # Errors
 /// `bad_request` if the id is too large.
@@ -35,27 +35,27 @@ pub(crate) fn check(ack: Option<i64>, text: &str) -> Result<Option<i64>, Fault> 
     Ok(ack)
 }
 
-/// The position in the beginning of a packet, up to the end of its id (Socket.IO protocol, revision
-/// 5, "Packet encoding").
+/// Position in a packet's header, up to the end of its id (Socket.IO protocol, revision 5, "Packet
+/// encoding").
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 enum Scan {
-    /// Engine.IO's type is next.
+    /// Before the Engine.IO type.
     #[default]
     Type,
-    /// Socket.IO's type is next.
+    /// Before the Socket.IO type.
     Kind,
     /// In the number of attachments.
     Attachments,
-    /// The namespace or the id is next.
+    /// Before the namespace or the id.
     Head,
     Namespace,
-    /// After so many digits of the id.
+    /// After this many digits of the id.
     Id(u8),
     Done,
 }
 
 impl Scan {
-    /// Takes the next byte, and replaces it if it is a digit too many.
+    /// Advances by one byte, and replaces it if it is an excess digit.
     fn step(&mut self, byte: &mut u8) {
         *self = match (*self, *byte) {
             (Self::Type, b'4') => Self::Kind,
@@ -74,20 +74,20 @@ impl Scan {
     }
 }
 
-/// Marks the ids in a client's WebSocket frames.
+/// Filter that marks the ids in a client's WebSocket frames.
 #[derive(Debug, Default)]
 pub(crate) struct Frames {
     frames: Follower,
     scan: Scan,
     mask: [u8; 4],
-    /// How far the frame's payload was followed.
+    /// Number of scanned bytes of the frame's payload.
     at: usize,
     /// Whether the frame is part of a message.
     data: bool,
 }
 
 impl Frames {
-    /// Takes the next bytes of the stream.
+    /// Filters the next bytes of the stream in place.
     pub(crate) fn pass(&mut self, mut bytes: &mut [u8]) {
         while !bytes.is_empty() {
             let payload = self.frames.in_payload();
@@ -121,7 +121,7 @@ impl Frames {
     }
 }
 
-/// A polling request whose body has its ids marked, as it comes in.
+/// Returns a polling request whose body is filtered as it is read: ids in it are marked.
 pub(crate) fn marked<B: Body<Data = Bytes> + Debug>(
     request: Request<B>,
 ) -> Request<impl Body<Data = Bytes, Error = B::Error> + Debug> {
@@ -129,7 +129,7 @@ pub(crate) fn marked<B: Body<Data = Bytes> + Debug>(
     request.map(|body| body.map_frame(move |frame| frame.map_data(|bytes| mark(&mut scan, bytes))))
 }
 
-/// Marks the ids of the packets in a piece of a body.
+/// Marks the ids of the packets in one piece of a body.
 fn mark(scan: &mut Scan, bytes: Bytes) -> Bytes {
     let mut marked = None;
     for (at, byte) in bytes.iter().enumerate() {
@@ -200,7 +200,7 @@ mod tests {
         }
     }
 
-    /// Frames of one message with pings between them, masked.
+    /// Returns masked frames of one message with pings between them.
     fn frames(pieces: &[&str]) -> Vec<u8> {
         let mut bytes = Vec::new();
         for (at, piece) in pieces.iter().enumerate() {

@@ -13,7 +13,7 @@ use crate::config::{ProxyProtocol, Server};
 /// De facto standard header, written by most proxies.
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
-/// Trusted proxies, which report the addresses of their clients. Cheap to clone.
+/// Set of trusted proxies, which report their clients' addresses. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct Proxies {
     trusted: Arc<[IpNet]>,
@@ -41,12 +41,12 @@ impl Proxies {
 
     /// Returns the address of the client that sent a request with these headers through `peer`.
     ///
-    /// Each proxy appends the address that it received the request from. The list is walked from the
-    /// right, skipping trusted proxies; the first other address is the client's. An element that is
-    /// not an address ends the walk, and the last proxy counts as the client.
+    /// Each proxy appends the address that it received the request from. The list is walked from
+    /// the right, skipping trusted proxies; the first other address is the client's. An element
+    /// that is not an address ends the walk, and the last proxy counts as the client.
     ///
-    /// A proxy writes `Forwarded` or `X-Forwarded-For`, and may pass the other one through from the
-    /// client. If both are present and disagree, neither is believed and `peer` is returned.
+    /// A proxy writes `Forwarded` or `X-Forwarded-For`, and may forward the client's copy of the
+    /// other one. If both are present and disagree, neither is trusted and `peer` is returned.
     pub(crate) fn client_address(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         let peer = peer.to_canonical();
         if !self.trusts(peer) {
@@ -121,8 +121,8 @@ fn elements(list: &str, separator: char) -> Option<Vec<&str>> {
     (!quoted).then_some(parts)
 }
 
-/// Parses the `for` parameter of an element of `Forwarded` (RFC 7239, section 4). Obfuscated
-/// identifiers and `unknown` are no addresses.
+/// Parses the `for` parameter of an element of `Forwarded` (RFC 7239, section 4). Returns `None`
+/// for obfuscated identifiers and `unknown`.
 fn forwarded_for(element: &str) -> Option<IpAddr> {
     let mut nodes = elements(element, ';')?.into_iter().filter_map(|pair| {
         let (parameter, value) = pair.split_once('=')?;
@@ -201,7 +201,7 @@ mod tests {
             ("192.0.2.1", "192.0.2.1"),
             ("192.0.2.1:4711", "192.0.2.1"),
             (" 192.0.2.1 , 10.1.1.1 ,10.2.2.2", "192.0.2.1"),
-            // What the client wrote stands to the left of what the proxy appended.
+            // The client's own entries precede the one that the proxy appended.
             ("6.6.6.6, 192.0.2.1", "192.0.2.1"),
             ("10.9.9.9, 192.0.2.1", "192.0.2.1"),
             ("6.6.6.6, 10.9.9.9, 192.0.2.1, 10.1.1.1", "192.0.2.1"),
@@ -211,7 +211,7 @@ mod tests {
             ("::ffff:192.0.2.1", "192.0.2.1"),
             ("192.0.2.1, ::ffff:10.1.1.1", "192.0.2.1"),
             ("192.0.2.1, fd12::1", "192.0.2.1"),
-            // A client within the trusted ranges: the farthest known hop.
+            // A client inside the trusted ranges: the farthest known hop.
             ("10.3.3.3", "10.3.3.3"),
             ("10.3.3.3, 10.1.1.1", "10.3.3.3"),
             // Not addresses.
@@ -321,7 +321,7 @@ mod tests {
             } else {
                 ("x-forwarded-for", "192.0.2.1")
             };
-            // Proxies append a line, or extend the line that they received.
+            // Proxies add a header line, or extend the one that they received.
             let line = format!("{written}, {own}");
             let lines = [(header, written.as_str()), (header, own)];
             let found = if joined {

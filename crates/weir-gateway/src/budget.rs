@@ -1,18 +1,19 @@
-//! How much may wait for one client.
+//! Queue bound of one client, in bytes.
 
-/// Bounds the bytes that wait for a client, and counts them.
+/// Bound on the bytes queued for a client, and their count.
 ///
-/// Chunks may take up to `queue_bytes`, events as much again. A frame that is longer than that alone,
-/// such as the answer to a join of a large room, goes in all the same, one at a time, and raises the
-/// bound for events by what of it still waits.
+/// Chunks may use up to `queue_bytes`, and events the same amount again. A frame longer than
+/// `queue_bytes` alone, such as the answer to a join of a large room, is queued anyway, one at a
+/// time. Its unsent bytes raise the bound for events.
 #[derive(Debug, Default)]
 pub(crate) struct Budget {
     queue_bytes: usize,
-    /// What waits.
+    /// Queued bytes.
     queued: usize,
-    /// What waited of the long frame when it came, 0 if none waits.
+    /// Length of the queued long frame in bytes, without what was written at once; 0 if none is
+    /// queued.
     long: usize,
-    /// What waits up to the end of that frame.
+    /// Queued bytes up to the end of that frame.
     until_long: usize,
 }
 
@@ -24,24 +25,25 @@ impl Budget {
         }
     }
 
-    /// How many bytes wait.
+    /// Returns the number of queued bytes.
     pub(crate) fn queued(&self) -> usize {
         self.queued
     }
 
-    /// Whether an event of that length may wait.
+    /// Whether an event of this length may be queued.
     pub(crate) fn takes_event(&self, bytes: usize) -> bool {
         let counted = if self.raises(bytes) { 0 } else { bytes };
         let long = self.long.min(self.until_long);
         self.queued - long + counted <= 2 * self.queue_bytes
     }
 
-    /// Whether a chunk of that length, with what comes right before it, may wait.
+    /// Whether a chunk of this length, including a frame that must directly precede it, may be
+    /// queued.
     pub(crate) fn takes_chunk(&self, bytes: usize) -> bool {
         self.queued == 0 || self.queued + bytes <= self.queue_bytes
     }
 
-    /// A frame of that length waits from now on, of which `written` bytes are out.
+    /// Adds a frame of this length, of which `written` bytes are already sent.
     pub(crate) fn add(&mut self, bytes: usize, written: usize) {
         let raises = self.raises(bytes);
         self.queued += bytes - written;
@@ -51,7 +53,7 @@ impl Budget {
         }
     }
 
-    /// So many bytes at the front wait no more.
+    /// Removes this many bytes from the front of the queue.
     pub(crate) fn remove(&mut self, bytes: usize) {
         self.queued -= bytes;
         self.until_long = self.until_long.saturating_sub(bytes);
@@ -60,12 +62,12 @@ impl Budget {
         }
     }
 
-    /// Nothing waits any more.
+    /// Resets the count to an empty queue.
     pub(crate) fn clear(&mut self) {
         *self = Self::new(self.queue_bytes);
     }
 
-    /// Whether a frame of that length raises the bound.
+    /// Whether a frame of this length raises the bound.
     fn raises(&self, bytes: usize) -> bool {
         self.long == 0 && bytes > self.queue_bytes
     }

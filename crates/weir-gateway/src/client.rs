@@ -34,7 +34,7 @@ pub(crate) const NAMESPACE: &str = "/";
 #[derive(Debug)]
 pub(crate) struct Client {
     link: Arc<Link>,
-    /// The client's address, as reported by trusted proxies.
+    /// Address of the client, as reported by trusted proxies.
     address: IpAddr,
     /// The trace that its first request is part of.
     traceparent: Option<String>,
@@ -71,13 +71,13 @@ impl Client {
     }
 }
 
-/// How clients that connect to the namespace are served.
+/// Settings of the service for clients that connect to the namespace.
 #[derive(Clone)]
 pub(crate) struct Terms {
     pub(crate) direct: Direct,
     pub(crate) engine: Engine,
     pub(crate) limits: Limits,
-    /// How long a connection may be without being connected to the namespace.
+    /// Maximum time that a connection may stay outside the namespace.
     pub(crate) connect_timeout: Duration,
 }
 
@@ -214,11 +214,11 @@ impl DisconnectHandler<DirectAdapter, ()> for Farewell {
             None => self.session.log_end(&reason),
         }
         if reason == DisconnectReason::ClientNSDisconnect {
-            // The connection stays, and may connect to the namespace again.
+            // The connection stays open, and may connect to the namespace again.
             self.seat.leave();
             tokio::spawn(Arc::clone(link).end_unless_connected(self.connect_timeout));
         } else {
-            // The library may wait for a peer that reads no more; then this ends it.
+            // The library may wait for a peer that no longer reads; this ends the wait.
             link.shut();
         }
         self.session.close();

@@ -20,8 +20,8 @@ use crate::{
 pub(crate) struct Clients(pub(crate) SocketIo<DirectAdapter>);
 
 impl Clients {
-    /// Each client's way, and its session. None once the library is closed: its namespace is gone
-    /// then, and those who read metrics may still be there.
+    /// Iterates over the clients' links and sessions. Empty once the library is closed: its
+    /// namespace is gone by then, but metrics may still be read.
     pub(crate) fn all(&self) -> impl Iterator<Item = (Arc<Link>, Arc<Session>)> {
         let sockets = self.0.of(NAMESPACE).map(|namespace| namespace.sockets());
         sockets

@@ -18,12 +18,12 @@ use crate::{
 pub(crate) struct Cluster {
     pub(crate) engine: Engine,
     redis: Option<Redis>,
-    /// Of which kind the Redis is, or `memory`.
+    /// Kind of Redis, or `memory`.
     kind: &'static str,
 }
 
-/// The ways to Redis, as the metrics name them, with the reason against readiness while one does not
-/// work; in the order of [`Redis::planes`].
+/// Redis planes as the metrics name them, each with its readiness reason while it fails. In the
+/// order of [`Redis::planes`].
 pub(crate) const PLANES: [(&str, &str); 4] = [
     ("directory", "redis: the directory is unavailable"),
     ("events", "redis: room events are not heard"),
@@ -130,14 +130,14 @@ impl Cluster {
         })
     }
 
-    /// This node's id in the cluster, or what tells it apart in its telemetry if it is alone.
+    /// Returns this node's id in the cluster, or its telemetry instance id if it is alone.
     pub(crate) fn node(&self) -> String {
         self.redis
             .as_ref()
             .map_or_else(telemetry::instance, |redis| redis.directory.node())
     }
 
-    /// What joins the nodes: `memory`, `redis`, `redis-sentinel` or `redis-cluster`.
+    /// Returns the kind of cluster: `memory`, `redis`, `redis-sentinel` or `redis-cluster`.
     pub(crate) const fn kind(&self) -> &'static str {
         self.kind
     }

@@ -56,7 +56,7 @@ pub(crate) const TRACEPARENT: &str = "traceparent";
 /// What a request's head may be long; hyper takes no less.
 const HEAD_BYTES: usize = 16 * 1024;
 
-/// The answer to a polling request that nothing came for.
+/// Answer to a polling request that no packet arrived for.
 /// Source: Engine.IO protocol, revision 4, "Packet encoding".
 const NOOP: &str = "6";
 
@@ -69,10 +69,10 @@ pub(crate) struct Edge {
     pub(crate) intake: Intake,
     pub(crate) polled: Polled,
     pub(crate) egress: Egress,
-    /// The longest answer that the library combines from several packets, in bytes.
+    /// Maximum length of an answer that the library combines from several packets, in bytes.
     pub(crate) answer_bytes: usize,
     pub(crate) times: RequestTimes,
-    /// Which pages of other origins may use long-polling, if any may.
+    /// CORS rules for pages of other origins that may use long-polling, if any.
     pub(crate) cors: Option<CorsLayer>,
     pub(crate) probe: ProbeTimes,
 }
@@ -96,7 +96,7 @@ impl Edge {
             }
         });
         let served = http1::Builder::new()
-            // The stream has the timeouts.
+            // The stream enforces the timeouts.
             .header_read_timeout(None)
             .max_buf_size(HEAD_BYTES)
             .serve_connection(TokioIo::new(stream), answer)
@@ -115,13 +115,13 @@ impl Edge {
             Some(layer) => cors::answer(&layer, self, source, request).await,
             None => self.socketio(request, source).await,
         };
-        // A cache that gave one client's session id or packets to another would break both.
+        // A cache that served one client's session id or packets to another would break both.
         let headers = response.headers_mut();
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         response
     }
 
-    /// Answers a request for a path of Socket.IO's.
+    /// Answers a request for a path under Socket.IO's.
     async fn socketio(self, request: Request<Incoming>, source: Source) -> Response<Body> {
         match below(&request) {
             None | Some("" | "/") => self.engine(request, source).await,
@@ -129,7 +129,7 @@ impl Edge {
         }
     }
 
-    /// Answers a request of Engine.IO's.
+    /// Answers an Engine.IO request.
     async fn engine(self, request: Request<Incoming>, source: Source) -> Response<Body> {
         let query = Query::of(&request);
         let transport = match query.transport() {
@@ -156,7 +156,7 @@ impl Edge {
 
     fn draining(&self) -> Response<Body> {
         self.gate.count_draining();
-        // Whoever asks again on this connection would ask the same node.
+        // A retry on this connection would reach the same node.
         let headers = [(CONNECTION, "close"), (RETRY_AFTER, "1")];
         let why = "this node is draining; connect again to reach another\n";
         (StatusCode::SERVICE_UNAVAILABLE, headers, why).into_response()
@@ -186,7 +186,7 @@ impl Edge {
         };
         let address = self.gate.client_address(source, request.headers());
         let claim = match source {
-            // The connection becomes one client's. An upgrading session counts already.
+            // The connection becomes one client's. An upgrading session is already counted.
             Source::Proxy(_) if probe.is_none() => match self.gate.claim(address) {
                 Ok(claim) => Some(claim),
                 Err(refused) => return full(refused),
@@ -237,7 +237,7 @@ impl Edge {
         }
     }
 
-    /// Begins a session on a WebSocket.
+    /// Opens a session on a WebSocket.
     async fn begin(
         self,
         connection: Connection,
@@ -254,8 +254,8 @@ impl Edge {
         self.hand_over(pipe, request).await;
     }
 
-    /// Answers the probe of a client that polls, and moves its session to the WebSocket if the
-    /// client does.
+    /// Answers the upgrade probe of a polling client, and moves its session to the WebSocket once
+    /// the client upgrades.
     async fn probe(
         self,
         mut connection: Connection,
@@ -281,14 +281,14 @@ impl Edge {
         }
     }
 
-    /// The lane of a connection.
+    /// Creates the lane of a connection.
     fn lane(&self, connection: Connection) -> (Arc<Connection>, Arc<Lane>) {
         let connection = Arc::new(connection);
         let lane = Lane::new(Arc::clone(&connection), self.egress.queue_bytes);
         (connection, Arc::new(lane))
     }
 
-    /// Hands a WebSocket to the library, on a stream of our own.
+    /// Hands a WebSocket to the library, on the gateway's own stream.
     async fn hand_over(self, pipe: Pipe, request: Request<()>) {
         let mut socketio = self.socketio;
         let opened = Service::<(Pipe, Request<()>)>::call(&mut socketio, (pipe, request)).await;
@@ -344,15 +344,15 @@ impl Edge {
         told(answer).await
     }
 
-    /// Answers a request for packets: with those that there are or that come, or with NOOP if the
-    /// client is about to leave polling.
+    /// Answers a polling request: with packets that are ready or arrive, or with NOOP if the client
+    /// is upgrading.
     async fn receive(self, request: Request<Incoming>, link: &Link) -> Response<Body> {
-        // Ended whether the request is answered or given up.
+        // Dropped whether the request is answered or cancelled.
         let polling = link.poll();
         let answer = self.pass(request);
         pin!(answer);
         tokio::select! {
-            // Packets that are there go first.
+            // Packets take priority over NOOP.
             biased;
             answer = &mut answer => return answer,
             () = link.upgrade_state().noop() => {}
@@ -364,7 +364,7 @@ impl Edge {
         answer.await
     }
 
-    /// Answers a request that brings packets.
+    /// Answers a request that carries packets.
     async fn send(self, request: Request<Incoming>) -> Response<Body> {
         let length = request.headers().get(CONTENT_LENGTH);
         let length = length.and_then(|length| length.to_str().ok()?.parse().ok());
@@ -386,7 +386,7 @@ impl Edge {
     }
 }
 
-/// Returns the response to a request over a limit on connections, as in [`crate::refusals`].
+/// Returns the response to a request over a connection limit, as in [`crate::refusals`].
 fn full(why: Refused) -> Response<Body> {
     let headers = [(RETRY_AFTER, "5")];
     (StatusCode::SERVICE_UNAVAILABLE, headers, format!("{why}\n")).into_response()
@@ -396,20 +396,20 @@ fn refused(status: StatusCode, why: &str) -> Response<Body> {
     (status, format!("{why}\n")).into_response()
 }
 
-/// What of a request's path is below Socket.IO's, if it is.
+/// Returns the part of a request's path below Socket.IO's path, if it is below.
 fn below<B>(request: &Request<B>) -> Option<&str> {
     let below = request.uri().path().strip_prefix(PATH)?;
     (below.is_empty() || below.starts_with('/')).then_some(below)
 }
 
-/// What the library reads from the request of a WebSocket.
+/// Returns the URI that the library parses for a WebSocket.
 fn library_uri(sid: Option<&str>) -> Uri {
     let sid = sid.map(|sid| format!("&sid={sid}")).unwrap_or_default();
     let uri = format!("{PATH}/?EIO=4&transport=websocket{sid}").parse();
     uri.expect("the id of a session is part of a URI that was read")
 }
 
-/// The answer to a path below Socket.IO's that is none.
+/// Returns the answer to an unknown path below Socket.IO's.
 fn missing(below: &str) -> Response<Body> {
     let is_client =
         below.starts_with("/socket.io") && (below.ends_with(".js") || below.ends_with(".js.map"));
@@ -421,7 +421,7 @@ fn missing(below: &str) -> Response<Body> {
     refused(StatusCode::NOT_FOUND, why)
 }
 
-/// A refusal of the library's, in the words of other servers.
+/// Replaces a refusal by the library with the words of Engine.IO's own server.
 async fn told(answer: Response<Body>) -> Response<Body> {
     if answer.status() != StatusCode::BAD_REQUEST {
         return answer;

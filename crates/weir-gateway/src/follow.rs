@@ -14,7 +14,7 @@ pub(crate) struct Header {
     pub(crate) length: u64,
     /// Whether the message that it begins is text.
     pub(crate) text: bool,
-    /// What the payload is masked with; zeros if it is not.
+    /// Masking key of the payload; zeros if it is not masked.
     pub(crate) mask: [u8; 4],
 }
 
@@ -43,7 +43,7 @@ impl Follower {
         self.payload_left == 0 && self.header_bytes == 0
     }
 
-    /// Whether the next byte is one of a payload.
+    /// Whether the next byte belongs to a payload.
     pub(crate) fn in_payload(&self) -> bool {
         self.payload_left > 0
     }

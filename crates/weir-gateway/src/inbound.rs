@@ -189,7 +189,7 @@ impl Inbound {
         passed
     }
 
-    /// Whether the message is over the limit, so that the library closes the connection.
+    /// Whether the message exceeds the limit, so that the library closes the connection.
     pub(crate) const fn is_oversize(&self) -> bool {
         self.message > self.intake.limit
     }

@@ -34,7 +34,7 @@ struct Out {
     connection: Option<Arc<Connection>>,
     /// What waits, oldest first. Only the front may be partly written.
     queue: VecDeque<Bytes>,
-    /// What may be in `queue`, and how much is.
+    /// Bound on `queue`, and its length in bytes.
     budget: Budget,
     /// Since when something waits.
     since: Option<Instant>,
@@ -101,8 +101,7 @@ impl Lane {
         self.out.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Writes or queues an event. What cannot even be queued closes the connection, after a call of
-    /// `full`.
+    /// Writes or queues an event. If the queue is full, calls `full` and closes the connection.
     pub(crate) fn notice(self: &Arc<Self>, frame: &Frame, full: impl FnOnce()) -> Delivery {
         let mut out = self.out();
         let delivery = self.send(&mut out, frame.bytes(), Budget::takes_event);
@@ -129,7 +128,7 @@ impl Lane {
         }
     }
 
-    /// Writes a frame, or queues it if `takes` says that it may wait.
+    /// Writes a frame, or queues it if `takes` allows it.
     fn send(
         self: &Arc<Self>,
         out: &mut Out,
@@ -151,7 +150,7 @@ impl Lane {
                 }
             }
         }
-        // Of a frame that is partly written the rest must follow; then nothing else waits.
+        // The rest of a partly written frame must follow; in that case the queue is empty.
         if !out.queue.is_empty() && !takes(&out.budget, frame.len()) {
             return Delivery::Full;
         }
@@ -268,7 +267,7 @@ impl Lane {
         self.out().connection.is_none()
     }
 
-    /// Drops what waits, but for a frame that is partly written.
+    /// Drops all queued frames except one that is partly written.
     pub(crate) fn forget(&self) {
         let mut out = self.out();
         let partial = out.queue.pop_front().filter(|_| out.partial);

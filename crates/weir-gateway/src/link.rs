@@ -23,7 +23,7 @@ use crate::{
     upgrade::Upgrade,
 };
 
-/// Cause of closing a client that does not take even its events.
+/// Cause for closing a client whose event queue is full.
 const SLOW: &str = "slow";
 
 /// A connection, seen by those who have something for it.
@@ -37,15 +37,16 @@ pub(crate) struct Link {
     lane: OnceLock<Arc<Lane>>,
     /// The way by long-polling, as long as there is no lane.
     polling: Mutex<Polling>,
-    /// The upgrade that the client has begun.
+    /// State of the client's upgrade.
     upgrade: Upgrade,
     /// The library's socket, once the client has connected to the namespace.
     socket: OnceLock<Bound>,
-    /// The client's session, while it is connected to the namespace. Locked to set and to clone it.
+    /// Session of the client, while it is connected to the namespace. Locked to set and to clone
+    /// it.
     session: Mutex<Weak<Session>>,
-    /// Tells that a session has begun.
+    /// Notification that a session has begun.
     begun: Notify,
-    /// Why the node closed the connection, if it did.
+    /// Cause if the node closed the connection.
     cause: OnceLock<&'static str>,
     /// What a connection that polls has for its life: its place among the connections that are
     /// allowed, and the one where its requests find it.
@@ -58,8 +59,8 @@ pub(crate) struct Link {
 pub(crate) struct Poll<'a>(&'a Link);
 
 impl Poll<'_> {
-    /// Takes the request back from the library, to be answered without it; false if the library has
-    /// an answer by now.
+    /// Takes the request back, so that the gateway can answer it. Returns false if the library
+    /// already has an answer.
     pub(crate) fn take_back(&self) -> bool {
         self.0.waiting().take_back()
     }
@@ -101,8 +102,8 @@ impl Link {
         }
     }
 
-    /// A connection that starts with long-polling; `queue_bytes` may wait for its client, and the
-    /// library puts no more than `answer_bytes` into one answer.
+    /// Creates the link of a connection that starts with long-polling. Up to `queue_bytes` are
+    /// queued for its client; the library puts no more than `answer_bytes` into one answer.
     pub(crate) fn polling(queue_bytes: usize, answer_bytes: usize, permit: Permit) -> Self {
         Self {
             lane: OnceLock::new(),
@@ -123,13 +124,13 @@ impl Link {
         let _ = self.place.set(place);
     }
 
-    /// Records why the node closes the connection, as the metric `weir.connection.closed` has it. The
+    /// Records why the node closes the connection, as in the metric `weir.connection.closed`. The
     /// first cause counts.
     pub(crate) fn set_cause(&self, cause: &'static str) {
         let _ = self.cause.set(cause);
     }
 
-    /// Returns why the node closed the connection, if it did.
+    /// Returns the cause if the node closed the connection.
     pub(crate) fn cause(&self) -> Option<&'static str> {
         self.cause.get().copied()
     }
@@ -140,7 +141,7 @@ impl Link {
 
     /// The client has connected to the namespace; frames may follow.
     pub(crate) fn bind(&self, sid: Sid, io: SocketIo<DirectAdapter>, direct: Direct) {
-        // A connection that has left the namespace and connects again has the same socket id.
+        // A connection that leaves the namespace and reconnects to it keeps its socket id.
         let _ = self.socket.set(Bound { sid, io, direct });
         self.library_reads();
     }
@@ -166,7 +167,7 @@ impl Link {
         self.socket.get().is_some()
     }
 
-    /// Begins to probe a WebSocket; false if the client does not poll, or probes one already.
+    /// Begins an upgrade probe. Returns false if the client does not poll, or is already probing.
     pub(crate) fn begin_probe(&self) -> bool {
         let waiting = self.waiting();
         self.lane.get().is_none()
@@ -175,12 +176,13 @@ impl Link {
             && self.upgrade.begin()
     }
 
-    /// The upgrade that the client has begun.
+    /// Returns the state of the client's upgrade.
     pub(crate) fn upgrade_state(&self) -> &Upgrade {
         &self.upgrade
     }
 
-    /// The client moves to the WebSocket behind `lane`: the library gets nothing more to answer with.
+    /// Upgrades the client to the WebSocket behind `lane`: the library gets no more packets to
+    /// answer with.
     pub(crate) fn upgrade(&self, lane: Arc<Lane>) {
         self.waiting().upgrade(lane);
     }
@@ -190,7 +192,7 @@ impl Link {
         let mut waiting = self.waiting();
         waiting.poll_begins(&mut |frame| match self.socket.get() {
             Some(bound) => bound.emit(frame),
-            // Nothing waits for a client that has not connected.
+            // Nothing is queued for a client that has not connected.
             None => Err(Delivery::Closed),
         });
         drop(waiting);
@@ -223,7 +225,8 @@ impl Link {
         }
     }
 
-    /// The library has given up the WebSocket, whose session it has ended.
+    /// Closes the link unless it has a lane: the library gave up the WebSocket and ended its
+    /// session.
     pub(crate) fn library_gone(&self) {
         if self.lane.get().is_none() {
             self.close();
@@ -286,7 +289,7 @@ impl Link {
         }
     }
 
-    /// The client has left the namespace: what waits for it is dropped.
+    /// Drops what is queued for a client that has left the namespace.
     fn leave(&self) {
         *self.current() = Weak::new();
         self.waiting().forget();
@@ -295,7 +298,7 @@ impl Link {
         }
     }
 
-    /// Ends a connection that has left the namespace, unless it connects again in time.
+    /// Ends a connection that has left the namespace, unless it reconnects to it in time.
     pub(crate) async fn end_unless_connected(self: Arc<Self>, time: Duration) {
         let connected = async {
             let begun = self.begun.notified();
@@ -322,8 +325,8 @@ impl Link {
     }
 }
 
-/// A session's way to its client: the connection, until the session leaves the namespace. Another may
-/// begin on the same connection then, and gets nothing that was meant for the one before.
+/// Delivery handle of one session: valid until the session leaves the namespace. A later session on
+/// the same connection receives nothing that was meant for this one.
 #[derive(Debug)]
 pub(crate) struct Seat {
     link: Arc<Link>,
@@ -342,7 +345,7 @@ impl Seat {
         &self.link
     }
 
-    /// The session's client has left the namespace.
+    /// Revokes the handle: the session's client has left the namespace.
     pub(crate) fn leave(&self) {
         self.left.store(true, Ordering::Relaxed);
         self.link.leave();

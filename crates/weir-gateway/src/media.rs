@@ -26,7 +26,7 @@ const PACKET: &[u8] = b"451-";
 /// How the array begins.
 const EVENT: &[u8] = br#"["media","#;
 
-/// The longest number of an acknowledgement that may be small enough.
+/// Maximum digits of an acknowledgement id up to [`MAX_ACK_ID`].
 const ACK_DIGITS: usize = 16;
 
 /// What a stream of whole frames goes on with.
@@ -182,7 +182,7 @@ fn array(packet: &[u8]) -> Option<(Option<i64>, usize)> {
     }
     let number = rest[..digits].iter().map(|digit| i64::from(digit - b'0'));
     let ack = number.reduce(|number, digit| number * 10 + digit);
-    // What is larger is refused by the library's way.
+    // A larger id takes the library's path, where it is refused.
     let held = ack.is_none_or(|id| id <= MAX_ACK_ID);
     held.then_some((ack, PACKET.len() + digits))
 }

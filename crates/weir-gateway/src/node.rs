@@ -60,7 +60,7 @@ const ATTACHMENTS: usize = 1_024;
 /// How long a packet's attachments may follow it.
 const ATTACHMENTS_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The reason against readiness of a node that does not serve yet.
+/// Readiness reason of a node that does not serve yet.
 pub(crate) const STARTING: &str = "starting";
 
 /// How a node ends.
@@ -253,16 +253,16 @@ impl Node {
         }
         operations.abort();
         info!("stopped");
-        // What still waits for the collector is sent by threads of their own, which block. None waits
-        // for another, and a collector that does not answer must not keep the process.
+        // Pending telemetry is flushed by separate blocking threads, in parallel. An unresponsive
+        // collector must not keep the process alive.
         let measured = tokio::task::spawn_blocking(move || metrics.shutdown());
         let told = tokio::task::spawn_blocking(move || collector.shutdown());
         let _ = timeout(FAREWELL, async { tokio::join!(measured, told) }).await;
     }
 }
 
-/// Logs that the limit per address is below the total: behind a proxy that is not trusted, it applies
-/// to all clients together.
+/// Logs that the limit per address is below the total: behind an untrusted proxy, it applies to all
+/// clients together.
 fn log_address_limit(server: &Server) {
     if let Some(limit) = server.max_connections_per_address
         && limit.get() < server.max_connections

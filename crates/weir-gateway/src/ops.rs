@@ -23,10 +23,10 @@ use tracing::debug;
 use crate::accept;
 use crate::refusals::Responder;
 
-/// Connections to the operations listener at a time; further ones are refused.
+/// Maximum concurrent connections to the operations listener; further ones are refused.
 const CONNECTIONS: usize = 128;
 
-/// Lifetime of such a connection, so that peers that do not read cannot exhaust them.
+/// Maximum lifetime of such a connection, so that peers that do not read cannot exhaust the limit.
 const LIFETIME: Duration = Duration::from_secs(60);
 
 /// Grace period for a response that is in flight at the end of the lifetime.
@@ -52,7 +52,7 @@ type Reasons = BTreeMap<&'static str, Option<Arc<str>>>;
 /// A node is ready when no reason against it stands. Clones speak of the same node.
 #[derive(Debug, Clone, Default)]
 pub struct Readiness {
-    /// The reasons against, which are few and short, each with its cause if it has one.
+    /// Current reasons against readiness: few and short, each with an optional cause.
     against: Arc<Mutex<Reasons>>,
 }
 
@@ -86,8 +86,8 @@ impl Readiness {
         self.against().is_empty()
     }
 
-    /// The reasons against readiness, in alphabetical order, as `reason` or `reason: cause`; none when
-    /// it is ready.
+    /// Returns the reasons against readiness in alphabetical order, as `reason` or `reason: cause`;
+    /// none when the node is ready.
     pub fn reasons(&self) -> Vec<String> {
         let against = self.against();
         let reasons = against.iter().map(|(reason, cause)| match cause {

@@ -34,8 +34,8 @@ thread_local! {
     static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ_BYTES].into());
 }
 
-/// What a client says on a WebSocket that it moves to from polling, masked with zeros, and what the
-/// library answers. The gateway has been through both before it hands the WebSocket over.
+/// Upgrade packets of the client, masked with zeros, and the library's answer. The gateway has
+/// already exchanged them with the client before it hands the WebSocket over.
 /// Source: Engine.IO protocol, revision 4, "Upgrade".
 const UPGRADE: &[u8] = b"\x81\x86\0\0\0\x002probe\x81\x81\0\0\0\x005";
 const UPGRADE_ANSWER: &[u8] = b"\x81\x063probe";
@@ -51,7 +51,7 @@ pub(crate) struct Pipe {
     /// What was read from the socket and not yet by the library.
     ahead: BytesMut,
     ahead_is: Ahead,
-    /// What the library is about to write and the client has already got.
+    /// Bytes that the library will write, but the client already has.
     written: &'static [u8],
 }
 
@@ -87,7 +87,7 @@ impl Pipe {
         }
     }
 
-    /// The stream of a client that has moved here from polling, from after its probe on.
+    /// Creates the stream of a client that has upgraded from polling, starting after its probe.
     pub(crate) fn upgraded(
         connection: Arc<Connection>,
         lane: Arc<Lane>,
@@ -101,7 +101,7 @@ impl Pipe {
         pipe
     }
 
-    /// How many of these bytes, which the library writes, the client has already got.
+    /// Returns how many of the library's bytes the client already has.
     fn skip(&mut self, bytes: &[u8]) -> usize {
         let length = self.written.len().min(bytes.len());
         let (skipped, rest) = self.written.split_at(length);
@@ -216,7 +216,7 @@ impl Pipe {
     }
 }
 
-/// Gives the library the next bytes of the stream.
+/// Copies the next bytes of the stream to the library.
 fn hand_over(buffer: &mut ReadBuf<'_>, bytes: &[u8], ids: &mut ack_id::Frames) {
     let start = buffer.filled().len();
     buffer.put_slice(bytes);

@@ -26,10 +26,11 @@ type Emit<'a> = &'a mut dyn FnMut(&Frame) -> Result<(), Delivery>;
 /// The state of a connection that polls or upgrades.
 #[derive(Debug)]
 pub(crate) struct Polling {
-    /// What one polling request is answered with at the most, unless a single frame is more.
+    /// Maximum length of the answer to one polling request in bytes, unless a single frame is
+    /// longer.
     answer_bytes: usize,
     queue: VecDeque<Frame>,
-    /// What may be in `queue`, and how much is.
+    /// Bound on `queue`, and its length in bytes.
     budget: Budget,
     /// A request is waiting for something to be answered with.
     parked: bool,
@@ -39,12 +40,12 @@ pub(crate) struct Polling {
 }
 
 impl Polling {
-    /// The queue of a client for whom `queue_bytes` may wait. The library puts no more than
-    /// `limit_bytes` into one answer, unless a single packet is more.
+    /// Creates a queue with a bound of `queue_bytes`. The library puts no more than `limit_bytes`
+    /// into one answer, unless a single packet is longer.
     pub(crate) fn new(queue_bytes: usize, limit_bytes: usize) -> Self {
         Self {
-            // What does not fit stays in the library, which loses it when the client upgrades. There
-            // attachments are in base64, which makes four bytes of three.
+            // Excess frames would stay in the library, which loses them when the client upgrades.
+            // There, base64 turns three bytes of an attachment into four.
             answer_bytes: queue_bytes.min(limit_bytes / 2),
             queue: VecDeque::new(),
             budget: Budget::new(queue_bytes),
@@ -116,7 +117,7 @@ impl Polling {
         self.parked = frames == 0;
     }
 
-    /// Whether a request still waits for something to be answered with, which it is not from now on.
+    /// Cancels the pending request's wait for frames. Returns whether it was still waiting.
     pub(crate) fn take_back(&mut self) -> bool {
         std::mem::take(&mut self.parked)
     }
@@ -126,7 +127,7 @@ impl Polling {
         self.parked = false;
     }
 
-    /// The client moves to a WebSocket: nothing goes to the library any more.
+    /// Upgrades the client to a WebSocket: the library gets no more frames.
     pub(crate) fn upgrade(&mut self, lane: Arc<Lane>) {
         self.parked = false;
         self.upgrading = Some(lane);
@@ -146,7 +147,7 @@ impl Polling {
         self.closed
     }
 
-    /// Drops what waits.
+    /// Drops all queued frames.
     pub(crate) fn forget(&mut self) {
         self.queue = VecDeque::new();
         self.budget.clear();
@@ -214,7 +215,8 @@ mod tests {
         assert_eq!(sent, expected);
     }
 
-    /// What python-engineio takes of an answer (`Payload.max_decode_packets`), a ping included.
+    /// Limit of python-engineio on packets per answer (`Payload.max_decode_packets`), a ping
+    /// included.
     #[test]
     fn no_answer_has_more_packets_than_the_strictest_client_takes() {
         const TAKEN: usize = 16;

@@ -24,8 +24,8 @@ const REST: usize = 4096;
 /// Version 2 with the command LOCAL: a connection of the proxy itself, such as a health check.
 const LOCAL: u8 = 0x20;
 
-/// Reads a header and not a byte beyond it. Returns the client's address, or `None` for a connection
-/// of the proxy itself (`LOCAL`) or of an unknown client (`UNKNOWN`).
+/// Reads a header and not a byte beyond it. Returns the client's address, or `None` for the proxy's
+/// own connection (`LOCAL`) or an unknown client (`UNKNOWN`).
 ///
 /// # Errors
 /// `InvalidData` if the header is missing or malformed, and any error of the stream.
@@ -70,7 +70,7 @@ async fn read_line(
     mut header: Vec<u8>,
 ) -> io::Result<Option<SocketAddr>> {
     while !header.ends_with(b"\r\n") {
-        // The least that can be missing, so that nothing of the request is read.
+        // The minimum that can be missing, so that no byte of the request is read.
         let missing = if header.ends_with(b"\r") { 1 } else { 2 };
         let read = header.len();
         if read + missing > LINE {

@@ -18,22 +18,23 @@ use tracing::warn;
 use weir_core::Refused;
 use weir_engine::Engine;
 
-/// Refused connections that are responded to at a time. Beyond that the oldest is finished at once.
+/// Maximum refused connections that are responded to at a time. Beyond it, the oldest is finished
+/// at once.
 pub const RESERVE: usize = 1024;
 
-/// How long a refused connection may take to send its request before it gets the response anyway.
+/// Grace period for the request of a refused connection, before the response is sent regardless.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How long it may take to read the response and close.
+/// Grace period for the peer to read the response and close.
 const LINGER: Duration = Duration::from_secs(2);
 
-/// Bytes of the request's head that are read at most.
+/// Maximum bytes of the request's head that are read.
 const HEAD_BYTES: usize = 16 * 1024;
 
 /// Interval between two log lines for the same reason.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Why a connection to the public listener is refused.
+/// Reason for refusing a connection to the public listener.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Reason {
     /// A limit on connections is reached.
@@ -84,7 +85,7 @@ pub(crate) struct Refusals {
 #[derive(Debug, Default)]
 struct Tally {
     count: u64,
-    /// Whether a task is running that logs the count.
+    /// Whether a task that logs the count is running.
     logged: bool,
 }
 
@@ -134,7 +135,7 @@ impl Refusals {
                 return;
             }
             warn!(count, reason = label, key, limit, %address, "connections are refused");
-            // Coalesces what is refused meanwhile into one line.
+            // Coalesces refusals in this interval into one line.
             #[allow(clippy::disallowed_methods)]
             tokio::time::sleep(PAUSE).await;
         }
@@ -151,9 +152,9 @@ pub(crate) struct Responder {
 impl Responder {
     /// Responds to a connection with 503 and a line with the reason.
     ///
-    /// The connection has time to send its request and to read the response (lingering close). If too
-    /// many are pending, the oldest gets its response and is closed at once. So every connection gets
-    /// a response, and a flood of them delays nobody.
+    /// The peer has time to send its request and to read the response (lingering close). If too
+    /// many are pending, the oldest gets its response and is closed at once. So every connection
+    /// gets a response, and a flood of refusals delays no other connection.
     pub(crate) fn respond(&self, stream: TcpStream, why: &impl ToString) {
         let body = format!("{}\n", why.to_string());
         let (hold, hurry) = oneshot::channel();
@@ -206,7 +207,7 @@ async fn respond(
     Ok(())
 }
 
-/// Waits for the end of a request's head, or for what cannot be one.
+/// Reads to the end of a request's head, or until it cannot be one.
 async fn read_head(stream: &mut TcpStream) -> io::Result<()> {
     let (mut scrap, mut all, mut end) = ([0; 512], 0, [0; 4]);
     loop {

@@ -1,9 +1,9 @@
-//! The upgrade that a polling client has begun, as its polling requests see it.
+//! State of a polling client's upgrade, shared with its polling requests.
 //!
-//! While the client probes its WebSocket, polling goes on as before. Once the probe is answered the
-//! client waits for the end of its pending request before it moves, so requests that nothing comes
-//! for are answered with NOOP: the first at once, later ones after a pause that grows, since a probe
-//! whose answer was lost must not make the client poll in a loop.
+//! While the client probes its WebSocket, polling continues. Once the probe is answered, the client
+//! waits for its pending request to end before it upgrades. So a request that no packet arrives for
+//! is answered with NOOP: the first at once, later ones with a backoff. Without the backoff, a lost
+//! probe answer would make the client poll in a loop.
 //!
 //! Source: Engine.IO protocol, revision 4, "Upgrade".
 
@@ -18,26 +18,26 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-/// Pause between the first and the second NOOP of one upgrade. A client that asks again has got its
-/// NOOP before the probe's answer, and moves after the next one.
+/// Initial backoff, between the first and the second NOOP of one upgrade. A client that polls again
+/// got its NOOP before the probe's answer, and upgrades after the next one.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 
-/// Longest pause between two of them.
+/// Maximum backoff between two NOOPs.
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
-/// The upgrade of one session.
+/// Upgrade state of one session.
 #[derive(Debug, Default)]
 pub(crate) struct Upgrade {
-    /// Locked to read and to change it.
+    /// Guards the state; never held across an await.
     state: Mutex<State>,
-    /// Wakes whoever waits for a change of the state.
+    /// Notification of a change of the state.
     changed: Notify,
 }
 
 #[derive(Debug, Default)]
 struct State {
     probing: bool,
-    /// When the next NOOP is due, from when the probe is answered to its end.
+    /// Next NOOP, while an answered probe is open.
     next: Option<Next>,
     /// Whether the session has ended.
     ended: bool,
@@ -46,7 +46,7 @@ struct State {
 #[derive(Debug, Clone, Copy)]
 struct Next {
     due: Instant,
-    /// Pause between this NOOP and the one after it.
+    /// Backoff after this NOOP.
     pause: Duration,
 }
 
@@ -55,7 +55,7 @@ impl Upgrade {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Begins a probe; false if there is one, or the session has ended.
+    /// Begins a probe. Returns false if one is open, or the session has ended.
     pub(crate) fn begin(&self) -> bool {
         let mut state = self.state();
         let free = !state.probing && !state.ended;
@@ -63,7 +63,7 @@ impl Upgrade {
         free
     }
 
-    /// The probe was answered: pending requests may end.
+    /// Records that the probe was answered: pending requests may end.
     pub(crate) fn answered(&self) {
         let mut state = self.state();
         if state.next.is_none() {
@@ -76,7 +76,7 @@ impl Upgrade {
         self.changed.notify_waiters();
     }
 
-    /// The probe is over, whatever came of it.
+    /// Ends the probe, successful or not.
     pub(crate) fn finish(&self) {
         let mut state = self.state();
         state.probing = false;
@@ -85,13 +85,13 @@ impl Upgrade {
         self.changed.notify_waiters();
     }
 
-    /// The session has ended.
+    /// Records that the session has ended.
     pub(crate) fn end(&self) {
         self.state().ended = true;
         self.changed.notify_waiters();
     }
 
-    /// Waits for the session's end.
+    /// Waits until the session ends.
     pub(crate) async fn ended(&self) {
         loop {
             let changed = self.changed.notified();
@@ -104,7 +104,7 @@ impl Upgrade {
         }
     }
 
-    /// Waits until a request that is pending is to be answered with NOOP.
+    /// Waits until a pending request is due for NOOP.
     pub(crate) async fn noop(&self) {
         loop {
             let changed = self.changed.notified();
@@ -122,7 +122,7 @@ impl Upgrade {
         }
     }
 
-    /// Uses the NOOP that is due, and puts the next one off.
+    /// Consumes the NOOP that is due, and schedules the next one.
     fn take_noop(&self) -> bool {
         let now = Instant::now();
         let mut state = self.state();
@@ -141,7 +141,7 @@ mod tests {
 
     use super::*;
 
-    /// Counts the NOOPs of a client that polls again at once, for that long.
+    /// Counts the NOOPs within this time for a client that polls again at once.
     async fn noops(upgrade: &Upgrade, time: Duration) -> usize {
         let until = Instant::now() + time;
         let mut count = 0;

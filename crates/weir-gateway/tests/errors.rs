@@ -1,8 +1,9 @@
-//! An error that quotes its source must not name it as its source, too: who prints both prints it twice.
+//! Checks that an error that quotes its source does not also return it as source: logs that print
+//! both would repeat it.
 
 use std::{fs, path::Path};
 
-/// Every file of every crate's `src`.
+/// Reads every file of every crate's `src`.
 fn sources() -> Vec<(String, String)> {
     let crates = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
     let (mut found, mut folders) = (Vec::new(), vec![crates.to_owned()]);
@@ -32,12 +33,12 @@ fn an_error_quotes_its_source_or_names_it_and_not_both() {
             let message = variant.split(")]\n").next().unwrap_or(variant);
             let fields = &variant[message.len()..];
             variants += 1;
-            // A field that is called so is the source without being told to be.
+            // A field named `source` is the source without an attribute.
             let quoted = ["{source}", "{source:"]
                 .iter()
                 .any(|of| message.contains(of));
             assert!(!quoted, "{path}: {message}");
-            // A tuple has one field, or the first is the one that is quoted.
+            // A tuple has one field, or the first one is quoted.
             let named = fields.split("\n    #[error(").next().unwrap_or(fields);
             let is_source = named.contains("#[from]") || named.contains("#[source]");
             let quotes = message.contains("{0}") || message.contains("{0:");

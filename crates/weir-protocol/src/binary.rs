@@ -39,7 +39,7 @@ pub(crate) struct Placeholder {
 }
 
 impl Placeholder {
-    /// The place of a packet's only attachment.
+    /// Placeholder of a packet's only attachment.
     pub(crate) const FIRST: Self = Self { number: 0 };
 
     /// The attachment that this stands for, if it is there.

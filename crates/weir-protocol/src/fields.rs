@@ -122,7 +122,7 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// A text that no limit is held to, or `null` for none.
+    /// Returns a text without a length limit; `null` is none.
     pub(crate) fn text_or_null(&self, field: &str) -> Result<Option<String>, Fault> {
         match self.known.value(field) {
             Some(raw) if raw.get() == "null" => Ok(None),
@@ -161,8 +161,8 @@ impl<'a> Fields<'a> {
             .transpose()
     }
 
-    /// JSON with places for the packet's attachments, of at most [`Limits::message_bytes`] together
-    /// and [`Limits::message_attachments`] of them.
+    /// Returns JSON with placeholders for the packet's attachments: at most
+    /// [`Limits::message_attachments`], and [`Limits::message_bytes`] in all.
     pub(crate) fn data(&self, attachments: &[Bytes]) -> Result<Json, Fault> {
         let raw = self.required("data", self.known.value("data"))?;
         let (count, limit) = (attachments.len(), self.limits.message_attachments);
@@ -178,7 +178,7 @@ impl<'a> Fields<'a> {
         Json::with_attachments("data", raw, limit, attachments.len())
     }
 
-    /// Base64 text of at most [`Limits::init_bytes`] decoded bytes.
+    /// Returns base64 text of at most [`Limits::init_bytes`] decoded bytes.
     pub(crate) fn init(&self) -> Result<Option<Init>, Fault> {
         let text: Option<String> = self.read("init", "base64 text")?;
         text.map(|text| Init::parse(&text, self.limits)).transpose()

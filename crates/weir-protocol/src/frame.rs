@@ -10,7 +10,7 @@ const MESSAGE: char = '4';
 /// The longest header of an unmasked WebSocket frame: 2 bytes and a 64-bit length.
 const LONGEST_HEADER: usize = 10;
 
-/// The largest id of an acknowledgement: the largest integer that clients in every language hold
+/// Maximum id of an acknowledgement: the largest integer that clients in every language represent
 /// exactly. Source: ECMAScript 2024, section 21.1.2.6, `Number.MAX_SAFE_INTEGER`.
 pub const MAX_ACK_ID: i64 = (1 << 53) - 1;
 

@@ -1,4 +1,4 @@
-//! A track's initialisation data, as text.
+//! Initialisation data of a track, as text.
 
 use std::sync::Arc;
 
@@ -12,8 +12,8 @@ const NOT_BASE64: &str = "must be base64 text with padding (RFC 4648, section 4)
 /// Initialisation data of a track: the decoder's description, or the container's initialisation
 /// segment, as base64 text (RFC 4648, section 4). Cheap to clone.
 ///
-/// It stays text all the way: no node looks into it, and a packet with binary attachments would be
-/// refused by clients that take only a few of them.
+/// It stays text end to end. No node reads it, and clients with a low attachment limit would refuse
+/// a packet with binary attachments.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Init(Arc<str>);
@@ -25,10 +25,11 @@ impl Init {
         Self(STANDARD.encode(bytes).into())
     }
 
-    /// Takes a client's text: the standard alphabet, padded, and nothing else.
+    /// Validates a client's text: padded base64 in the standard alphabet.
     ///
     /// # Errors
-    /// `bad_request` for other text, `too_large` for more than [`Limits::init_bytes`] decoded bytes.
+    /// `bad_request` for other text, `too_large` for more than [`Limits::init_bytes`] decoded
+    /// bytes.
     pub(crate) fn parse(text: &str, limits: &Limits) -> Result<Self, Fault> {
         let decoded = STANDARD
             .decode(text)
@@ -40,7 +41,7 @@ impl Init {
         Ok(Self(text.into()))
     }
 
-    /// The base64 text.
+    /// Returns the base64 text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0

@@ -22,8 +22,9 @@ const DEEPEST: usize = 50;
 
 /// Any JSON value, as text. Cheap to clone.
 ///
-/// One that a client sent is nested at most 50 levels deep and has no key twice, since other clients'
-/// parsers have limits, and holds nothing that they could take for an attachment's placeholder, except for those that
+/// A value from a client is nested at most 50 levels deep and has no duplicate key, since other
+/// clients' parsers have limits. It holds no attachment placeholders, except those that were
+/// checked together with their attachments.
 /// were checked together with their attachments.
 #[derive(Clone)]
 pub struct Json(Arc<RawValue>);
@@ -120,15 +121,15 @@ struct Scan {
     /// one that is not exactly `{"_placeholder":true,"num":n}`.
     placeholders: Vec<Option<usize>>,
     too_deep: bool,
-    /// A key that an object has more than once.
+    /// Duplicate key of an object.
     twice: Option<String>,
 }
 
-/// Walks through the text of a value.
+/// Walk over the text of a value.
 ///
-/// A key that comes twice in one object is refused. Clients differ in which of the values counts, and
-/// one cannot read the packet at all: `JSONObject` of org.json 20090211, on which the Java client
-/// stands, throws at it (`putOnce`).
+/// A duplicate key in one object is refused. Clients differ in which value counts, and one cannot
+/// read the packet at all: `JSONObject` of org.json 20090211, which the Java client uses, throws on
+/// it (`putOnce`).
 struct Walk<'a> {
     scan: &'a mut Scan,
     /// How many levels may follow.

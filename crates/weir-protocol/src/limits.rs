@@ -21,17 +21,17 @@ pub struct Limits {
     pub name_chars: usize,
     /// Metadata of a room or a member as JSON, in bytes. Default 16 KiB.
     pub metadata_bytes: usize,
-    /// `init` of a track, in decoded bytes. Default 64 KiB.
+    /// Maximum `init` of a track, in decoded bytes. Default 64 KiB.
     pub init_bytes: usize,
     /// `data` of a `message`, in bytes. Default 64 KiB.
     pub message_bytes: usize,
-    /// Binary values in `data` of a `message`. Default 10, and never more: clients whose parser takes
-    /// no more close their connection.
+    /// Maximum binary values in `data` of a `message`. Default 10, which is also the upper bound:
+    /// clients with this limit in their parser close their connection beyond it.
     pub message_attachments: usize,
     /// Members of one room, whatever its own `maxMembers` says. Default 1,000.
     pub members_per_room: usize,
-    /// State of one room as JSON (room, members, tracks), in bytes. Default 4 MiB, and never more: whoever
-    /// joins is told it as one message.
+    /// Maximum state of one room as JSON (room, members, tracks), in bytes. Default 4 MiB, which is
+    /// also the upper bound: a joining client receives it as one message.
     pub room_state_bytes: usize,
     /// Tracks that one member publishes at a time. Default 16.
     pub tracks_per_member: usize,
@@ -48,15 +48,15 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// The most that [`message_attachments`](Self::message_attachments) may be.
+    /// Upper bound of [`message_attachments`](Self::message_attachments).
     ///
     /// Source: `maxAttachments` of `socket.io-parser` 4.2.6, `lib/index.ts`.
     pub const MOST_ATTACHMENTS: usize = 10;
 
-    /// The most that [`room_state_bytes`](Self::room_state_bytes) may be.
+    /// Upper bound of [`room_state_bytes`](Self::room_state_bytes).
     ///
-    /// Source: `max_msg_size` of `ClientSession.ws_connect` in aiohttp 3.14, on which
-    /// python-socketio stands.
+    /// Source: `max_msg_size` of `ClientSession.ws_connect` in aiohttp 3.14, which python-socketio
+    /// uses.
     pub const MOST_STATE_BYTES: usize = 4 * 1024 * 1024;
 }
 

@@ -88,7 +88,7 @@ pub struct Track {
     /// What its publisher says of it.
     #[serde(flatten)]
     pub spec: TrackSpec,
-    /// Whether its publisher has muted it.
+    /// Whether the publisher has muted the track.
     pub muted: bool,
 }
 

@@ -29,7 +29,7 @@ pub struct JoinRoom {
     pub metadata: Json,
     /// Whether it receives every track of the others without asking.
     pub auto_subscribe: bool,
-    /// Whether a room that does not exist is created; the node decides if it is not said.
+    /// Whether to create a missing room; the node's configuration decides if absent.
     pub create: Option<bool>,
 }
 

@@ -1,4 +1,4 @@
-//! Length of a room's state as its members are told it.
+//! Length of a room's state as members receive it.
 
 use std::io::{self, Write};
 
@@ -9,23 +9,23 @@ use crate::{Member, Room, Snapshot, Track};
 /// `{"room":`, `,"members":[`, `],"tracks":[` and `]}`.
 const ENVELOPE: usize = 34;
 
-/// Length of a room's state as JSON, `{"room":…,"members":[…],"tracks":[…]}`, kept up to date as
-/// what is inside comes and goes.
+/// Length of a room's state as JSON, `{"room":…,"members":[…],"tracks":[…]}`. Updated as members
+/// and tracks are added and removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StateSize {
-    /// The room's record, its members and its tracks, in bytes.
+    /// Length of the room's record, its members and its tracks, in bytes.
     inside: usize,
     members: usize,
     tracks: usize,
 }
 
 impl StateSize {
-    /// What the answer to `room:join` takes in addition to the state and `self`, in bytes: its other
-    /// fields, and the packet around it. It leaves a byte, since aiohttp refuses a WebSocket message
-    /// of exactly its limit.
+    /// Upper bound on what the answer to `room:join` adds to the state and `self`, in bytes: its
+    /// other fields, and the packet around it. It includes one spare byte, since aiohttp refuses a
+    /// WebSocket message of exactly its limit.
     pub const ANSWER: usize = 128;
 
-    /// The size of a room without members.
+    /// Returns the size of a room without members.
     #[must_use]
     pub fn new(room: &Room) -> Self {
         Self {
@@ -35,20 +35,20 @@ impl StateSize {
         }
     }
 
-    /// Length in bytes.
+    /// Returns the length in bytes.
     #[must_use]
     pub const fn bytes(self) -> usize {
         let commas = self.members.saturating_sub(1) + self.tracks.saturating_sub(1);
         ENVELOPE + self.inside + commas
     }
 
-    /// Length of the answer to `room:join` of one of the members, in bytes, at the most.
+    /// Returns the maximum length of the answer to a member's `room:join`, in bytes.
     #[must_use]
     pub fn answer_bytes(self, member: &Member) -> usize {
         self.bytes() + encoded_len(member) + Self::ANSWER
     }
 
-    /// With a member more.
+    /// Adds a member.
     #[must_use]
     pub fn with_member(mut self, member: &Member) -> Self {
         self.inside += encoded_len(member);
@@ -56,7 +56,7 @@ impl StateSize {
         self
     }
 
-    /// With a member less.
+    /// Removes a member.
     #[must_use]
     pub fn without_member(mut self, member: &Member) -> Self {
         self.inside -= encoded_len(member);
@@ -64,7 +64,7 @@ impl StateSize {
         self
     }
 
-    /// With a track more.
+    /// Adds a track.
     #[must_use]
     pub fn with_track(mut self, track: &Track) -> Self {
         self.inside += encoded_len(track);
@@ -72,7 +72,7 @@ impl StateSize {
         self
     }
 
-    /// With a track less.
+    /// Removes a track.
     #[must_use]
     pub fn without_track(mut self, track: &Track) -> Self {
         self.inside -= encoded_len(track);
@@ -82,7 +82,7 @@ impl StateSize {
 }
 
 impl Snapshot {
-    /// Length of the state as JSON in bytes, which [`StateSize`] keeps count of.
+    /// Returns the length of the state as JSON in bytes, which [`StateSize`] tracks.
     #[must_use]
     pub fn encoded_len(&self) -> usize {
         #[derive(Serialize)]
@@ -99,7 +99,7 @@ impl Snapshot {
     }
 }
 
-/// Length of a value's JSON in bytes.
+/// Returns the length of a value's JSON in bytes.
 fn encoded_len(value: &impl Serialize) -> usize {
     struct Count(usize);
 

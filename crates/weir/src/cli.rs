@@ -66,7 +66,7 @@ struct Settings {
     /// Where clients connect, instead of server.listen [default: 0.0.0.0:8080]
     #[arg(long, value_name = "ADDR")]
     listen: Option<String>,
-    /// Where /livez and /readyz answer, instead of server.ops_listen [default: 127.0.0.1:8081]
+    /// Address of /livez and /readyz, instead of server.ops_listen [default: 127.0.0.1:8081]
     #[arg(long, value_name = "ADDR")]
     ops_listen: Option<String>,
     /// The Redis that joins the nodes of a cluster, instead of redis.url [default: none]
@@ -132,7 +132,8 @@ fn print(what: &impl ToString) -> anyhow::Result<()> {
     }
 }
 
-/// An error and its causes, each once: some errors of libraries quote their cause, and name it, too.
+/// Formats an error and its causes, each once: some libraries' errors both quote their cause and
+/// return it.
 fn chain(error: &anyhow::Error) -> String {
     let mut said = String::new();
     for cause in error.chain().map(ToString::to_string) {

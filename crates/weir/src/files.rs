@@ -4,8 +4,8 @@ use rlimit::{Resource, increase_nofile_limit};
 use tracing::warn;
 use weir_gateway::{config::Config, refusals::RESERVE};
 
-/// Files besides the connections: listeners, the runtime's own, logs, and refused connections that are
-/// being told so.
+/// File descriptors besides the connections: listeners, the runtime's own, logs, and refused
+/// connections that still get a response.
 const OTHERS: u64 = 256 + RESERVE as u64;
 
 /// Raises the limit as far as the process may, and says if that is less than the connections that

@@ -98,7 +98,7 @@ pub(super) fn contradictions(config: &Config, values: &Values) -> Vec<Problem> {
         ("limits.chunk_bytes", limits.chunk_bytes),
         ("limits.media_header_bytes", limits.media_header_bytes),
         ("limits.metadata_bytes", limits.metadata_bytes),
-        // As base64.
+        // Encoded as base64.
         ("limits.init_bytes", limits.init_bytes.div_ceil(3) * 4),
         ("limits.message_bytes", limits.message_bytes),
     ];

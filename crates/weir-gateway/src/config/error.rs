@@ -73,11 +73,11 @@ pub enum Problem {
     },
 }
 
-/// What is shown in place of a secret.
+/// Replacement for a secret in output.
 const MASK: &str = "***";
 
-/// A value as people are shown it: without the user and password of a URL, and without what the key
-/// of that name keeps secret.
+/// Formats a value for display. Masks the user and password of a URL, and the value of a secret
+/// key.
 pub(super) fn shown(key: &str, value: &Value) -> String {
     let text = value.to_string();
     if is_secret(key) && value.as_str() != Some("") {
@@ -90,12 +90,12 @@ pub(super) fn shown(key: &str, value: &Value) -> String {
     without_secret_parameters(&text)
 }
 
-/// Whether [`shown`] leaves something of this value out.
+/// Whether [`shown`] masks a part of this value.
 pub(super) fn hides(key: &str, value: &Value) -> bool {
     shown(key, value) != value.to_string()
 }
 
-/// Whether something was left out of this value, by [`shown`].
+/// Whether this value was masked by [`shown`].
 pub(super) fn is_masked(key: &str, value: &Value) -> bool {
     let Some(text) = value.as_str() else {
         return false;
@@ -104,24 +104,24 @@ pub(super) fn is_masked(key: &str, value: &Value) -> bool {
     is_secret(key) && text == MASK || credentials(key, text).is_some_and(masked)
 }
 
-/// Whether the value of a key of this name, or of a variable, is nobody's business.
+/// Whether a key or variable with this name holds a secret.
 fn is_secret(key: &str) -> bool {
     let key = key.to_lowercase();
     let words = ["passw", "secret", "token"];
     words.iter().any(|word| key.contains(word))
 }
 
-/// Returns where the user and password of a URL are, also if the URL has no scheme, which is refused.
+/// Returns the range of the user and password in a URL, also in a refused URL without a scheme.
 fn credentials(key: &str, text: &str) -> Option<(usize, usize)> {
     let is_url = || key.to_lowercase().ends_with("url");
     let scheme = text.find("://").map(|at| at + "://".len());
     let start = scheme.or_else(|| is_url().then(|| usize::from(text.starts_with('"'))))?;
-    // The last one: what is refused may have a password with characters that are not escaped.
+    // The last `@`: the password of a refused URL may hold unescaped characters.
     let end = text[start..].rfind('@')?;
     Some((start, start + end))
 }
 
-/// Masks parameters such as `?password=…`, which some clients of Redis take. A node refuses them.
+/// Masks parameters such as `?password=…`, which some Redis clients accept. A node refuses them.
 fn without_secret_parameters(text: &str) -> String {
     let Some((address, query)) = text.split_once('?').filter(|_| text.contains("://")) else {
         return text.to_owned();

@@ -121,7 +121,7 @@ impl Source for Layer {
                 Value::Integer(number) => ValueKind::I64(*number),
                 Value::Boolean(switch) => ValueKind::Boolean(*switch),
                 Value::String(text) => ValueKind::String(text.clone()),
-                // A list is of text, as its rule says.
+                // Lists hold text, as their rule requires.
                 Value::Array(list) => {
                     let texts = list.iter().filter_map(Value::as_str);
                     let texts = texts.map(|text| LayerValue::new(Some(&entry.origin), text));
@@ -149,18 +149,18 @@ pub(super) struct Environment {
 }
 
 impl Environment {
-    /// Takes the variables that are ours.
+    /// Reads the variables with the prefix `WEIR_`.
     ///
-    /// `WEIR_SECTION__KEY` is a key, in capitals, and refused if there is none of that name. Without
-    /// the double underscore, a variable that begins with the name of a section, or is the name of a
-    /// key, is refused as well, since nobody would notice that `WEIR_SERVER_LISTEN` or `WEIR_LISTEN`
-    /// does nothing. Others are not ours.
+    /// `WEIR_SECTION__KEY` sets a key, in capitals, and is refused if there is no such key. A
+    /// variable without the double underscore is refused if it starts with a section's name or
+    /// matches a key's name. Otherwise `WEIR_SERVER_LISTEN` or `WEIR_LISTEN` would silently do
+    /// nothing. Other variables are ignored.
     pub(super) fn read(variables: &[(OsString, OsString)]) -> Self {
         let mut environment = Self::default();
         for (name, value) in variables {
             let Some(name) = name.to_str() else { continue };
             let Some(rest) = name.strip_prefix(PREFIX) else {
-                // In small letters it would be obeyed by nobody either.
+                // A lowercase name would be ignored as well.
                 if let Some(key) = names::of_variable(&name.to_uppercase()) {
                     environment.unknown(name.to_owned(), Some(names::variable(key)), value);
                 }
@@ -224,8 +224,8 @@ fn is_misspelt(rest: &str) -> bool {
     names::is_section(&section) && !names::is_service_link(rest)
 }
 
-/// Whether a variable that has the name of this key, and no section, was meant for it. `WEIR_URL` is
-/// many a client's for where the node is, and a Redis only if its value is one's.
+/// Whether a variable named after this key, without a section, was meant for it. Many clients read
+/// a node's address from `WEIR_URL`; it is a Redis URL only if its value is one.
 fn means(key: &str, value: &OsString) -> bool {
     !matches!(names::rule(key), Some(Rule::Redis))
         || value.to_str().is_some_and(|text| text.starts_with("redis"))

@@ -27,19 +27,19 @@ pub(super) fn variable(key: &str) -> String {
     format!("{PREFIX}{}", key.replacen('.', "__", 1).to_uppercase())
 }
 
-/// The key whose variable this is.
+/// Returns the key that this variable sets.
 pub(super) fn of_variable(name: &str) -> Option<&'static str> {
     let mut keys = KEYS.iter().map(|(known, _)| *known);
     keys.find(|known| variable(known) == name)
 }
 
-/// The key that a variable, given without its prefix, names without its section: `LISTEN`, or
-/// `LISTENS` by a slip.
+/// Returns the key that a variable names without its section, given without the prefix: `LISTEN`,
+/// or `LISTENS` as a typo.
 pub(super) fn of_tail(rest: &str) -> Option<&'static str> {
     let tail = rest.to_lowercase();
     let mut keys = KEYS.iter().map(|(known, _)| *known);
     let is_near = |name: &str| {
-        // In a short name one letter makes another word.
+        // In a short name, one changed letter makes another word.
         let slips = usize::from(name.len() > 5);
         strsim::damerau_levenshtein(name, &tail) <= slips
     };

@@ -1,8 +1,8 @@
-//! Origins of pages (RFC 6454, section 6.2).
+//! Validation of page origins (RFC 6454, section 6.2).
 
 use toml::Value;
 
-/// Whether these are origins as browsers write them, or `*` alone.
+/// Whether these are origins as browsers write them, or only `*`.
 pub(super) fn fit(texts: &[Value]) -> bool {
     match texts {
         [Value::String(all)] if all == "*" => true,
@@ -12,8 +12,8 @@ pub(super) fn fit(texts: &[Value]) -> bool {
     }
 }
 
-/// Whether a browser would write an origin like that: in small letters, without a path, and without
-/// the port that its scheme has anyway. Another one would never be equal to a page's.
+/// Whether a browser would write an origin this way: in lowercase, without a path, and without the
+/// default port of its scheme. Any other form would never match a page's origin.
 fn is_origin(text: &str) -> bool {
     let Some((scheme, host)) = text.split_once("://") else {
         return false;

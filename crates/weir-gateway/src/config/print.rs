@@ -7,11 +7,11 @@ use super::load::Effective;
 use super::names;
 use super::rules::KEYS;
 
-/// A file that `--config` takes, with the origin of each value in a comment behind it:
+/// Formats a file for `--config`, with the source of each value in a trailing comment:
 /// `listen = "0.0.0.0:8080"  # default`.
 ///
-/// Secrets are left out, and the comment says where: `***` stands for them. A file that has one is
-/// refused until it is put back.
+/// Secrets are replaced by `***`, and the comment says so. A node refuses such a file until the
+/// secret is restored.
 impl fmt::Display for Effective {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let lines: Vec<(&str, String, String)> = KEYS

@@ -33,11 +33,11 @@ pub(super) enum Rule {
     Prefix,
     /// Where HTTP is taken, or nothing.
     Endpoint,
-    /// A user name or a password, or nothing.
+    /// User name or password, possibly empty.
     Credential,
-    /// Ranges of addresses, as a list, or as text with commas between them.
+    /// Address ranges, as a list or as comma-separated text.
     Ranges,
-    /// Origins of pages, in the same way.
+    /// Page origins, in the same form.
     Origins,
 }
 
@@ -111,7 +111,7 @@ pub(super) const KEYS: &[(&str, Rule)] = &[
     ("limits.metadata_bytes", bytes(2)),
     ("limits.init_bytes", bytes(1)),
     ("limits.message_bytes", bytes(2)),
-    // Clients that take no more close their connection at one more.
+    // Clients with this limit close their connection at one attachment more.
     (
         "limits.message_attachments",
         Rule::Number {
@@ -121,7 +121,7 @@ pub(super) const KEYS: &[(&str, Rule)] = &[
         },
     ),
     ("limits.members_per_room", count("members", 1_000_000)),
-    // Clients that take no more close their connection at more.
+    // Clients with this limit close their connection at a longer message.
     (
         "limits.room_state_bytes",
         Rule::Number {

@@ -39,31 +39,30 @@ pub struct Config {
 pub struct Server {
     /// Where clients connect. Port 0 takes any free one. Default `0.0.0.0:8080`.
     pub listen: SocketAddr,
-    /// Where `/livez` and `/readyz` answer; not for the public. Default `127.0.0.1:8081`.
+    /// Address of `/livez` and `/readyz`; must not be public. Default `127.0.0.1:8081`.
     pub ops_listen: SocketAddr,
     /// Open connections to `listen`; further ones are refused. Default 10,000.
     pub max_connections: usize,
-    /// Open connections to `listen` from one client address; `None` (0 in the file) is no limit.
-    /// Behind a proxy that is not among `trusted_proxies`, every connection has the proxy's address.
-    /// Default 5,000.
+    /// Maximum open connections to `listen` from one client address; `None` (0 in the file) is no
+    /// limit. Behind a proxy that is not among `trusted_proxies`, every connection has the proxy's
+    /// address. Default 5,000.
     #[serde(with = "zero_is_none")]
     pub max_connections_per_address: Option<NonZeroUsize>,
-    /// Ranges of addresses of proxies that are believed who their clients are. Default none.
+    /// Address ranges of trusted proxies, which report their clients' addresses. Default none.
     #[serde(with = "ranges")]
     pub trusted_proxies: Vec<IpNet>,
-    /// Whether connections of trusted proxies begin with a header of the PROXY protocol. Default
-    /// [`ProxyProtocol::Off`].
+    /// PROXY protocol mode of connections from trusted proxies. Default [`ProxyProtocol::Off`].
     pub proxy_protocol: ProxyProtocol,
     /// How long a connection may take to send the head of a request before it is closed
     /// (`header_timeout_ms`). Default 10 s.
     #[serde(rename = "header_timeout_ms", with = "millis")]
     pub header_timeout: Duration,
-    /// How long a connection may be without a request before it is closed (`keep_alive_ms`). Above
-    /// what balancers keep idle connections for, usually 60 s. Default 75 s.
+    /// Keep-alive timeout: idle time after which a connection is closed (`keep_alive_ms`). Set it
+    /// above the balancer's own idle timeout, usually 60 s. Default 75 s.
     #[serde(rename = "keep_alive_ms", with = "millis")]
     pub keep_alive: Duration,
-    /// Pages of which other origins may use long-polling, such as `https://app.example`, or `*` for
-    /// all. Default none.
+    /// Origins of pages that may use long-polling, such as `https://app.example`, or `*` for all.
+    /// Default none.
     pub cors_origins: Vec<String>,
     /// Threads that do the node's work; `None` (0 in the file) is one for each core. Default 0.
     #[serde(with = "zero_is_none")]
@@ -87,14 +86,14 @@ impl Default for Server {
     }
 }
 
-/// Whether trusted proxies speak the PROXY protocol.
+/// PROXY protocol mode of trusted proxies.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ProxyProtocol {
-    /// They do not; they name clients in the headers of requests.
+    /// No header; proxies report clients in request headers.
     #[default]
     Off,
-    /// Each connection of theirs begins with a header of version 1 or 2. One that does not is closed.
+    /// Each connection starts with a header of version 1 or 2. Any other connection is closed.
     Required,
 }
 
@@ -158,8 +157,7 @@ pub struct Rooms {
     /// How long a room without members lives on (`empty_ttl_ms`). Default 300 s.
     #[serde(rename = "empty_ttl_ms", with = "millis")]
     pub empty_ttl: Duration,
-    /// Whether `room:join` creates a room that does not exist where its `create` does not say.
-    /// Default no.
+    /// Whether `room:join` creates a missing room if the request omits `create`. Default no.
     pub create_on_join: bool,
     /// Rooms that there may be at a time on a node, empty ones included; creating one more fails
     /// with `rate_limited`. Default 100,000.
@@ -215,10 +213,10 @@ pub struct Redis {
     pub directory_url: String,
     /// What carries chunks and messages between nodes. Default `url`.
     pub bus_url: String,
-    /// User name of the Sentinels that `url`, `directory_url` or `bus_url` name; they have users of
-    /// their own. Default none, which is their default user.
+    /// User name for the Sentinels that `url`, `directory_url` or `bus_url` name, which have users
+    /// of their own. Default none: their default user.
     pub sentinel_username: String,
-    /// Password of these Sentinels, as it is: nothing is escaped. Default none.
+    /// Password for these Sentinels, unescaped. Default none.
     pub sentinel_password: String,
     /// What the names of all keys and channels begin with. Default `weir`.
     pub prefix: String,
@@ -249,7 +247,7 @@ impl Redis {
         self.targets().is_some()
     }
 
-    /// Whether Sentinels say where one of the planes is.
+    /// Whether one of the planes is found through Sentinels.
     pub(super) fn has_sentinels(&self) -> bool {
         self.targets()
             .is_some_and(|(directory, bus)| [directory, bus].iter().any(Target::has_sentinels))
@@ -361,14 +359,14 @@ mod zero_is_none {
     }
 }
 
-/// Ranges of addresses as a list of text; an address alone is a range of one.
+/// Serialization of address ranges as a list of text. A single address is a range of one.
 pub(super) mod ranges {
     use std::net::IpAddr;
 
     use ipnet::{IpNet, Ipv4Net};
     use serde::{Deserialize, Deserializer, Serializer, de::Error};
 
-    /// The range that a text names.
+    /// Parses a range.
     pub(in crate::config) fn parse(text: &str) -> Option<IpNet> {
         let one = || text.parse::<IpAddr>().ok().map(IpNet::from);
         text.parse().ok().or_else(one).map(canonical)

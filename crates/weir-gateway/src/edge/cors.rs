@@ -1,7 +1,7 @@
-//! Pages of other origins that use long-polling (Fetch standard, "CORS protocol").
+//! CORS for long-polling from pages of other origins (Fetch standard, "CORS protocol").
 //!
-//! A WebSocket has no such rule, and its `Origin` is not checked, as in stock servers: who a client is
-//! depends on the token that it sends, never on what a browser adds by itself.
+//! CORS does not cover WebSockets, and their `Origin` is not checked, as in stock servers. A client
+//! is identified by the token that it sends, never by credentials that a browser adds itself.
 
 use std::{
     convert::Infallible,
@@ -19,7 +19,8 @@ use weir_cluster::BoxFuture;
 use super::Edge;
 use crate::accept::Source;
 
-/// Lets pages of these origins read answers; `*` is every origin. None if there are none.
+/// Returns the layer that lets pages of these origins read answers; `*` allows every origin. `None`
+/// without origins.
 pub(crate) fn layer(origins: &[String]) -> Option<CorsLayer> {
     let layer = CorsLayer::new()
         .allow_methods([Method::GET, Method::POST])
@@ -30,7 +31,7 @@ pub(crate) fn layer(origins: &[String]) -> Option<CorsLayer> {
         _ => {
             let origins = origins.iter();
             let origins = origins.filter_map(|origin| HeaderValue::try_from(origin).ok());
-            // Balancers keep a session at its node by cookies.
+            // Balancers use cookies for session affinity.
             Some(
                 layer
                     .allow_origin(AllowOrigin::list(origins))
@@ -40,7 +41,7 @@ pub(crate) fn layer(origins: &[String]) -> Option<CorsLayer> {
     }
 }
 
-/// Answers a request of Socket.IO's, as `layer` allows.
+/// Answers a Socket.IO request under the rules of `layer`.
 pub(super) async fn answer(
     layer: &CorsLayer,
     edge: Edge,
@@ -51,7 +52,7 @@ pub(super) async fn answer(
     response
 }
 
-/// What the layer is put around.
+/// Service that the layer wraps.
 struct Answer {
     edge: Edge,
     source: Source,

@@ -1,4 +1,4 @@
-//! The opening handshake of a WebSocket (RFC 6455, section 4.2).
+//! Opening handshake of a WebSocket (RFC 6455, section 4.2).
 
 use axum::body::Body;
 use http::{
@@ -12,21 +12,22 @@ use tungstenite::handshake::derive_accept_key;
 
 use super::query::Refusal;
 
-/// The only version that there is.
+/// Only version of the protocol.
 const VERSION: HeaderValue = HeaderValue::from_static("13");
 
-/// A handshake that is as it must be.
+/// Valid handshake request.
 #[derive(Debug)]
 pub(super) struct Handshake {
-    /// Answer to the client's key.
+    /// `Sec-WebSocket-Accept` value for the client's key.
     accept: HeaderValue,
-    /// Subprotocol, if the client offers any: the first, as stock servers choose. It means nothing
-    /// here, but clients end a WebSocket whose server chose none of what they offer.
+    /// Selected subprotocol: the first that the client offers, if any, as stock servers choose. It
+    /// has no meaning here, but clients close a WebSocket whose server selected none of their
+    /// offers.
     protocol: Option<HeaderValue>,
 }
 
 impl Handshake {
-    /// Reads a handshake, or answers what is none.
+    /// Parses a handshake. Returns the response to an invalid one as the error.
     pub(super) fn read<B>(request: &Request<B>) -> Result<Self, Box<Response<Body>>> {
         let headers = request.headers();
         let wrong = |why| Err(Box::new(refused(why)));
@@ -57,7 +58,7 @@ impl Handshake {
         Ok(Self { accept, protocol })
     }
 
-    /// The answer that makes the connection a WebSocket.
+    /// Returns the response that switches the connection to WebSocket.
     pub(super) fn answer(self) -> Response<Body> {
         let mut response = Response::new(Body::empty());
         *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
@@ -76,7 +77,7 @@ fn refused(why: &str) -> Response<Body> {
     Refusal::Request.explain(StatusCode::BAD_REQUEST, why)
 }
 
-/// The answer to another version (RFC 6455, section 4.4).
+/// Returns the response to another version (RFC 6455, section 4.4).
 fn other_version() -> Response<Body> {
     let why = "only version 13 of the WebSocket protocol is spoken";
     let mut response = Refusal::Request.explain(StatusCode::UPGRADE_REQUIRED, why);
@@ -87,14 +88,14 @@ fn other_version() -> Response<Body> {
     response
 }
 
-/// The value of a header that is there exactly once.
+/// Returns the value of a header that occurs exactly once.
 fn one(headers: &HeaderMap, name: HeaderName) -> Option<&[u8]> {
     let mut values = headers.get_all(name).iter();
     let value = values.next()?.as_bytes();
     values.next().is_none().then(|| value.trim_ascii())
 }
 
-/// Elements of a header that is a list, over all of its lines.
+/// Iterates over the elements of a list header, across all its lines.
 fn elements(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &[u8]> {
     let lines = headers.get_all(name).iter();
     let elements = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
@@ -105,7 +106,7 @@ fn has_token(headers: &HeaderMap, name: HeaderName, token: &str) -> bool {
     elements(headers, name).any(|element| element.eq_ignore_ascii_case(token.as_bytes()))
 }
 
-/// Whether a key is 16 bytes in base64, by its form.
+/// Whether a key has the form of 16 bytes in base64.
 fn is_key(key: &[u8]) -> bool {
     let is_digit = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/');
     key.len() == 24 && key.ends_with(b"==") && key[..22].iter().all(is_digit)
@@ -117,7 +118,7 @@ fn is_token(element: &[u8]) -> bool {
     !element.is_empty() && element.iter().all(allowed)
 }
 
-/// The first subprotocol that is offered; an error if the offer is malformed.
+/// Returns the first subprotocol that is offered, or an error if the offer is malformed.
 fn first_protocol(headers: &HeaderMap) -> Result<Option<HeaderValue>, ()> {
     let mut offered: Vec<&[u8]> = Vec::new();
     for element in elements(headers, SEC_WEBSOCKET_PROTOCOL) {
@@ -136,7 +137,7 @@ mod tests {
 
     use super::*;
 
-    /// RFC 6455, section 1.3.
+    /// Sample key of RFC 6455, section 1.3.
     const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
 
     fn handshake() -> Builder {

@@ -1,7 +1,7 @@
-//! How long a connection may be without a request, or with a part of one.
+//! Keep-alive and header timeouts of a connection.
 //!
-//! Hyper has one timeout for both: a balancer that keeps connections for longer than a head may take
-//! would lose requests on connections that the node closes at that moment.
+//! Hyper has one timeout for both. A balancer whose keep-alive exceeds that timeout would lose
+//! requests on connections that the node closes at that moment.
 
 use std::{
     io,
@@ -16,33 +16,34 @@ use tokio::{
     time::{Instant, Sleep, sleep_until},
 };
 
-/// How long a connection may take for its next request.
+/// Timeouts of a connection's next request.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RequestTimes {
-    /// To send the head of its first request, and of each other from its first byte on.
+    /// Header timeout: for the first request from accept on, for later ones from their first byte
+    /// on.
     pub(crate) header: Duration,
-    /// Between its requests, from the last byte of an answer on.
+    /// Keep-alive timeout between requests, from the last byte of an answer on.
     pub(crate) keep_alive: Duration,
 }
 
-/// What a connection is in the midst of.
+/// Phase of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
-    /// It has just begun.
+    /// No request has started yet.
     First,
-    /// It has sent a part of a request's head.
+    /// Part of a request's head has arrived.
     Head,
     /// A request is being answered.
     Busy,
-    /// Nothing is asked.
+    /// No request is pending.
     Idle,
 }
 
-/// A connection's phase, as those who answer its requests change it. Clones are the same.
+/// Shared phase of a connection, updated by the code that answers its requests. Clones share it.
 #[derive(Debug, Clone)]
 pub(super) struct Requests(Arc<Mutex<Phase>>);
 
-/// A request that is being answered, until this is dropped.
+/// Guard of a request that is being answered.
 #[derive(Debug)]
 pub(super) struct Request(Requests);
 
@@ -55,7 +56,7 @@ impl Requests {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The head of a request has come.
+    /// Records that the head of a request has arrived.
     pub(super) fn begin(&self) -> Request {
         *self.phase() = Phase::Busy;
         Request(self.clone())
@@ -68,13 +69,13 @@ impl Drop for Request {
     }
 }
 
-/// A connection's stream, which ends when its next request takes too long.
+/// Stream of a connection, which ends when its next request exceeds its timeout.
 #[derive(Debug)]
 pub(super) struct Timed<S> {
     stream: S,
     times: RequestTimes,
     requests: Requests,
-    /// The phase that `deadline` is of.
+    /// Phase that `deadline` belongs to.
     of: Phase,
     deadline: Pin<Box<Sleep>>,
 }
@@ -94,7 +95,7 @@ impl<S> Timed<S> {
         self.stream
     }
 
-    /// Waits for the deadline of the present phase, which begins anew if there was `progress`.
+    /// Polls the deadline of the current phase. A new phase or `progress` restarts it.
     fn poll_late(&mut self, progress: bool, context: &mut Context<'_>) -> Poll<Phase> {
         let phase = *self.requests.phase();
         let time = match phase {
@@ -129,17 +130,17 @@ impl<S: AsyncRead + Unpin> AsyncRead for Timed<S> {
         }
         match ready!(self.poll_late(false, context)) {
             Phase::Head => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
-            // Nothing was lost: an end like that of the client.
+            // No request was lost: reports an orderly end, as if the client had closed.
             Phase::First | Phase::Busy | Phase::Idle => Poll::Ready(Ok(())),
         }
     }
 }
 
 impl<S: AsyncWrite + Unpin> Timed<S> {
-    /// Puts the deadline off while an answer is being taken.
+    /// Extends the deadline while the client reads an answer.
     fn written(&mut self, context: &mut Context<'_>, written: &Poll<io::Result<usize>>) {
         if matches!(written, Poll::Ready(Ok(_))) && *self.requests.phase() == Phase::Idle {
-            // Whether it is over is seen when the stream is read.
+            // The next read reports an expired deadline.
             let _ = self.poll_late(true, context);
         }
     }
@@ -200,7 +201,7 @@ mod tests {
         (Timed::new(near, TIMES, requests.clone()), far, requests)
     }
 
-    /// Whether the stream goes on for that long and ends a moment later.
+    /// Reads until the stream ends; asserts that it ends after this time, and at most a moment later.
     async fn ends_after(stream: &mut Timed<DuplexStream>, time: Duration) -> io::Result<usize> {
         let mut byte = [0];
         let early = timeout(time - MOMENT, stream.read(&mut byte)).await;

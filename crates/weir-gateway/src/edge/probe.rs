@@ -1,8 +1,8 @@
-//! The probe of an upgrade: what a polling client says on its WebSocket before it moves there.
+//! Upgrade probe: the packets that a polling client sends on its WebSocket before it upgrades.
 //!
-//! The library ends a session whose upgrade fails. So it gets no WebSocket that may: the gateway
-//! answers the probe itself, and hands the WebSocket over once the client has said that it moves. A
-//! probe that breaks, is silent or malformed leaves the session as it was.
+//! The library ends a session whose upgrade fails. So the gateway answers the probe itself, and
+//! hands the WebSocket over once the client has sent its upgrade packet. A probe that breaks, times
+//! out or is malformed leaves the session unchanged.
 
 use std::{fmt, io, sync::Arc, time::Duration};
 
@@ -15,34 +15,34 @@ use tokio::{
 
 use crate::link::Link;
 
-/// The client's question, the node's answer, and the client's last word before it moves.
+/// Probe packet of the client, the node's answer, and the client's upgrade packet.
 /// Source: Engine.IO protocol, revision 4, "Upgrade".
 const QUESTION: &[u8] = b"2probe";
 const ANSWER: &[u8] = b"\x81\x063probe";
 const MOVES: &[u8] = b"5";
 
-/// The longest payload of a probe's frame, and of a control frame (RFC 6455, section 5.5).
+/// Maximum payload of a probe's frame, and of a control frame (RFC 6455, section 5.5).
 const PAYLOAD_BYTES: usize = 125;
 
 const MASK_BYTES: usize = 4;
 
-/// What one read takes.
+/// Buffer size of one read.
 const READ_BYTES: usize = 512;
 
-/// Status code of a WebSocket that breaks the protocol (RFC 6455, section 7.4.1).
+/// Status code for a peer that violates the protocol (RFC 6455, section 7.4.1).
 const PROTOCOL_ERROR: [u8; 2] = 1002_u16.to_be_bytes();
 
-/// How long a client may take to end its side of a WebSocket that was given up.
+/// Grace period for a client to close its side of an abandoned WebSocket.
 const LINGER: Duration = Duration::from_secs(1);
 
-/// How long a probe may take.
+/// Time limits of an upgrade probe.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ProbeTimes {
-    /// In all.
+    /// Limit of the whole probe.
     pub(crate) upgrade: Duration,
-    /// While the client has not connected to the namespace. Some clients wait for the upgrade with
-    /// that; after the probe they must have time for it. aiohttp, below python-engineio, repeats the
-    /// handshake once if it got no response.
+    /// Limit for a client that has not connected to the namespace. Some clients delay that until
+    /// the upgrade ends, and need time for it after the probe. aiohttp, below python-engineio,
+    /// repeats the handshake once if it got no response.
     pub(crate) unconnected: Duration,
 }
 
@@ -55,16 +55,16 @@ impl ProbeTimes {
     }
 }
 
-/// Why a probe came to nothing.
+/// Cause of a failed probe.
 #[derive(Debug)]
 pub(super) enum Failed {
-    /// The client sent something else than a probe.
+    /// The client sent something other than a probe.
     Malformed(&'static str),
     /// The client closed the WebSocket.
     Closed,
     /// The connection broke.
     Broken(io::Error),
-    /// The client was silent for too long.
+    /// The client exceeded the time limit.
     Late,
     /// The session ended.
     Ended,
@@ -82,7 +82,7 @@ impl fmt::Display for Failed {
     }
 }
 
-/// The one probe of a session, until this is dropped.
+/// Guard of the only probe of a session.
 #[derive(Debug)]
 pub(super) struct Probe(Arc<Link>);
 
@@ -93,7 +93,7 @@ impl Drop for Probe {
 }
 
 impl Probe {
-    /// Begins a probe of the session behind `link`, if that polls and has no other.
+    /// Begins a probe of the session behind `link`, if it polls and has no other probe.
     pub(super) fn begin(link: Arc<Link>) -> Option<Self> {
         link.begin_probe().then(|| Self(link))
     }
@@ -102,8 +102,8 @@ impl Probe {
         &self.0
     }
 
-    /// Answers the client until it moves; returns what it sent after that. `ahead` was read from
-    /// `stream` before.
+    /// Answers the client until it upgrades, and returns the bytes after its upgrade packet.
+    /// `ahead` was already read from `stream`.
     pub(super) async fn run<S: AsyncRead + AsyncWrite + Unpin>(
         &self,
         stream: &mut S,
@@ -123,7 +123,7 @@ impl Probe {
             }
         };
         tokio::select! {
-            // A session that has ended needs no WebSocket, whatever the client says.
+            // An ended session needs no WebSocket, whatever the client sends.
             biased;
             () = upgrade.ended() => Err(Failed::Ended),
             probed = in_time => probed,
@@ -131,7 +131,7 @@ impl Probe {
     }
 }
 
-/// Answers what a client says on a new WebSocket, until it moves there.
+/// Answers packets on a new WebSocket until the client upgrades.
 async fn answer<S: AsyncRead + AsyncWrite + Unpin>(
     stream: &mut S,
     ahead: &[u8],
@@ -186,7 +186,8 @@ struct Frame {
 }
 
 impl Frame {
-    /// Takes a whole frame off the front of `bytes`, if there is one (RFC 6455, section 5.2).
+    /// Parses and removes a whole frame from the front of `bytes`, if there is one (RFC 6455,
+    /// section 5.2).
     fn take(bytes: &mut BytesMut) -> Result<Option<Self>, Failed> {
         const LAST: u8 = 0x80;
         const OPCODE: u8 = 0x0f;
@@ -237,9 +238,9 @@ async fn write<S: AsyncWrite + Unpin>(stream: &mut S, bytes: &[u8]) -> Result<()
     stream.write_all(bytes).await.map_err(Failed::Broken)
 }
 
-/// Ends a WebSocket whose probe came to nothing.
+/// Closes a WebSocket whose probe failed.
 ///
-/// One that was silent is ended without a close frame: python-engineio 4.15 takes the frame for an
+/// A WebSocket that timed out gets no close frame: python-engineio 4.15 takes the frame for the
 /// answer to its probe, and fails to parse it.
 pub(super) async fn give_up<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, why: &Failed) {
     const CLOSE: u8 = 0x88;
@@ -253,12 +254,12 @@ pub(super) async fn give_up<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, wh
             Failed::Broken(_) | Failed::Late => {}
         }
         stream.shutdown().await?;
-        // Closing a socket with unread bytes would take the close frame back.
+        // Closing a socket with unread bytes resets it, which may discard the close frame.
         let mut scrap = [0; READ_BYTES];
         while stream.read(&mut scrap).await? > 0 {}
         io::Result::Ok(())
     };
-    // Whoever does not end its side has it ended.
+    // A client that does not close its side in time is cut off.
     let _ = timeout(LINGER, ended).await;
 }
 
@@ -277,7 +278,7 @@ mod tests {
         frame
     }
 
-    /// Feeds the probe byte by byte; returns how it ended, what it wrote, and how often it answered.
+    /// Feeds the probe byte by byte. Returns its result, its output, and the number of answers.
     async fn probe(sent: &[u8], ahead: usize) -> (Result<Bytes, Failed>, Vec<u8>, usize) {
         let (mut near, mut far): (DuplexStream, _) = duplex(4096);
         let (ahead, rest) = sent.split_at(ahead.min(sent.len()));
@@ -304,7 +305,7 @@ mod tests {
         let mut sent = frame(0x81, QUESTION);
         sent.extend(frame(0x89, b"alive"));
         sent.extend(frame(0x8a, b""));
-        // In two frames, with a ping in between.
+        // In two frames, with a ping between them.
         sent.extend(frame(0x01, b"2pro"));
         sent.extend(frame(0x89, b""));
         sent.extend(frame(0x80, b"be"));

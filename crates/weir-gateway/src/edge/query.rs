@@ -1,25 +1,25 @@
-//! What Engine.IO says in a request's query, and its answers to requests that are none of its.
+//! Engine.IO parameters in a request's query, and the answers to invalid requests.
 
 use axum::{body::Body, response::IntoResponse};
 use http::{Request, Response, StatusCode, header::CONTENT_TYPE};
 use serde::{Deserialize, Serialize};
 
-/// A way in which a session's packets go.
+/// Transport of a session's packets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Transport {
     Polling,
     WebSocket,
 }
 
-/// A request's query.
+/// Query of a request.
 #[derive(Debug, Default)]
 pub(super) struct Query {
-    /// `EIO`: the protocol's version.
+    /// `EIO`: version of the protocol.
     version: Option<String>,
     transport: Option<String>,
-    /// The session's id.
+    /// Id of the session.
     pub(super) sid: Option<String>,
-    /// `j`: the answer is to be a script, as browsers without XMLHttpRequest needed it.
+    /// `j`: a request for JSONP, which browsers without XMLHttpRequest needed.
     jsonp: bool,
 }
 
@@ -27,7 +27,7 @@ impl Query {
     pub(super) fn of<B>(request: &Request<B>) -> Self {
         let mut query = Self::default();
         for pair in request.uri().query().unwrap_or_default().split('&') {
-            // The first counts, as for the library.
+            // The first value counts, as in the library.
             match pair.split_once('=') {
                 Some(("EIO", value)) => query.version.get_or_insert_with(|| value.to_owned()),
                 Some(("transport", value)) => {
@@ -53,13 +53,13 @@ impl Query {
         }
     }
 
-    /// Whether the client speaks the protocol's version 4.
+    /// Whether the client speaks version 4 of the protocol.
     pub(super) fn is_current(&self) -> bool {
         self.version.as_deref() == Some("4")
     }
 }
 
-/// Why a request is refused, with the codes of Engine.IO's own server.
+/// Reason for refusing a request, with the codes of Engine.IO's own server.
 /// Source: engine.io 6.6, `build/server.js`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Refusal {
@@ -70,7 +70,7 @@ pub(super) enum Refusal {
     Version = 5,
 }
 
-/// The body of a refusal. The library has its code as a string, other servers as a number.
+/// Body of a refusal. Its code is a string in the library, and a number in other servers.
 #[derive(Debug, Serialize, Deserialize)]
 struct Told<C> {
     code: C,
@@ -100,7 +100,7 @@ impl Refusal {
         self.explain(StatusCode::BAD_REQUEST, self.message())
     }
 
-    /// An answer that says more precisely what is wrong.
+    /// Returns an answer with a more specific message.
     pub(super) fn explain(self, status: StatusCode, message: &str) -> Response<Body> {
         let told = Told {
             code: self as u8,
@@ -110,7 +110,7 @@ impl Refusal {
         (status, [(CONTENT_TYPE, "application/json")], body).into_response()
     }
 
-    /// The refusal that the library has answered with, if that is what `body` is.
+    /// Parses the library's refusal, if `body` is one.
     pub(super) fn of_library(body: &[u8]) -> Option<Self> {
         let told: Told<String> = serde_json::from_slice(body).ok()?;
         let code = told.code.parse::<u8>().ok()?;

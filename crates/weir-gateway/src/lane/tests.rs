@@ -20,7 +20,7 @@ use crate::{
 
 const QUEUE_BYTES: usize = 256 * 1024;
 
-/// What the library writes through.
+/// Writer that the library uses.
 struct Library(Arc<Lane>, Arc<Connection>);
 
 impl AsyncWrite for Library {
@@ -41,7 +41,7 @@ impl AsyncWrite for Library {
     }
 }
 
-/// A lane to a peer whose system takes little that it does not read.
+/// Connects a lane to a peer whose system buffers little unread data.
 async fn pair() -> (Library, TcpStream) {
     let hub = MemoryHub::new(MemoryOptions::default());
     let engine = Engine::in_memory(Options::default(), &hub);
@@ -75,7 +75,7 @@ fn notice(number: usize, length: usize) -> Frame {
     Frame::new(None, &format!("{number:08}{}", "x".repeat(length)), &[])
 }
 
-/// Reads whole frames: their first eight bytes of text, or of payload after the type.
+/// Reads whole frames. Returns their first eight bytes of text, or of payload after the type.
 async fn frames(peer: &mut TcpStream, count: usize) -> Vec<String> {
     let mut read = Vec::new();
     while read.len() < count {
@@ -102,7 +102,7 @@ async fn frames_of_both_come_whole_and_each_in_its_order_however_slowly_they_are
     let lane = Arc::clone(&library.0);
     let theirs = tokio::spawn(async move {
         for number in 0..THEIRS {
-            // As the library does, in pieces that may end anywhere.
+            // As the library writes: in pieces that may end anywhere.
             let text = format!("L{number:07}{}", "y".repeat(number * 7));
             let mut frame = follow::tests::frame(0x81, text.len(), false);
             let start = frame.len() - text.len();
@@ -173,7 +173,7 @@ async fn long_event_and_all_that_come_behind_it_are_delivered_however_slowly_the
     let lane = &library.0;
     assert_eq!(lane.notice(&notice(0, 200_000), || {}), Delivery::Queued);
     assert_eq!(lane.notice(&notice(1, LONG), || {}), Delivery::Queued);
-    // As many as may wait without the long one.
+    // As many as may be queued without the long one.
     for number in 2..2 + LATER {
         assert_eq!(lane.notice(&notice(number, 8_000), || {}), Delivery::Queued);
     }
@@ -221,7 +221,7 @@ async fn a_closed_lane_gives_its_socket_and_its_place_back() {
     lane.close();
     drop(connection);
     assert_eq!(peer.read(&mut [0; 8]).await.expect("an end"), 0);
-    // The peer's writes meet a socket that is no more.
+    // The peer's writes fail once its socket is gone.
     while peer.write(&[0; 1024]).await.is_ok() {
         tokio::task::yield_now().await;
     }

@@ -110,7 +110,7 @@ impl Metrics {
 
     /// Sends what is left, and nothing more.
     pub(crate) fn shutdown(&self) {
-        // The last interval to its end, not as somebody has read it just before.
+        // Reads fresh values for the last interval, instead of those cached by a recent scrape.
         self.readings.forget();
         // What cannot be sent now is lost, and was counted.
         let _ = self.provider.shutdown();

@@ -15,11 +15,11 @@ use opentelemetry_sdk::{
     trace::{IdGenerator, RandomIdGenerator},
 };
 
-/// What tells this process from others.
+/// Unique id of this process.
 static INSTANCE: LazyLock<String> =
     LazyLock::new(|| RandomIdGenerator::default().new_trace_id().to_string());
 
-/// The `service.instance.id` of this process, unless the environment says another.
+/// Returns the `service.instance.id` of this process, unless the environment sets another.
 pub(crate) fn instance() -> String {
     INSTANCE.clone()
 }

@@ -2,7 +2,7 @@
 
 use http::{HeaderMap, HeaderValue, header::ACCEPT_ENCODING};
 
-/// A content coding that the web app's build writes beside its files.
+/// Content coding that the web app's build emits beside its files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Encoding {
     /// Brotli (RFC 7932).
@@ -12,10 +12,10 @@ pub(super) enum Encoding {
 }
 
 impl Encoding {
-    /// Every coding, the smallest result first.
+    /// All codings, the one with the smallest output first.
     const ALL: [Self; 2] = [Self::Brotli, Self::Gzip];
 
-    /// Returns what the name of a file in this coding ends with.
+    /// Returns the file name suffix of this coding.
     pub(super) fn suffix(self) -> &'static str {
         match self {
             Self::Brotli => ".br",
@@ -36,20 +36,20 @@ impl Encoding {
     }
 
     /// Returns the codings that a request accepts, in order of preference (RFC 9110, section
-    /// 12.5.3): the client's weights first, then the smaller result. A malformed weight counts as 0.
+    /// 12.5.3): by the client's weights, then by smaller output. A malformed weight counts as 0.
     pub(super) fn accepted(headers: &HeaderMap) -> Vec<Self> {
         let mut accepted: Vec<_> = Self::ALL
             .into_iter()
             .map(|coding| (coding, weight(headers, coding.token())))
             .filter(|(_, weight)| *weight > 0.0)
             .collect();
-        // Stable: codings of one weight keep the order of `ALL`.
+        // Stable: codings of equal weight keep the order of `ALL`.
         accepted.sort_by(|(_, a), (_, b)| b.total_cmp(a));
         accepted.into_iter().map(|(coding, _)| coding).collect()
     }
 }
 
-/// Returns the weight that a request gives to a coding: its own, else that of `*`, else 0.
+/// Returns the weight of a coding in a request: its own, else that of `*`, else 0.
 fn weight(headers: &HeaderMap, coding: &str) -> f32 {
     let (mut own, mut any) = (None, None);
     let lines = headers.get_all(ACCEPT_ENCODING).iter();

@@ -1,4 +1,4 @@
-//! The web app: the public listener's answer to each request that is not Socket.IO.
+//! Web app: answers the public listener's requests that are not Socket.IO.
 //!
 //! The files of `clients/web/dist` are embedded if they existed when the gateway was compiled.
 //! Without them `/` is a landing page.
@@ -24,20 +24,21 @@ use policy::Page;
 const INDEX: &str = "index.html";
 const LANDING: &str = include_str!("landing.html");
 
-/// The built web app.
+/// Built web app.
 #[derive(RustEmbed)]
 #[folder = "../../clients/web/dist"]
 #[allow_missing = true]
 struct App;
 
-/// Answers the requests of the public listener that are not Socket.IO, `GET` and `HEAD` only.
+/// Returns the router for requests of the public listener that are not Socket.IO, `GET` and `HEAD`
+/// only.
 ///
-/// A path that names a file of the app is that file. `/` and `/room/ID`, the app's own routes, are
-/// its `index.html`; without an app, `/` alone is the landing page. Everything else is `404`, as
-/// plain text: a probe or a scraper on the wrong listener must fail.
+/// A path that names a file of the app returns that file. `/` and `/room/ID`, the app's own routes,
+/// return its `index.html`; without an app, only `/` works and returns the landing page. Everything
+/// else is `404` in plain text: a probe or a scraper on the wrong listener must fail.
 ///
-/// A file under `assets/` must have a hash of its content in its name: browsers keep it for a
-/// year. They revalidate everything else, and get `304` where it has not changed.
+/// A file under `assets/` must have a hash of its content in its name: browsers cache it for a
+/// year. They revalidate everything else, and get `304` if it is unchanged.
 ///
 /// A file with a precompressed form beside it (`.br`, `.gz`) is sent in the form that the client
 /// prefers. Every response has the security headers of `policy.rs`.
@@ -83,7 +84,7 @@ fn is_route(path: &str) -> bool {
     path.is_empty() || room == Some(true)
 }
 
-/// Whether a file is the precompressed form of another, which has no address of its own.
+/// Whether a file is the precompressed form of another, and so has no path of its own.
 fn is_encoded<A: RustEmbed>(path: &str) -> bool {
     [Encoding::Brotli, Encoding::Gzip]
         .iter()
@@ -99,8 +100,8 @@ fn found<A: RustEmbed>(path: &str, plain: EmbeddedFile, headers: &HeaderMap) -> 
         Some((coding, file)) => (Some(coding), file),
         None => (None, plain),
     };
-    // A hash of the form that is sent: two codings of a file are two representations of it (RFC
-    // 9110, section 8.8.3.3).
+    // Hash of the form that is sent: two codings of a file are two representations (RFC 9110,
+    // section 8.8.3.3).
     let hash = file.metadata.sha256_hash();
     let tag = hash[..16]
         .iter()
@@ -112,7 +113,7 @@ fn found<A: RustEmbed>(path: &str, plain: EmbeddedFile, headers: &HeaderMap) -> 
     } else {
         "no-cache"
     };
-    // RFC 9110, 13.1.2: a list, possibly over several lines, or `*` for whatever there is.
+    // RFC 9110, 13.1.2: a list, possibly over several lines, or `*` for any representation.
     let mut known = headers
         .get_all(IF_NONE_MATCH)
         .iter()
@@ -141,7 +142,7 @@ fn found<A: RustEmbed>(path: &str, plain: EmbeddedFile, headers: &HeaderMap) -> 
     response
 }
 
-/// Text is UTF-8, which browsers do not assume.
+/// Returns the media type of a file. Text is UTF-8, which browsers do not assume.
 fn content_type(path: &str) -> HeaderValue {
     let kind = mime_guess::from_path(path).first_or_octet_stream();
     let text = kind.type_() == mime_guess::mime::TEXT || kind.subtype() == "javascript";

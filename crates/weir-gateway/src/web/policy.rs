@@ -17,13 +17,13 @@ const APP: HeaderValue = HeaderValue::from_static(
      form-action 'none'; frame-ancestors 'self'",
 );
 
-/// Content-Security-Policy of the landing page, whose style is inline and which has no script.
+/// Content-Security-Policy of the landing page, which has an inline style and no script.
 const LANDING: HeaderValue = HeaderValue::from_static(
     "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; \
      form-action 'none'; frame-ancestors 'self'",
 );
 
-/// Permissions-Policy: what the app uses, for its own origin; what it does not, for nobody.
+/// Permissions-Policy: allows what the app uses for its own origin, and denies the rest to all.
 const PERMISSIONS: HeaderValue = HeaderValue::from_static(
     "camera=(self), microphone=(self), display-capture=(self), speaker-selection=(self), \
      autoplay=(self), fullscreen=(self), picture-in-picture=(self), screen-wake-lock=(self), \
@@ -31,12 +31,12 @@ const PERMISSIONS: HeaderValue = HeaderValue::from_static(
      browsing-topics=()",
 );
 
-/// The page that a response is, or belongs to.
+/// Page that a response is, or belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Page {
-    /// The web app.
+    /// Web app.
     App,
-    /// The page of a node that was built without the app.
+    /// Page of a node that was built without the app.
     Landing,
 }
 
@@ -47,7 +47,7 @@ pub(super) fn apply(headers: &mut HeaderMap, page: Page) {
         Page::Landing => LANDING,
     };
     headers.insert(CONTENT_SECURITY_POLICY, policy);
-    // A room's address is an invitation, and may hold the encryption key.
+    // A room's URL is an invitation, and may hold the encryption key.
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     headers.insert(HeaderName::from_static("permissions-policy"), PERMISSIONS);
     headers.insert(

@@ -144,7 +144,7 @@ async fn files_are_sent_in_the_coding_that_the_client_prefers() {
     }
     tags.dedup();
     assert_eq!(tags.len(), 3, "one entity tag for each coding: {tags:?}");
-    // A file that has no such form is sent as it is.
+    // A file without a precompressed form is sent unencoded.
     let index = Request::get("/").header("accept-encoding", "br");
     let (_, headers, _) = ask::<Built>(index).await;
     assert!(!headers.contains_key(CONTENT_ENCODING));
