@@ -1,11 +1,12 @@
-// Writes each text file of the built app once more as Brotli (`.br`) and as gzip (`.gz`), which nodes send as they are.
+// Compresses each text file of the built app with Brotli (`.br`) and gzip (`.gz`); nodes send these files
+// unchanged.
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { brotliCompressSync, gzipSync } from "node:zlib";
 
 const FOLDER = fileURLToPath(new URL("dist/", import.meta.url));
 
-/** Files below this size, in bytes, fit into a packet and stay as they are. */
+/** Minimum size in bytes: smaller files fit into one packet and stay uncompressed. */
 const COMPRESSED_FROM = 1024;
 
 for (const name of readdirSync(FOLDER, { recursive: true })) {

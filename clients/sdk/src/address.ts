@@ -1,20 +1,23 @@
 import { WeirError } from "./errors.js";
 
-/** Where a node answers. */
+/** Parsed address of a node. */
 export interface Address {
-  /** As it was given. */
+  /** URL as the caller wrote it. */
   readonly url: string;
   readonly origin: string;
-  /** The path of its Socket.IO endpoint. */
+  /** Path of the node's Socket.IO endpoint. */
   readonly path: string;
 }
 
 const SCHEMES = ["http:", "https:", "ws:", "wss:"];
-/** A host, with a port or a path behind it or not: what lacks a scheme. `mailto:x` is none. */
+/** Host with an optional port and path: a URL that lacks a scheme. `mailto:x` does not match. */
 const BARE = /^(\[[\da-f:.]+\]|[\w.-]+)(:\d+)?([/?#]|$)/i;
 const LOCAL = /^(localhost|.*\.localhost|127(\.\d+){3}|\[::1\])$/;
 
-/** Parses what {@link connect} is given. Throws `bad_request`, which no retry changes, with what to write instead. */
+/**
+ * Parses an address for {@link connect}. Throws `bad_request`, which is not retryable; its message says what
+ * to write instead.
+ */
 export function parseAddress(given: unknown): Address {
   const url = given instanceof URL ? given.href : given;
   if (typeof url !== "string" || url.trim() === "") {
@@ -52,7 +55,7 @@ export function parseAddress(given: unknown): Address {
       `${quoted} is not encrypted, and browsers refuse that to pages over https; write "https://…"`,
     );
   }
-  // Some write the endpoint rather than the node.
+  // Some URLs name the endpoint instead of the node.
   const prefix = pathname.replace(/\/(socket\.io\/?)?$/, "");
   return { url: text, origin, path: `${prefix}/socket.io/` };
 }
@@ -69,7 +72,10 @@ function wrong(message: string): WeirError {
   return new WeirError("bad_request", `url: ${message}`);
 }
 
-/** Names on the Internet are served over https; what has a port, or is this machine, often is not. */
+/**
+ * Suggests a URL with a scheme: https for Internet names, http for hosts with another port than 443 and for
+ * this machine.
+ */
 function suggestion(bare: string): string {
   const [, host = "", port] = BARE.exec(bare) ?? [];
   const plain = port !== undefined && port !== ":443";

@@ -1,6 +1,6 @@
-/** Base64 with padding (RFC 4648, section 4), the form in which the contract has bytes outside of payloads. */
+/** Base64 with padding (RFC 4648, section 4), the protocol's form of bytes outside payloads. */
 
-/** Arguments that a call may have in every browser. */
+/** Number of arguments that every browser allows in one call. */
 const AT_ONCE = 8_192;
 
 /** Encodes bytes. */
@@ -12,7 +12,7 @@ export function toBase64(bytes: Uint8Array): string {
   return btoa(text);
 }
 
-/** Decodes text that a node has checked. */
+/** Decodes text that a node has validated. */
 export function fromBase64(text: string): Uint8Array<ArrayBuffer> {
   const bytes = atob(text);
   return Uint8Array.from({ length: bytes.length }, (_, at) => bytes.charCodeAt(at));

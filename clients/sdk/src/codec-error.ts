@@ -1,12 +1,12 @@
 /**
- * Whether the browser took the codec back to save resources, which Chrome does to hidden pages: nothing
- * is wrong with the codec, and another one may be opened. WebCodecs, section 10.
+ * Whether the browser reclaimed the codec to save resources, as Chrome does on hidden pages. The codec itself
+ * works, and can be reopened. Source: WebCodecs, section 10.
  */
 export function isReclaimed(error: unknown): boolean {
   return error instanceof Error && error.name === "QuotaExceededError";
 }
 
-/** Whether the browser cannot do what it was configured for, whatever `isConfigSupported` said. */
+/** Whether the browser does not support the configuration, regardless of `isConfigSupported`. */
 export function isUnsupported(error: unknown): boolean {
   return error instanceof Error && error.name === "NotSupportedError";
 }

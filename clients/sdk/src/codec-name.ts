@@ -1,4 +1,4 @@
-/** Short names, and the least of what each may stand for in the WebCodecs registry. */
+/** Short codec names, each with the lowest profile it may stand for in the WebCodecs registry. */
 const SHORT: Readonly<Record<string, string>> = {
   vp9: "vp09.00.10.08",
   vp09: "vp09.00.10.08",
@@ -9,8 +9,8 @@ const SHORT: Readonly<Record<string, string>> = {
 };
 
 /**
- * Returns `codec` in the spelling that browsers know. Programs write `VP8`, `Opus` or `AVC1.42e01f`;
- * the names of the WebCodecs registry and of MIME types are in lower case, and browsers compare bytes.
+ * Normalises `codec` to the spelling that browsers accept. Programs write `VP8`, `Opus` or `AVC1.42e01f`; the
+ * WebCodecs registry and MIME types use lower case, and browsers compare bytes.
  */
 export function normalCodec(codec: string): string {
   const trimmed = codec.trim();
@@ -21,13 +21,16 @@ export function normalCodec(codec: string): string {
   return SHORT[spelled] ?? spelled;
 }
 
-/** The family in lower case; profile and level, as in `av01.0.04M.08` and `hvc1.1.6.L93.B0`, in upper case. */
+/**
+ * Normalises a codec string: the family in lower case; profile and level in upper case, as in `av01.0.04M.08`
+ * and `hvc1.1.6.L93.B0`.
+ */
 function codecName(codec: string): string {
   const [family = "", ...rest] = codec.split(".");
   return [family.toLowerCase(), ...rest.map((each) => each.toUpperCase())].join(".");
 }
 
-/** RFC 6838, 4.2: type, subtype and names of parameters are compared without regard to case. */
+/** Normalises a MIME type. Type, subtype and parameter names are case-insensitive (RFC 6838, 4.2). */
 function mimeType(type: string): string {
   const [essence = "", ...parameters] = type.split(";");
   const spelled = parameters

@@ -20,10 +20,9 @@ const CONNECT_TIMEOUT_MS = 10_000;
 const REQUEST_TIMEOUT_MS = 10_000;
 
 /**
- * Connects to a node of a cluster, at the address of its load balancer or at one of several. Resolves
- * when it stands; it is in no room then. Rejects with `bad_request` if an address cannot work, with
- * `disconnected` if nobody answers, or with what the node refuses it for. Once it stands, a lost
- * connection comes back by itself.
+ * Connects to a node of a cluster, at the address of its load balancer or at one of several. Resolves once
+ * connected, outside any room. Rejects with `bad_request` if an address is invalid, with `disconnected` if no
+ * node answers, or with the node's refusal. Afterwards, a lost connection reconnects by itself.
  */
 export async function connect(url: string | string[], options: ConnectOptions = {}): Promise<Room> {
   const addresses = (Array.isArray(url) ? url : [url]).map(parseAddress);

@@ -49,9 +49,9 @@ export class Connection extends Emitter<ConnectionEvents> {
   #askedAt: number | undefined;
   #backlogAtAsking = 0;
   #roundTripMs: number | undefined;
-  /** Why it has ended. */
+  /** Error that ended the connection. */
   #endedBy: WeirError | undefined;
-  /** Rejects each request that waits for its answer. */
+  /** Reject functions of the pending requests. */
   readonly #pending = new Set<(error: WeirError) => void>();
   /** Bytes of payload: sent, and known to have arrived. */
   readonly #payload = { sent: 0, confirmed: 0 };
@@ -140,7 +140,10 @@ export class Connection extends Emitter<ConnectionEvents> {
     return performance.now() - this.#confirming > this.#quickestMs + CONGESTED_MS;
   }
 
-  /** Sends a request and awaits its answer; rejects with the node's refusal, `timeout`, `disconnected` or `closed`. */
+  /**
+   * Sends a request and awaits its answer. Rejects with the node's refusal, `timeout`, `disconnected` or
+   * `closed`.
+   */
   request<E extends keyof Requests>(event: E, argument: Requests[E][0]): Promise<Requests[E][1]> {
     return new Promise((resolve, reject) => {
       if (this.#endedBy) {
@@ -200,7 +203,7 @@ export class Connection extends Emitter<ConnectionEvents> {
     });
   }
 
-  /** Ends it without `lost`; requests that wait are rejected with `reason`. */
+  /** Closes the connection without emitting `lost`. Pending requests reject with `reason`. */
   close(reason: WeirError): void {
     this.#end(reason);
     this.#socket.disconnect();

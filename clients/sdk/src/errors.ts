@@ -33,7 +33,7 @@ export const LOCAL_CODES = [
 
 export type ErrorCode = (typeof CONTRACT_CODES)[number] | (typeof LOCAL_CODES)[number];
 
-/** The contract's retryable codes, and those of this side. */
+/** Retryable codes: those of the protocol, and those of the SDK. */
 const RETRYABLE: ReadonlySet<string> = new Set([
   "rate_limited",
   "unavailable",
@@ -84,14 +84,14 @@ export function captureError(what: string, cause: unknown): WeirError {
   }
 }
 
-/** Returns `error` as a {@link WeirError}. What is none is a fault of the page, which no retry mends. */
+/** Converts `error` to a {@link WeirError}. An error of another type is a bug in the page, and not retryable. */
 export function asWeirError(error: unknown): WeirError {
   if (error instanceof WeirError) return error;
   const message = error instanceof Error ? error.message : String(error);
   return new WeirError("internal", message, { retryable: false, cause: error });
 }
 
-/** Returns the error of every call after the end; `cause` is what ended it. */
+/** Creates the error of every call after the end; `cause` is the error that ended it. */
 export function closedError(cause?: WeirError): WeirError {
   const message = `the connection was closed${cause ? `: ${cause.message}` : ""}; connect again`;
   return new WeirError("closed", message, cause ? { cause } : {});

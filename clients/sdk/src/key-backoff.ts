@@ -1,15 +1,15 @@
 const FIRST_MS = 500;
 const LONGEST_MS = 8_000;
-/** Pictures are shown for so long at least before a recovery counts as one. */
+/** Minimum time that frames are shown before a recovery counts as one. */
 const STEADY_MS = 3_000;
 
 /**
- * Exponential backoff of requests for key chunks. The delay doubles with each request, and is reset
- * once pictures are still shown some seconds after one: a key chunk that cannot be decoded, or is
- * followed by chunks that cannot, resets nothing.
+ * Exponential backoff of key chunk requests. The delay doubles with each request. It is reset once frames are
+ * still shown some seconds after a request. A key chunk that fails to decode,
+ * or whose following chunks fail, resets nothing.
  */
 export class KeyBackoff {
-  /** Requests since the last reset. */
+  /** Number of requests since the last reset. */
   #count = 0;
   #askedAt = Number.NEGATIVE_INFINITY;
 
@@ -25,12 +25,12 @@ export class KeyBackoff {
     return true;
   }
 
-  /** Records that a picture is shown at `now`. */
+  /** Records that a frame is shown at `now`. */
   shown(now: number): void {
     if (now - this.#askedAt >= Math.max(this.#delayMs, STEADY_MS)) this.#count = 0;
   }
 
-  /** Forgets earlier requests, which went over another connection or for another codec. */
+  /** Forgets earlier requests, which used another connection or another codec. */
   reset(): void {
     this.#count = 0;
     this.#askedAt = Number.NEGATIVE_INFINITY;

@@ -72,7 +72,7 @@ export class Link extends Emitter<LinkEvents> {
     }, afterMs);
   }
 
-  /** Ends the connection, and every attempt at another one. */
+  /** Closes the connection, and stops all attempts to reconnect. */
   close(reason = closedError()): void {
     this.#closed.abort();
     this.#wake?.();
@@ -118,7 +118,7 @@ export class Link extends Emitter<LinkEvents> {
         const address = this.#next();
         if (!address) break;
         const connection = await Connection.open(address, options, this.#closed.signal);
-        // It may have been closed between the answer and here.
+        // The link may have been closed after the answer arrived.
         if (this.#closed.signal.aborted) {
           connection.close(closedError());
           return;

@@ -45,8 +45,8 @@ export interface Encoding {
 
 export type LocalTrackEvents = {
   /**
-   * Somebody needs a key chunk: to begin, or after a loss. The SDK's own encoders make one; raw chunks are
-   * the page's, so the next one it writes should be one.
+   * Request for a key chunk, by a receiver that joined or lost chunks. The SDK's own encoders produce one;
+   * raw chunks come from the page, so its next chunk should be one.
    */
   keyrequest: [];
 };
@@ -169,9 +169,8 @@ export class LocalTrack extends Emitter<LocalTrackEvents> {
   }
 
   /**
-   * Sends a chunk of a track of {@link Room.publishChunks}. Without `ts` it is stamped with the present
-   * time. Throws `too_large`, `disconnected` while there is no connection, or `closed` when it is not
-   * published any more.
+   * Sends a chunk of a track of {@link Room.publishChunks}. Without `ts` it gets the current time. Throws
+   * `too_large`, `disconnected` while there is no connection, or `closed` once the track is unpublished.
    */
   write(payload: Uint8Array, header: { ts?: number; key?: boolean; dur?: number } = {}): void {
     if (this.#encoding)
@@ -214,7 +213,7 @@ export class LocalTrack extends Emitter<LocalTrackEvents> {
       return;
     }
     this.#id = track.id;
-    // Nobody has seen anything of it under this id.
+    // No receiver has a key chunk under this id yet.
     this.requestKey();
     if (this.#muted) await connection.request("track:update", { track: track.id, muted: true });
   }

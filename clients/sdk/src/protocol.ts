@@ -40,7 +40,7 @@ export interface TrackDescription {
   init?: Uint8Array;
 }
 
-/** A {@link TrackDescription} as it goes over the wire: `init` is base64. */
+/** Wire form of a {@link TrackDescription}: `init` is base64. */
 export interface WireDescription extends Omit<TrackDescription, "init"> {
   init?: string;
 }

@@ -6,16 +6,16 @@ import { asWeirError, closedError, WeirError } from "./errors.js";
 import { type Capture, LocalTrack, type LocalTrackHost } from "./local-track.js";
 import type { TrackDescription } from "./protocol.js";
 
-/** What publications need of their room. */
+/** Room services that publications need. */
 export interface PublicationsHost extends LocalTrackHost {
-  /** The connection to publish over. Throws `disconnected` or `closed` where there is none. */
+  /** Returns the connection to publish over. Throws `disconnected` or `closed` if there is none. */
   ready(): Connection;
-  /** Aborted when the room is closed. */
+  /** Signal that aborts when the room is closed. */
   readonly closed: AbortSignal;
   published(track: LocalTrack): void;
 }
 
-/** One's own tracks in a room. */
+/** Local tracks in a room. */
 export class Publications {
   readonly tracks = new Set<LocalTrack>();
   readonly #host: PublicationsHost;
@@ -43,7 +43,7 @@ export class Publications {
       for (const track of late) track.stop();
     };
     const captured = await this.#whileOpen(captureScreen(options), stop);
-    // It cannot be captured again without asking, but it ends with the track.
+    // A new capture would need the user's consent, but this one ends with its track.
     const again = () => Promise.reject(new WeirError("not_supported", "a screen is shared anew, not again"));
     const tracks: LocalTrack[] = [];
     for (const track of captured) {
@@ -65,12 +65,12 @@ export class Publications {
     return this.#announce(new LocalTrack(description, this.#host));
   }
 
-  /** There is no connection: nothing is sent until {@link restore}. */
+  /** Suspends sending while there is no connection, until {@link restore}. */
   suspend(): void {
     for (const track of this.tracks) track.suspend();
   }
 
-  /** Publishes every track again, over another connection. */
+  /** Republishes every track over a new connection. */
   restore(connection: Connection): void {
     for (const track of [...this.tracks]) {
       track.publish(connection).catch((error) => {
@@ -83,12 +83,12 @@ export class Publications {
     for (const track of this.tracks) if (track.id === id) track.requestKey();
   }
 
-  /** Encodes with what the present members decode. */
+  /** Adapts encoding to the codecs that all present members decode. */
   suit(): void {
     for (const track of this.tracks) track.suit().catch((error) => this.#host.failed(asWeirError(error)));
   }
 
-  /** Stops every track without a word to the node. */
+  /** Stops every track without notifying the node. */
   clear(): void {
     for (const track of [...this.tracks]) {
       track.stop();
@@ -107,7 +107,10 @@ export class Publications {
     return this.track({ track, again }, { ...options, source });
   }
 
-  /** Awaits what the user may take minutes to answer; rejects when the room is closed, and `discard`s what comes then. */
+  /**
+   * Awaits a step that may wait minutes for the user. Rejects when the room is closed, and calls `discard`
+   * with a late result.
+   */
   #whileOpen<T>(step: Promise<T>, discard: (late: T) => void): Promise<T> {
     const { closed } = this.#host;
     return new Promise((resolve, reject) => {
@@ -129,7 +132,7 @@ export class Publications {
     }
     this.tracks.add(track);
     this.#host.published(track);
-    // Somebody may have come while it was announced.
+    // A member may have joined during the announcement.
     this.suit();
     return track;
   }

@@ -12,7 +12,7 @@ import type { ReceivedHeader, Requests, TrackKind, WireTrack } from "./protocol.
 import { Rate, type RemoteTrackStats } from "./stats.js";
 import { type ChunkInfo, type ChunkTransform, InOrder } from "./transform.js";
 
-/** Chunks that are kept at most until the browser has said whether it decodes them. */
+/** Maximum chunks that are kept until the browser reports whether it decodes them. */
 const EARLY = 64;
 /** A `ts` that is farther from the node's clock was not stamped with it. */
 const SAME_CLOCK_MS = 60_000;
@@ -36,7 +36,9 @@ export type RemoteTrackEvents = {
   firstframe: [];
   /** Chunks make no sense: another key, or damaged. Told at most once a second. */
   undecodable: [];
-  /** This browser cannot play the track: `not_supported`, once, and again after a change of the codec. */
+  /**
+   * Error `not_supported`: this browser cannot play the track. Emitted once, and again after a codec change.
+   */
   error: [error: WeirError];
 };
 
@@ -65,11 +67,11 @@ export class RemoteTrack extends Emitter<RemoteTrackEvents> {
   #sound: SoundPlayer | undefined;
   #lane: Lane | undefined;
   #volume = 1;
-  /** Counts what was opened; what a player of before tells is not heard. */
+  /** Number of opened players; callbacks of earlier players are ignored. */
   #attempt = 0;
-  /** Whether there is, or was, something to play it with. */
+  /** Whether a player is or was open. */
   #opened = false;
-  /** What waits for the browser's word; `undefined` once it has given it. */
+  /** Chunks that wait for the browser's answer; `undefined` once it has answered. */
   #early: MediaChunk[] | undefined;
   #error: WeirError | undefined;
   readonly #keys = new KeyBackoff();
@@ -126,7 +128,7 @@ export class RemoteTrack extends Emitter<RemoteTrackEvents> {
     return this.#wire.muted;
   }
 
-  /** Why this browser cannot play it; `undefined` if nothing speaks against it. */
+  /** Reason why this browser cannot play the track; `undefined` if none is known. */
   get error(): WeirError | undefined {
     return this.#error;
   }
@@ -304,7 +306,7 @@ export class RemoteTrack extends Emitter<RemoteTrackEvents> {
     if (this.#early.length > EARLY) this.#early.shift();
   }
 
-  /** What comes next does not follow what came before. */
+  /** Marks a gap: the next chunk does not follow the previous one. */
   #break(): void {
     if (this.#early) this.#early = [];
     this.#player?.gap();
@@ -334,7 +336,7 @@ export class RemoteTrack extends Emitter<RemoteTrackEvents> {
     this.#lane = this.#host.timeline(this.#wire.member).lane(this.kind);
     const opened = openPlayer(this.#wire, this.#surface, this.#lane, host);
     if (!opened) {
-      // Whoever is told of the track next is to hear it.
+      // Deferred, so that listeners added on the track's event receive it.
       queueMicrotask(() => refuse("neither WebCodecs nor Media Source Extensions know it"));
       return;
     }
@@ -352,7 +354,7 @@ export class RemoteTrack extends Emitter<RemoteTrackEvents> {
     });
   }
 
-  /** The browser decodes it: plays what has come meanwhile. */
+  /** Plays the chunks that arrived while the browser's answer was pending. */
   #start(player: PicturePlayer | SoundPlayer): void {
     const early = this.#early ?? [];
     this.#early = undefined;
@@ -384,7 +386,7 @@ export class RemoteTrack extends Emitter<RemoteTrackEvents> {
     throw new WeirError("not_supported", `track ${this.id} is ${this.kind}, not ${kind}`);
   }
 
-  /** Asks for a key chunk, unless that was done lately. A refusal has no consequence: it is asked again. */
+  /** Requests a key chunk, subject to the backoff. A refusal is ignored: a later request follows. */
   #ask(): void {
     if (!this.#player || this.#early || !this.#subscribed || this.kind !== "video") return;
     if (!this.#keys.take(performance.now())) return;

@@ -20,9 +20,10 @@ export interface JoinOptions {
   /** Receive every track of the others without asking. Default true. */
   autoSubscribe?: boolean;
   /**
-   * Makes the room, with default values, if there is none: `true` at each join, `"return"` only at those
-   * after a lost connection. A node without Redis that was restarted has forgotten its rooms; with either
-   * value those who were in one find each other in it again. Default false: `room_not_found`.
+   * Creates a missing room with default values: `true` at each join, `"return"` only when rejoining after a
+   * lost connection. A restarted node without Redis has lost its rooms; with either value, former members
+   * meet in theirs again. Omitted, the node's `rooms.create_on_join` decides; `false` rejects with
+   * `room_not_found`.
    */
   create?: boolean | "return";
 }
@@ -40,7 +41,10 @@ export interface Message {
 }
 
 export type RoomEvents = {
-  /** `closed` has the error that ended it, and none after `close()` or `leave()`. `reconnecting` has what was lost. */
+  /**
+   * Error that ended the room for `closed`, none after `close()` or `leave()`. For `reconnecting`, the error
+   * that broke the connection.
+   */
   state: [state: ConnectionState, error?: WeirError];
   "member:joined": [member: Member];
   "member:updated": [member: Member];

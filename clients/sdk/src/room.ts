@@ -55,12 +55,12 @@ export class Room extends Emitter<RoomEvents> {
   readonly #over = new AbortController();
   #state: ConnectionState = "connected";
   #membership: Membership | undefined;
-  /** The connection that the membership is of, also before the state says so. */
+  /** Connection that the membership belongs to, even before the state reflects it. */
   #home: Connection | undefined;
-  /** The call of {@link join} that waits for its answer. */
+  /** Call of {@link join} whose answer is pending. */
   #joining: Promise<void> | undefined;
   #leaving = false;
-  /** What ended it. */
+  /** Error that ended the room. */
   #endedBy: WeirError | undefined;
   /** What arrived before the answer to `room:join` was taken in. */
   #early: (() => void)[] | undefined;
@@ -127,7 +127,10 @@ export class Room extends Emitter<RoomEvents> {
     return (await this.#request("room:create", options)).room;
   }
 
-  /** Becomes a member of a room: `room_not_found` (unless {@link JoinOptions.create}), `room_full`, `already_joined`. */
+  /**
+   * Joins a room. Rejects with `room_not_found` (unless {@link JoinOptions.create}), `room_full` or
+   * `already_joined`.
+   */
   async join(room: string, options: JoinOptions = {}): Promise<void> {
     const joining = this.#join(this.#connection(), room, options);
     this.#joining = joining;
@@ -140,9 +143,8 @@ export class Room extends Emitter<RoomEvents> {
   }
 
   /**
-   * Leaves the room; own tracks are unpublished, and what was captured for them stops. Without a
-   * connection, or when it is lost meanwhile, there is nothing left to keep: the state is `closed` then,
-   * and nothing comes back.
+   * Leaves the room, unpublishes own tracks and stops their captures. If the connection is lost, before or
+   * during the call, the state becomes `closed` and the room does not reconnect.
    */
   async leave(): Promise<void> {
     if (this.#joining) {
@@ -150,7 +152,7 @@ export class Room extends Emitter<RoomEvents> {
         () => true,
         () => false,
       );
-      // What did not come about need not be left.
+      // A join that failed needs no leave.
       if (!joined) return;
     }
     if (this.#state === "reconnecting" && this.#membership) return this.#end(undefined);
@@ -274,7 +276,7 @@ export class Room extends Emitter<RoomEvents> {
     }))(this) satisfies RosterHost,
   );
 
-  /** The connection over which it is in its room, or in none. */
+  /** Returns the connection of its room, or the one outside a room. */
   #connection(): Connection {
     if (this.#state === "closed") throw closedError(this.#endedBy);
     const { connection } = this.#link;
@@ -290,7 +292,7 @@ export class Room extends Emitter<RoomEvents> {
     const { metadata = {}, create, ...rest } = options;
     const secret = await newSecret();
     const last = this.#membership;
-    // Left out, the node's configuration decides.
+    // Omitted: the node's configuration decides.
     const creates = create === "return" ? (last ? true : undefined) : create;
     const after = last?.secret && { id: last.selfId, secret: last.secret.secret };
     const whole = await this.#wireMetadata(metadata, secret, after && { after });

@@ -42,7 +42,7 @@ test("an address that cannot work is refused with what is wrong, and is not retr
     expect(error.message, given).toContain(message);
   }
   await expect(connect([])).rejects.toMatchObject({ code: "bad_request", retryable: false });
-  // One of several that cannot work is a mistake as well.
+  // One invalid address among several is an error as well.
   await expect(connect(["http://localhost:1", "localhost:2"])).rejects.toMatchObject({ code: "bad_request" });
 });
 

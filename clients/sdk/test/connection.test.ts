@@ -6,7 +6,7 @@ import { Link } from "../src/link";
 
 type Listener = (...args: unknown[]) => void;
 
-/** A socket of socket.io-client that connects at once, and whose node answers nothing. */
+/** Fake socket of socket.io-client that connects at once, and whose node never answers. */
 class FakeSocket {
   readonly io = { engine: { on: () => {} } };
   readonly disconnect = vi.fn();
@@ -101,7 +101,7 @@ test("a link that is closed just as its next connection stands ends that one", a
   const open = Connection.open;
   vi.spyOn(Connection, "open").mockImplementationOnce(async (...args) => {
     const connection = await open.call(Connection, ...args);
-    // Between the answer and whoever awaits it.
+    // Closes between the answer and the code that awaits it.
     queueMicrotask(() => link.close());
     return connection;
   });

@@ -26,7 +26,7 @@ test("the header of an MP4 piece ends at its first media segment", () => {
   expect(initSegment(bytes(header, box("moof", 4), box("mdat", 5)))).toEqual(bytes(header));
   expect(initSegment(bytes(box("moof", 4)))).toBeUndefined();
   expect(startsSegment("audio/mp4", bytes(box("styp"), box("moof")))).toBe(true);
-  // A size that leads nowhere ends the search.
+  // An invalid size ends the search.
   expect(initSegment(bytes(box("ftyp"), [0, 0, 0, 1, 1, 1, 1, 1]))).toHaveLength(16);
   expect(initSegment(new Uint8Array(0))).toBeUndefined();
 });

@@ -4,7 +4,7 @@ import type { Encoded, EncoderHost } from "../src/encode/encoder";
 import { VideoTrackEncoder } from "../src/encode/video";
 import type { WeirError } from "../src/errors";
 
-/** An encoder that gives back each frame as a chunk. */
+/** Fake encoder that returns each frame as a chunk. */
 class FakeEncoder {
   static made: FakeEncoder[] = [];
   state = "unconfigured";
@@ -95,7 +95,7 @@ const host: EncoderHost = {
   failed: (error) => failed.push(error),
 };
 
-/** Delivers the next picture, and waits until it is taken. */
+/** Delivers the next frame, and waits until the encoder has it. */
 async function picture(at: number): Promise<void> {
   const frame = {
     timestamp: at * 40_000,
@@ -133,7 +133,7 @@ test("an encoder of pictures that the browser took back is opened again, with th
     expect(FakeEncoder.made.at(-1)?.config?.codec).toBe("vp8");
   }
   expect(failed).toEqual([]);
-  // It was not counted: the first real failure is still answered by drawing the pictures.
+  // The reclaim did not count: the first real failure still switches to drawing the frames.
   FakeEncoder.made.at(-1)?.fail("EncodingError");
   await picture(7);
   expect(failed).toEqual([]);

@@ -7,7 +7,7 @@ const DOCS = import.meta.glob<string>("../../../docs/{protocol,sdk}.md", {
   import: "default",
 });
 
-/** Code and `yes` or `no` of each row of the table that has a column for it. */
+/** Returns the code and `yes` or `no` of each table row that has this column. */
 function retryable(file: string): Map<string, boolean> {
   const text = DOCS[`../../../docs/${file}.md`] ?? "";
   const [table = ""] = text.slice(text.indexOf("| code | retryable |")).split("\n\n");

@@ -13,7 +13,7 @@ export const data = (id: number, of: string): WireTrack => ({
   muted: false,
 });
 
-/** A node, as far as a room sees it. */
+/** Fake node, as far as a room sees it. */
 export class FakeConnection extends Emitter<{
   notice: [event: string, argument: unknown];
   media: [header: unknown, payload: Uint8Array];

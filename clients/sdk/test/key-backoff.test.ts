@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { KeyBackoff } from "../src/key-backoff";
 
-/** When requests are sent if one is wanted every 10 ms. */
+/** Returns the times of requests if one is wanted every 10 ms. */
 function asks(keys: KeyBackoff, fromMs: number, untilMs: number, shown: (ms: number) => boolean): number[] {
   const sent: number[] = [];
   for (let ms = fromMs; ms <= untilMs; ms += 10) {
@@ -25,7 +25,7 @@ test("once pictures are shown, the next loss is told at once", () => {
 });
 
 test("a stream that fails after each key chunk is not asked for one at each", () => {
-  // Each request brings a key chunk, whose picture is shown; what follows cannot be decoded.
+  // Each request yields a key chunk whose frame is shown; the chunks after it fail to decode.
   for (const good of [300, 600, 2_000]) {
     const keys = new KeyBackoff();
     let shownUntil = Number.NEGATIVE_INFINITY;

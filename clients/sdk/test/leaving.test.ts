@@ -29,7 +29,7 @@ async function joined(): Promise<FakeConnection> {
   return connection;
 }
 
-/** A request that is answered when the test says so. */
+/** Creates a request that is answered on demand. */
 function held() {
   let answer: (value: unknown) => void = () => {};
   let refuse: (error: unknown) => void = () => {};

@@ -6,7 +6,7 @@ import type { WireTrack } from "../src/protocol";
 import { RemoteTrack, type RemoteTrackHost } from "../src/remote-track";
 import { member as wireMember } from "./fakes";
 
-/** A decoder that knows `vp8` alone, and shows nothing. */
+/** Fake decoder that supports only `vp8`, and shows nothing. */
 class FakeDecoder {
   static made: FakeDecoder[] = [];
   static readonly isConfigSupported = vi.fn(async ({ codec }: { codec: string }) => {
@@ -82,7 +82,7 @@ function open(codec: string): { track: RemoteTrack; errors: string[] } {
   return { track, errors };
 }
 
-/** Chunks for so long, 20 a second, none of which is a key chunk but the first if told so. */
+/** Delivers 20 chunks a second for this time. None is a key chunk, except the first if `key` is set. */
 async function watch(track: RemoteTrack, ms: number, key = false): Promise<void> {
   for (let at = 0; at < ms; at += 50) {
     track.receive(

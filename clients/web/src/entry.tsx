@@ -155,7 +155,7 @@ async function enterRoom({ room: wanted, key }: Route, name: string): Promise<[R
   const room = await connect(nodeUrl(), transform);
   try {
     const id = wanted ?? (await room.create()).id;
-    // A mistyped link makes no room; a call goes on after its node has forgotten it.
+    // A mistyped link creates no room, but a call survives a restart of its node.
     await room.join(id, { name: name || "Guest", create: "return" });
     return [room, id];
   } catch (error) {

@@ -13,7 +13,7 @@ interface Props {
   /** Its picture, if it shares one. */
   track: RemoteTrack | LocalTrack | undefined;
   silent: boolean;
-  /** Its sound cannot be played here. */
+  /** Whether this browser cannot play its sound. */
   unheard?: boolean;
   speaking: boolean;
   /** It is a shared screen. */

@@ -23,7 +23,7 @@ export function useRoom(room: Room): void {
   const [, redraw] = useReducer((count: number) => count + 1, 0);
   useEffect(() => {
     const offs = EVENTS.map((event) => room.on(event, () => redraw(undefined)));
-    // Whether a track can be played is known some time after it is told of.
+    // Whether a track can be played is known only some time after it is announced.
     const follow = (track: RemoteTrack) => offs.push(track.on("error", () => redraw(undefined)));
     offs.push(room.on("track:published", follow));
     for (const track of room.tracks.values()) follow(track);

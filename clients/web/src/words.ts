@@ -87,7 +87,8 @@ export function failure(error: unknown, what?: string): Failure {
   // A node newer than this app may have codes that are not known here.
   const known = error instanceof WeirError && error.code in WORDS;
   const code = known ? error.code : "internal";
-  // The page's own address names the node: the error says what is wrong with it, and what to write.
+  // The node's address comes from the page's own URL: the error says what is wrong with it, and what to
+  // write.
   const address = known && code === "bad_request" && error.message.startsWith("url: ");
   const { title, advice } = address
     ? { title: "The server's address is wrong", advice: `${error.message.slice("url: ".length)}.` }
@@ -95,7 +96,7 @@ export function failure(error: unknown, what?: string): Failure {
   return { code, title: what === undefined ? title : `${what}: ${title.toLowerCase()}`, advice };
 }
 
-/** Somebody's picture or sound cannot be decoded here. */
+/** Failure to decode a member's video or audio. */
 export const UNPLAYABLE: Failure = {
   code: "not_supported",
   title: "This browser cannot play it",

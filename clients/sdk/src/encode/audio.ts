@@ -73,7 +73,7 @@ export class AudioTrackEncoder implements TrackEncoder {
       this.#clock.observe(data.timestamp + data.duration, performance.now());
       this.#level.add(data);
       if (!this.#host.open()) return;
-      // Its error may still be on the way.
+      // Its error event may still be pending.
       if (this.#encoder.state === "closed") this.#encoder = this.#open();
       this.#configure(data);
       this.#encoder.encode(data);

@@ -96,7 +96,7 @@ export class VideoTrackEncoder implements TrackEncoder {
       error: (error) => {
         if (this.#stopped) return;
         if (isReclaimed(error)) {
-          // Nothing is wrong with the codec or the pictures.
+          // The codec and the frames are fine.
           if (this.#encoder === encoder) this.#reopen();
           return;
         }
@@ -112,7 +112,7 @@ export class VideoTrackEncoder implements TrackEncoder {
     return encoder;
   }
 
-  /** Opens another encoder, which holds nothing of the browser's before the next picture configures it. */
+  /** Opens a new encoder. It holds no codec resources until the next frame configures it. */
   #reopen(): void {
     this.#config = undefined;
     this.#keys.restart();
@@ -164,7 +164,7 @@ export class VideoTrackEncoder implements TrackEncoder {
       this.#keys.restart();
       return;
     }
-    // Its error may still be on the way.
+    // Its error event may still be pending.
     if (this.#encoder.state === "closed") this.#reopen();
     if (this.#encoder.encodeQueueSize > QUEUE || this.#bitrate.tooMuch(this.#host.backlog())) {
       this.#skipped += 1;

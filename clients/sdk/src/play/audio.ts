@@ -144,7 +144,7 @@ export class AudioPlayer implements SoundPlayer {
     );
   }
 
-  /** Decodes on at the next chunk, with another decoder. */
+  /** Closes the failed decoder. A new one starts at the next chunk. */
   #fail(error: unknown): void {
     const decoder = this.#decoder;
     this.#decoder = undefined;

@@ -1,8 +1,8 @@
-/** Containers whose pieces mean nothing without an initialisation segment. */
+/** Containers that cannot be decoded without an initialisation segment. */
 const WITH_INIT = /^\w+\/(webm|mp4|x-matroska)\b/;
 const EBML = [0x1a, 0x45, 0xdf, 0xa3];
 const CLUSTER = [0x1f, 0x43, 0xb6, 0x75];
-/** Boxes with which a media segment of MP4 begins. */
+/** Boxes that a media segment of MP4 can begin with. */
 const MEDIA_BOXES = ["moof", "styp", "sidx", "emsg", "prft", "mdat"];
 
 /** Whether a stream of this MIME type begins with an initialisation segment. */
@@ -11,9 +11,9 @@ export function needsInit(type: string): boolean {
 }
 
 /**
- * Returns the initialisation segment that a piece begins with: a WebM header up to its first Cluster
- * (RFC 9559), or the boxes of an MP4 before its first media segment (ISO 14496-12). `undefined` if the
- * piece begins with anything else.
+ * Returns the initialisation segment at the front of a piece: a WebM header up to its first Cluster (RFC
+ * 9559), or the MP4 boxes before the first media segment (ISO 14496-12). `undefined` if the piece begins
+ * otherwise.
  */
 export function initSegment(piece: Uint8Array): Uint8Array | undefined {
   if (startsWith(piece, 0, EBML)) {
@@ -28,14 +28,14 @@ export function initSegment(piece: Uint8Array): Uint8Array | undefined {
   for (let at = 0; at + 8 <= piece.length; ) {
     if (MEDIA_BOXES.includes(boxType(piece, at))) return piece.slice(0, at);
     const size = view.getUint32(at);
-    // 0 lasts to the end, and 1 has its size elsewhere; neither is used before media.
+    // 0 extends to the end, and 1 stores the size elsewhere; neither is used before media.
     if (size < 8) break;
     at += size;
   }
   return piece;
 }
 
-/** Whether decoding can start at this piece of sound: it begins with a segment, or is of a container without any. */
+/** Whether audio decoding can start at this piece: it begins with a segment, or its container needs none. */
 export function startsSegment(type: string, piece: Uint8Array): boolean {
   if (!needsInit(type)) return true;
   return startsWith(piece, 0, CLUSTER) || MEDIA_BOXES.includes(boxType(piece, 0));

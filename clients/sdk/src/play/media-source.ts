@@ -12,9 +12,9 @@ const BEHIND_S = 0.1;
 const HURRY_RATE = 1.1;
 /** What has been played is kept so long. */
 const KEPT_S = 10;
-/** The same once the browser has no room left. */
+/** Same, once the browser's buffer is full. */
 const KEPT_FULL_S = 1;
-/** Bytes that wait for the browser at most. */
+/** Maximum bytes queued for the browser. */
 const QUEUE_BYTES = 16 * 1_048_576;
 
 /** What a {@link MediaSourcePlayer} is fed with: chunks that are muxed here, or pieces of a container. */
@@ -29,18 +29,18 @@ function feedType(feed: Feed): string {
   return "writer" in feed ? feed.writer.type : feed.type;
 }
 
-/** What is appended next; `resets` has the parser forget the piece that it was in the midst of. */
+/** Bytes to append next; `resets` makes the parser discard an incomplete piece. */
 interface Piece {
   bytes: Uint8Array;
   resets: boolean;
 }
 
 /**
- * Plays through Media Source Extensions: what WebCodecs cannot decode, since the browser has none or
- * since the chunks are pieces of a container.
+ * Player for Media Source Extensions. It plays what WebCodecs cannot decode: there is no WebCodecs, or the
+ * chunks are pieces of a container.
  *
- * A MediaSource ends for good with the first bytes that it cannot parse, such as those after a lost
- * piece. It is then replaced: another one begins at the next key or initialisation piece.
+ * A MediaSource ends permanently at the first bytes that it cannot parse, such as those after a lost piece.
+ * The player then replaces it, starting at the next key or initialisation piece.
  */
 export class MediaSourcePlayer implements PicturePlayer, SoundPlayer {
   readonly level = 0;
@@ -50,9 +50,9 @@ export class MediaSourcePlayer implements PicturePlayer, SoundPlayer {
   readonly #video: boolean;
   readonly #element: HTMLVideoElement;
   readonly #surface: Surface;
-  /** The latest initialisation segment of a container. */
+  /** Latest initialisation segment of a container. */
   #init: Uint8Array | undefined;
-  /** The one in use; `undefined` before the first piece, and after it has ended. */
+  /** Current MediaSource; `undefined` before the first piece, and after it has ended. */
   #source: MediaSource | undefined;
   #url = "";
   #buffer: SourceBuffer | undefined;
@@ -106,7 +106,7 @@ export class MediaSourcePlayer implements PicturePlayer, SoundPlayer {
       this.#host.needKey();
       return;
     }
-    // After a loss the parser may stand in the midst of what came before.
+    // After a loss the parser may hold an incomplete piece.
     const resets = this.#waitsForKey && this.#source !== undefined && !("writer" in this.#feed);
     this.#waitsForKey = false;
     if (!this.#source) this.#begin(init !== undefined);
@@ -129,7 +129,7 @@ export class MediaSourcePlayer implements PicturePlayer, SoundPlayer {
     this.#element.load();
   }
 
-  /** Whether playing can start at this chunk. Of sound every chunk counts as a key chunk. */
+  /** Whether playback can start at this chunk. Every muxed audio chunk counts as a key chunk. */
   #startsAt({ key, payload }: MediaChunk, init: boolean): boolean {
     if ("writer" in this.#feed) return key || !this.#video;
     if (init) return true;
@@ -143,7 +143,7 @@ export class MediaSourcePlayer implements PicturePlayer, SoundPlayer {
     return this.#feed.writer.chunk(Math.max(0, (ts - this.#firstTs) / 1_000), key, payload);
   }
 
-  /** Begins with another MediaSource; `hasInit` if the next piece has what such a stream begins with. */
+  /** Starts a new MediaSource; `hasInit` if the next piece contains the initialisation segment. */
   #begin(hasInit: boolean): void {
     const source = new MediaSource();
     this.#source = source;
@@ -173,7 +173,7 @@ export class MediaSourcePlayer implements PicturePlayer, SoundPlayer {
     this.#next();
   }
 
-  /** Gives a MediaSource up that takes nothing any more. */
+  /** Abandons a MediaSource that no longer accepts data. */
   #giveUp(source: MediaSource | undefined): void {
     if (!source || this.#source !== source) return;
     this.#drop();
@@ -196,7 +196,7 @@ export class MediaSourcePlayer implements PicturePlayer, SoundPlayer {
 
   #append(bytes: Uint8Array, resets: boolean): void {
     if (this.#queued + bytes.length > QUEUE_BYTES) {
-      // A page in the background may not be given its MediaSource for long.
+      // A background page may not get to open its MediaSource for a long time.
       this.#giveUp(this.#source);
       return;
     }
@@ -226,7 +226,9 @@ export class MediaSourcePlayer implements PicturePlayer, SoundPlayer {
     }
   }
 
-  /** Makes room for the next piece: of what was played, or, where nothing plays, of all but the newest second. */
+  /**
+   * Evicts played data to free space for the next piece. If nothing plays, evicts all but the newest second.
+   */
   #evict(buffer: SourceBuffer): boolean {
     const { buffered, currentTime } = this.#element;
     if (buffered.length === 0) return false;

@@ -12,13 +12,13 @@ import { WebmWriter } from "./webm-writer.js";
 
 export interface Opened {
   player: PicturePlayer | SoundPlayer;
-  /** Whether the browser decodes the track. Nothing is to be played before it is known. */
+  /** Whether the browser decodes the track. Chunks must wait until this resolves. */
   supported: Promise<boolean>;
 }
 
 /**
- * Returns the player for such a track: WebCodecs where they are there and the codec is none of a
- * container, Media Source Extensions otherwise; `undefined` if neither plays it.
+ * Opens the player for a track: WebCodecs where available and the codec is not a container's, Media Source
+ * Extensions otherwise. `undefined` if neither plays it.
  */
 export function openPlayer(
   wire: WireTrack,
@@ -49,7 +49,10 @@ export function openPlayer(
   return { player: new MediaSourcePlayer(kind, feed, surface, host), supported: Promise.resolve(true) };
 }
 
-/** A configuration that makes no sense, or, in older browsers, is not known, throws or rejects. */
+/**
+ * Awaits a support query. Invalid configurations, or unknown ones in older browsers, throw or reject:
+ * `false`.
+ */
 async function answer(ask: () => Promise<{ supported?: boolean }>): Promise<boolean> {
   try {
     return (await ask()).supported === true;
@@ -62,7 +65,7 @@ function feedOf(wire: WireTrack, codec: string, init: Uint8Array | undefined): F
   if (codec.includes("/")) return { type: codec, init };
   const family = codecFamily(codec);
   const { width = 640, height = 360, sampleRate = 48_000, channels = 1 } = wire;
-  // A header says how many channels there are in one byte, and more than two only with a mapping.
+  // The header stores the channel count in one byte, and more than two channels need a mapping.
   if (family === "opus" && channels <= 2)
     return { writer: new WebmWriter({ kind: "audio", codec: family, sampleRate, channels }) };
   if (family === "vp8" || family === "vp9")

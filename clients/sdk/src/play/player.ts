@@ -14,7 +14,7 @@ export interface MediaChunk {
 export interface PlayerHost {
   /** Nothing can be shown before the next key chunk. */
   needKey(): void;
-  /** This browser cannot play the track after all. */
+  /** Reports that this browser cannot play the track after all. */
   unsupported(reason: string): void;
   /** So many chunks made no sense. */
   undecodable(chunks: number): void;

@@ -70,7 +70,7 @@ export class VideoPlayer implements PicturePlayer {
         }),
       );
     } catch (error) {
-      // Older browsers throw what others report: that they do not know the codec.
+      // Older browsers throw for an unknown codec, where others report an error.
       this.#fail(error);
     }
   }
@@ -109,7 +109,7 @@ export class VideoPlayer implements PicturePlayer {
     return decoder;
   }
 
-  /** Decodes on at the next key chunk, with another decoder. */
+  /** Closes the failed decoder. A new one starts at the next key chunk. */
   #fail(error: unknown): void {
     const decoder = this.#decoder;
     this.#decoder = undefined;

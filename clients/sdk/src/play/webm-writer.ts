@@ -23,7 +23,7 @@ export class WebmWriter {
     return `${this.#track.kind}/webm;codecs="${this.#track.codec}"`;
   }
 
-  /** What the stream begins with, also one that is begun anew: the next chunk opens a Cluster. */
+  /** Returns the header of a new or restarted stream. The next chunk opens a Cluster. */
   header(): Uint8Array {
     this.#clusterMs = undefined;
     return join([

@@ -201,7 +201,7 @@ mod tests {
         (Timed::new(near, TIMES, requests.clone()), far, requests)
     }
 
-    /// Reads until the stream ends; asserts that it ends after this time, and at most a moment later.
+    /// Reads until the stream ends. Asserts that this takes `time`, and at most a moment longer.
     async fn ends_after(stream: &mut Timed<DuplexStream>, time: Duration) -> io::Result<usize> {
         let mut byte = [0];
         let early = timeout(time - MOMENT, stream.read(&mut byte)).await;
