@@ -101,8 +101,8 @@ test("through the balancer every transport works, on both gateways", async (t) =
 });
 
 test("gateways know the balancer's clients apart, and believe what it says alone", async (t) => {
-  // All of the loopback is trusted, as the private ranges are in the composition: what a client within them writes
-  // must not come through.
+  // Trusts all of the loopback, as the composition trusts the private ranges: a header from a client inside
+  // them must not take effect.
   const { balancer, nodes } = await balanced(t, { WEIR_SERVER__MAX_CONNECTIONS_PER_ADDRESS: "2" });
   await eventually("both are found", () => (balancer.said.match(/UP\/READY/g) ?? []).length >= 2);
   const forged = { "x-forwarded-for": "192.0.2.1", forwarded: "for=192.0.2.1" };

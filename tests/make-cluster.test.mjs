@@ -12,7 +12,7 @@ import { exchange, leave } from "./lib/exchange.mjs";
 import { BINARY } from "./lib/node.mjs";
 import { SocketPeer } from "./lib/socket-peer.mjs";
 
-/** Connections that one address may have at each node: more than the test's own, and fewer than it tries. */
+/** Maximum connections of one address at each node: more than the test's own, and fewer than it attempts. */
 const LIMIT = 30;
 
 const SCRIPT = fileURLToPath(new URL("../deploy/cluster.mjs", import.meta.url));
@@ -49,7 +49,7 @@ test("one address leads to three nodes, one of which may die, and Ctrl-C stops a
   await exchange(peers);
   await leave(t, url, peers);
 
-  // The nodes know whose a connection is from the balancer, and from nobody else.
+  // The nodes trust client addresses only from the balancer.
   const forged = { "x-forwarded-for": "192.0.2.1", forwarded: "for=192.0.2.1" };
   for (const address of ["127.0.5.1", "127.0.5.2"]) {
     const client = new Addressed(t, url, address);

@@ -1,6 +1,6 @@
-// Acknowledgement ids that no client can hold are refused with an answer, on each transport.
-// Source: `read_ack` of socketioxide-parser-common 0.17.3, `src/de.rs`, reads an id that does not fit into 64 bits as
-// none, so the request is done and its client waits for ever. Report of what else becomes of such ids:
+// Acknowledgement ids that not every client can represent are refused with an answer, on each transport.
+// Source: `read_ack` of socketioxide-parser-common 0.17.3, `src/de.rs`, parses an id over 64 bits as no id,
+// so the request is executed and its client waits forever. Report of other effects of such ids:
 // shadiiiioa/shadiaosocketio#4.
 import assert from "node:assert/strict";
 import { test } from "node:test";

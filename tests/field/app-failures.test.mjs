@@ -1,4 +1,4 @@
-// What a browser cannot play, or cannot connect to, is said in words where it would have been seen.
+// A track that cannot be decoded and a node that cannot be reached get an error message in the app.
 // Reports: w3c/webcodecs#520 (a codec that VideoDecoder refuses), socketio/socket.io-client#480 (an address
 // without a scheme).
 import assert from "node:assert/strict";
@@ -17,7 +17,7 @@ test("the app says that it cannot play a picture or sound, for as long as that i
   const { track } = await peer.request("track:publish", { kind: "video", source: "camera", codec: "hvc1.1.6.L93.B0" });
   const sound = { kind: "audio", codec: "opus", sampleRate: 48_000, channels: 9 };
   const { track: microphone } = await peer.request("track:publish", { source: "microphone", ...sound });
-  // What the decoder refuses is known with the first chunk.
+  // The decoder refuses the codec only at the first chunk.
   peer.emit("media", { track: microphone.id, ts: 0 }, Buffer.from([1]));
   await tileOf(page, "Camera").getByText("No sound, this browser cannot play it").waitFor();
   const note = tileOf(page, "Camera").getByText("This browser cannot play it", { exact: true });

@@ -1,5 +1,5 @@
 // Headers of the web app and of long-polling: palavatv/palava#28 (framing a page that holds a camera),
-// socketio/socket.io#4842 (a cache that hands one client's session to another).
+// socketio/socket.io#4842 (a cache that serves one client's session to another).
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { get } from "node:http";
@@ -10,7 +10,7 @@ import { openPage, startBrowser } from "../lib/browser.mjs";
 import { startNode } from "../lib/node.mjs";
 import { servePages } from "../lib/page-server.mjs";
 
-/** A response with its body as it came over the wire. */
+/** Fetches a response with its body as transferred. */
 async function asked(url, headers = {}) {
   const [response] = await once(get(url, { headers, agent: false }), "response");
   const pieces = await response.toArray();
@@ -27,7 +27,7 @@ test("pages of the app have the security headers, and work with them", async (t)
   assert.equal(headers["cross-origin-opener-policy"], "same-origin");
   assert.equal(headers["x-content-type-options"], "nosniff");
   assert.match(body.toString(), /<div id="app">/);
-  // Any violation of the policy is an error on the console, which fails the test.
+  // A violation of the policy is an error on the console, which fails the test.
   const browser = await startBrowser(t);
   const page = await openPage(t, browser, node.url);
   await goIn(page, "Ann", { encrypted: true });

@@ -1,5 +1,5 @@
-// A call goes on after its only node, which keeps everything in memory, was restarted.
-// Report: socketio/socket.io#3382 (nobody is back in the room after the server's restart).
+// A call continues after a restart of its only node, which keeps all state in memory.
+// Report: socketio/socket.io#3382 (no client is back in the room after the server's restart).
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { goIn, sees, tileOf } from "../lib/app.mjs";
@@ -9,14 +9,14 @@ import { startNode } from "../lib/node.mjs";
 import { startKnownBrowser } from "../lib/participant.mjs";
 import { freePort } from "../lib/ports.mjs";
 
-/** A crash, Ctrl-C, and a service manager's way. */
+/** Signals of a crash, of Ctrl-C, and of a service manager. */
 const ENDS = ["SIGKILL", "SIGINT", "SIGTERM"];
 
 test("two people see and hear each other again after their node was ended and started again", async (t) => {
   const where = { listen: `127.0.0.1:${await freePort()}`, opsListen: "127.0.0.1:0" };
   let node = await startNode(t, {}, where);
   const [one, other] = await Promise.all([startKnownBrowser(t), startKnownBrowser(t)]);
-  // Their pages are served by the node that is killed, which the browser reports.
+  // The killed node serves their pages, and the browser reports its absence.
   const allowed = () => true;
   const ann = await openPage(t, one, node.url, { allowed });
   const link = await goIn(ann, "Ann");
@@ -48,7 +48,7 @@ test("two people see and hear each other again after their node was ended and st
     }
   }
 
-  // Making it again is for those who were in it: a mistyped link leads nowhere.
+  // Only former members recreate a room: a mistyped link must not create one.
   const lost = await openPage(t, one, new URL("/room/mistyped", node.url).href, { allowed });
   await lost.getByTestId("join").click();
   await lost.locator('[data-failure="room_not_found"]').waitFor();

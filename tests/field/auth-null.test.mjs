@@ -1,4 +1,4 @@
-// `auth` whose fields are null, as clients send it that have no token yet, is `auth` without them.
+// Null fields of `auth` count as omitted; clients without a token send them.
 // Report: socketio/socket.io#4972 (a token that was set arrives as null).
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -7,7 +7,7 @@ import { atEnd } from "../lib/at-end.mjs";
 import { within } from "../lib/eventually.mjs";
 import { startNode } from "../lib/node.mjs";
 
-/** Resolves with `undefined` when a stock client that says `auth` is connected, and with the error if it is not. */
+/** Connects a stock client with `auth`. Resolves with `undefined`, or with the error if it is refused. */
 function connected(t, url, auth, transports) {
   const socket = io(url, { auth, transports, forceNew: true, reconnection: false });
   atEnd(t, () => socket.close());
@@ -24,7 +24,7 @@ test("null is no token and no traceparent; another type is told", async (t) => {
     for (const auth of [{ token: null }, { traceparent: null }, { token: null, traceparent: null }, { token: undefined }, {}]) {
       assert.equal(await connected(t, node.url, auth, transports), undefined, JSON.stringify(auth));
     }
-    // Frameworks hand over what they have, which may be a function that says null.
+    // Frameworks forward what they have, which may be a function that yields null.
     assert.equal(await connected(t, node.url, (say) => say(null), transports), undefined);
     for (const auth of [{ token: 1 }, { token: [] }, { traceparent: {} }]) {
       const { message } = await connected(t, node.url, auth, transports);

@@ -1,4 +1,4 @@
-// Pages of other origins: long-polling needs the node's consent, a WebSocket does not.
+// Cross-origin pages: long-polling needs the node's consent (CORS), a WebSocket does not.
 //
 // From socketio/engine.io#211 (errors that a page cannot read), socketio/socket.io#3637 (Vary) and
 // socketio/socket.io#3415 (origins that are not allowed).

@@ -1,8 +1,8 @@
-// What a node answers to requests of Engine.IO and to WebSocket handshakes that are not as usual.
+// Answers to unusual or invalid Engine.IO requests and WebSocket handshakes.
 //
 // From socketio/socket.io#4051 (the version of the protocol), socketio/engine.io#211 (codes of errors),
-// cesanta/mongoose#257 (subprotocols), gorilla/websocket#915 and oven-sh/bun#35298 (versions, keys and headers of
-// handshakes), zishang520/socket.io#48 and socketio/socket.io#2922 (the client's file).
+// cesanta/mongoose#257 (subprotocols), gorilla/websocket#915 and oven-sh/bun#35298 (versions, keys and
+// headers of handshakes), zishang520/socket.io#48 and socketio/socket.io#2922 (the client's file).
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { io } from "socket.io-client";

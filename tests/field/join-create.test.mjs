@@ -1,12 +1,12 @@
-// A call goes on after its room is gone: `room:join` with `create` makes the room anew, in one step.
-// Reports: livekit/livekit#41 and socketio/socket.io#3382 (nobody is back in the room after a restart).
+// A call continues after its room is gone: `room:join` with `create` recreates the room atomically.
+// Reports: livekit/livekit#41 and socketio/socket.io#3382 (no client is back in the room after a restart).
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { startCluster } from "../lib/cluster.mjs";
 import { startNode } from "../lib/node.mjs";
 import { SocketPeer } from "../lib/socket-peer.mjs";
 
-/** Joins as many as there are nodes, at once and each with `create`; says what each was answered. */
+/** Joins once per node, concurrently and with `create`; returns the answers. */
 async function joinAtOnce(t, nodes, room) {
   const peers = await Promise.all(nodes.map((node) => SocketPeer.connect(t, node.url)));
   const joined = await Promise.all(peers.map((peer) => peer.join(room, { create: true })));

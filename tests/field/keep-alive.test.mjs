@@ -1,4 +1,4 @@
-// Connections that a balancer keeps between requests.
+// Keep-alive of a balancer's idle connections.
 //
 // From nodejs/node#27363.
 import assert from "node:assert/strict";
@@ -14,7 +14,7 @@ const ENV = { WEIR_SERVER__HEADER_TIMEOUT_MS: String(HEADER_MS), WEIR_SERVER__KE
 
 const REQUEST = "GET /socket.io/?EIO=4&transport=polling HTTP/1.1\r\nHost: weir\r\n\r\n";
 
-/** How long the connection stands from now on. */
+/** Measures the time until the connection closes. */
 async function stands(connection) {
   const begun = Date.now();
   await within("the node closes it", connection.ended);
@@ -27,7 +27,7 @@ test("a connection may idle between requests for longer than a head may take", a
   for (let request = 0; request < 3; request++) {
     connection.write(REQUEST);
     await connection.hears('"sid"');
-    // The time is what is tested.
+    // The duration is under test.
     await pause(2 * HEADER_MS);
   }
   connection.write(REQUEST);

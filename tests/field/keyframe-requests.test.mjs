@@ -1,6 +1,6 @@
-// Viewers that ask for key chunks all the time don't change the stream for all.
-// Reports: ionorg/ion-sfu#540, versatica/mediasoup#232 and livekit/livekit#3490 (requests for key frames are not limited, or
-// the second of two is lost).
+// Constant key chunk requests by viewers don't change the stream for all.
+// Reports: ionorg/ion-sfu#540, versatica/mediasoup#232 and livekit/livekit#3490 (requests for key frames are
+// not limited, or the second of two is lost).
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
@@ -9,7 +9,7 @@ import { SocketPeer } from "../lib/socket-peer.mjs";
 
 const UNHURRIED = { WEIR_LIMITS__REQUEST_BURST: "100000", WEIR_LIMITS__REQUESTS_PER_SECOND: "100000" };
 
-/** How long viewers ask: this is a test of a rate. */
+/** Duration of the requests: a rate is under test. */
 const ASKED_MS = 4_000;
 
 test("of viewers on two nodes that ask ten times a second a publisher is asked once a second", async (t) => {
@@ -29,10 +29,10 @@ test("of viewers on two nodes that ask ten times a second a publisher is asked o
     assert.deepEqual(await Promise.all(answers), [{}, {}]);
     await pause(100);
   }
-  // The last ones are served at the end of their second.
+  // The last requests are forwarded at the end of their second.
   await publisher.until("is asked for the last time", () => times.at(-1) - start > ASKED_MS - 1_000 && times.length >= 4);
   const gaps = times.slice(1).map((time, at) => time - times[at]);
-  // A timer of the node and one of this process are between two of them.
+  // A timer of the node and one of this process lie between two of them.
   for (const gap of gaps) assert.ok(gap > 900, `asked again after ${gap} ms`);
   assert.ok(times[0] - start < 900, "the first is passed on at once");
 });

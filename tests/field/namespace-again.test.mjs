@@ -1,4 +1,4 @@
-// Leaving the namespace and connecting to it again, on one connection.
+// Reconnecting to the namespace on the same connection.
 //
 // From socketio/socket.io-client#731 and socketio/socket.io#894.
 import assert from "node:assert/strict";
@@ -10,7 +10,7 @@ import { within } from "../lib/eventually.mjs";
 import { startNode } from "../lib/node.mjs";
 import { SocketPeer } from "../lib/socket-peer.mjs";
 
-/** A session of either transport: `send` and `until` are all that it needs. */
+/** Openers of a session by transport; the tests use only its `send` and `until`. */
 const WAYS = {
   polling: (_, url) => EngineSession.open(url),
   websocket: async (t, url) => {
@@ -93,7 +93,7 @@ test("a WebSocket that leaves the namespace and does not come back is closed aft
   await connect(session);
   await session.send("41");
   await within("it is closed", session.socket.closed);
-  // Who comes back in time stays, however often.
+  // A client that reconnects in time stays connected, however often.
   const other = await WAYS.websocket(t, node.url);
   for (let round = 0; round < 3; round++) {
     await connect(other);

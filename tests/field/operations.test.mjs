@@ -1,4 +1,4 @@
-// What operators meet: the operations listener, configuration that is not what was meant, and errors.
+// Operations: the operations listener, misconfiguration, and error output.
 // From mullvad/mullvadvpn-app#7105 and libp2p/rust-libp2p#2533 (an error that is printed twice), and
 // directus/directus#2709 (a variable that does nothing).
 import assert from "node:assert/strict";
@@ -21,7 +21,7 @@ async function folder(t) {
   return path;
 }
 
-/** A connection to the operations listener, and all that comes over it. */
+/** Opens a connection to the operations listener, and records what it receives. */
 async function caller(t, node) {
   const { hostname, port } = new URL(node.opsUrl);
   const socket = connect({ host: hostname, port });
@@ -46,7 +46,7 @@ test("who does not finish a request's head does not keep the operations listener
     await within("it is closed", call.closed, 10_000);
     assert.doesNotMatch(call.text, /^HTTP\/1\.1 200/);
   }
-  // Nor does who has had an answer and asks nothing more.
+  // An idle keep-alive connection does not stay open either.
   const call = await caller(t, node);
   call.socket.write("GET /livez HTTP/1.1\r\nhost: weir\r\n\r\n");
   await within("it is closed", call.closed, 10_000);

@@ -1,6 +1,6 @@
-// Whose a connection is, behind real proxies and before those who pretend to be some.
-// From expressjs/express#2099 and cloudfoundry/gorouter#179 (the rightmost address that is no proxy's), and
-// goauthentik/authentik#25397 (several proxies).
+// Client addresses behind real proxies, and from clients that pretend to be one.
+// From expressjs/express#2099 and cloudfoundry/gorouter#179 (the rightmost address that is not a proxy's),
+// and goauthentik/authentik#25397 (several proxies).
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Addressed } from "../lib/addressed.mjs";
@@ -10,16 +10,16 @@ import { eventually } from "../lib/eventually.mjs";
 import { startHaproxy } from "../lib/haproxy.mjs";
 import { startNode } from "../lib/node.mjs";
 
-/** Connections that each address may have: a WebSocket, and a session that polls. */
+/** Maximum connections of each address: a WebSocket, and a long-polling session. */
 const LIMIT = 2;
 
 const full = (limit) => `over the limit of ${limit} connections from one address\n`;
 const FULL = full(LIMIT);
 
-/** Behind a proxy that forwards TCP the connection by which a session polls is its client's, too. */
+/** Behind a TCP proxy, the connection that carries a session's polls is its client's, too. */
 const TCP = { mode: "tcp", protocol: "required", limit: LIMIT + 1 };
 
-/** HAProxy, and how it says who its clients are. */
+/** HAProxy modes, each with its way of reporting client addresses. */
 const PROXIES = {
   "the PROXY protocol, version 1": { ...TCP, server: "send-proxy" },
   "the PROXY protocol, version 2": { ...TCP, server: "send-proxy-v2" },
@@ -36,7 +36,7 @@ const startTrusting = (t, { protocol = "off", limit = LIMIT } = {}, env = {}) =>
     ...env,
   });
 
-/** The addresses of the sessions that have begun, as the log has them. */
+/** Returns the addresses of the sessions in the log, once they have started. */
 const begun = (node) =>
   node.logs
     .split("\n")
@@ -46,7 +46,7 @@ const begun = (node) =>
 
 const refused = async (node) => (await metrics(node))['weir_connection_refused_total{reason="per-address"}'];
 
-/** Says that the client wants the namespace, in a frame (RFC 6455) whose mask is zero. */
+/** Sends a CONNECT packet for the namespace, in a frame (RFC 6455) whose mask is zero. */
 const namespace = (socket) => socket.write(Buffer.from([0x81, 0x82, 0, 0, 0, 0, 0x34, 0x30]));
 
 for (const [name, proxy] of Object.entries(PROXIES)) {
@@ -55,7 +55,7 @@ for (const [name, proxy] of Object.entries(PROXIES)) {
     const url = await startHaproxy(t, node, proxy);
     const clients = Array.from({ length: 100 }, (_, index) => new Addressed(t, url, `127.0.${1 + (index % 7)}.${10 + index}`));
     const sockets = [];
-    // A WebSocket and a session that polls each, and one more of each, which is one too many.
+    // Opens a WebSocket and a long-polling session for each, and one more of each, which exceeds the limit.
     await Promise.all(
       clients.map(async (client) => {
         const { status, socket } = await client.websocket();
@@ -71,7 +71,7 @@ for (const [name, proxy] of Object.entries(PROXIES)) {
     for (const socket of sockets) namespace(socket);
     await eventually("all sessions are in the log", () => begun(node).length === 100);
     assert.deepEqual(begun(node).sort(), clients.map(({ address }) => address).sort());
-    // What ends gives its place back.
+    // A closed connection frees its place.
     const [first] = clients;
     for (const socket of sockets) socket.destroy();
     await eventually("there is room again", async () => (await first.websocket()).status === 101);
@@ -139,7 +139,7 @@ test("requests of many clients on one connection of a proxy count for each", asy
     const headers = { "x-forwarded-for": `192.0.2.${client}` };
     for (let session = 0; session < LIMIT; session++) assert.equal((await proxy.polling(headers)).status, 200);
     assert.deepEqual((await proxy.polling(headers)).body, FULL);
-    // By another way than this proxy, it is the same client.
+    // Same client over a WebSocket, reported in the other header.
     assert.deepEqual((await proxy.websocket({ forwarded: `for="192.0.2.${client}:4711"` })).body, FULL);
   }
   const { weir_connections: connections } = await metrics(node);

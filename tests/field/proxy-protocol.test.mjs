@@ -1,6 +1,6 @@
-// The PROXY protocol as proxies speak it, and as they must not.
-// From haproxy/haproxy#511, pires/go-proxyproto#12 and kanidm/kanidm#3866 (LOCAL, which health checks send), and
-// esl/MongooseIM#4795 (a header that is none).
+// Valid and invalid PROXY protocol headers.
+// From haproxy/haproxy#511, pires/go-proxyproto#12 and kanidm/kanidm#3866 (LOCAL, which health checks send),
+// and esl/MongooseIM#4795 (a malformed header).
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { once } from "node:events";
@@ -14,7 +14,7 @@ const REQUEST = "GET / HTTP/1.1\r\nhost: weir\r\nconnection: close\r\n\r\n";
 
 const SIGNATURE = Buffer.from("\r\n\r\n\0\r\nQUIT\n", "latin1");
 
-/** A header of version 2. */
+/** Builds a version 2 header. */
 function binary(command, family, rest = Buffer.alloc(0)) {
   const length = Buffer.alloc(2);
   length.writeUInt16BE(rest.length);
@@ -31,7 +31,7 @@ const start = (t, env = {}) =>
     ...env,
   });
 
-/** Sends the pieces, one after the other, each in packets of its own; answers with all that came. */
+/** Sends the pieces one after the other, each in packets of its own. Resolves with all received data. */
 async function exchange(node, pieces, localAddress = "127.0.0.1") {
   const { hostname, port } = new URL(node.url);
   const socket = connect({ host: hostname, port, localAddress, noDelay: true });
@@ -55,7 +55,7 @@ test("good headers of both versions, whole and in pieces, are followed by reques
     binary(1, 0x11, IPV4),
     binary(1, 0x11, Buffer.concat([IPV4, MORE])),
     binary(1, 0x00),
-    // Health checks, with addresses or without, which do not count.
+    // Health checks, with or without addresses, which are ignored.
     binary(0, 0x00),
     binary(0, 0x11, IPV4),
   ]) {

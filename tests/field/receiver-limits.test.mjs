@@ -1,7 +1,7 @@
-// What a node relays or combines stays within the limits of every stock client.
+// Packets that a node relays or combines stay within the limits of every stock client.
 // The limits are those of docs/protocol.md, "What receivers take", with the source file of each.
 // Reports: socketio/socket.io#5489 and socketio/socket.io#5504 (a client closes at more than 10 attachments),
-// miguelgrinberg/python-engineio#142 (python-engineio takes 16 packets of a poll).
+// miguelgrinberg/python-engineio#142 (python-engineio accepts 16 packets per poll).
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { connect } from "../../clients/sdk/dist/index.js";
@@ -13,10 +13,10 @@ import { PythonPeer } from "../lib/python-peer.mjs";
 import { RawClient } from "../lib/raw-client.mjs";
 import { SocketPeer } from "../lib/socket-peer.mjs";
 
-/** A node on which one client may do much at once. */
+/** Node settings without a request rate limit. */
 const UNHURRIED = { WEIR_LIMITS__REQUEST_BURST: "100000", WEIR_LIMITS__REQUESTS_PER_SECOND: "100000" };
 
-/** A room with a sender and, over each transport, somebody who listens. */
+/** Creates a room with a sender and one listener per transport. */
 async function audience(t) {
   const node = await startNode(t, UNHURRIED);
   const sender = await SocketPeer.connect(t, node.url, "websocket", "sender");

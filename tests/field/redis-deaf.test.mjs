@@ -1,5 +1,6 @@
-// A connection to Redis that looks alive and delivers nothing (`redis/node-redis#3311`: deaf for good, and
-// no error): the node says within 5 s that it isn't ready, and connects again until it hears.
+// A Redis connection that looks alive and delivers nothing (`redis/node-redis#3311`: permanently deaf,
+// without an error). The node reports within 5 s that it isn't ready, and reconnects until it receives
+// messages.
 import assert from "node:assert/strict";
 import { createServer, connect } from "node:net";
 import { test } from "node:test";
@@ -8,13 +9,13 @@ import { isReady, metrics, startMember } from "../lib/cluster.mjs";
 import { eventually } from "../lib/eventually.mjs";
 import { startRedis } from "../lib/redis.mjs";
 
-/** How long a plane may be deaf before the node says that it isn't ready. */
+/** Deadline for a node with a deaf plane to report that it isn't ready. */
 const DEAF = 5_000;
 
-/** A message as RESP3 has it, with a channel that `swallows` matches. */
+/** RESP3 message on a channel that `swallows` matches. */
 const MESSAGE = /^>3\r\n\$7\r\nmessage\r\n\$\d+\r\n([^\r]*)\r\n\$(\d+)\r\n/;
 
-/** What a server says without the messages of certain channels; it holds back what isn't complete. */
+/** Filter of a server's stream: drops messages of certain channels, and holds back incomplete data. */
 class Filter {
   #held = Buffer.alloc(0);
 
@@ -36,7 +37,7 @@ class Filter {
   }
 }
 
-/** A way to `redis` that swallows messages of the channels that `swallows` matches. */
+/** Starts a proxy to `redis` that drops messages on channels that `swallows` matches. */
 async function startWay(t, redis) {
   const way = { swallows: /^$/, silent: false, connections: 0 };
   const sockets = new Set();
@@ -71,7 +72,7 @@ async function reasons(node) {
 test("a plane that is deaf is noticed within 5 s, by itself, and connected to again", async (t) => {
   const redis = await startRedis(t);
   const way = await startWay(t, redis);
-  // The rooms' events and the bus on databases of their own, so that their probes can be told apart.
+  // Room events and the bus use databases of their own, so that their probes differ.
   const node = await startMember(t, `${way.url}/0`, { WEIR_REDIS__DIRECTORY_URL: `${way.url}/1`, WEIR_REDIS__BUS_URL: `${way.url}/2` });
   for (const [swallows, plane, reason] of [
     [/^weir:2:/, "subscriptions", "redis: the bus is not heard: no message came back within 2 s"],

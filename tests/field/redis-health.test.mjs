@@ -1,5 +1,5 @@
-// A node is ready when what it publishes comes back, and says why when it does not: `redis/redis#12418`
-// and `bitnami/charts#19244`, users without permissions for channels, who can do everything else.
+// A node is ready when its own publications come back, and reports the cause when they do not:
+// `redis/redis#12418` and `bitnami/charts#19244`, users who lack only permissions for channels.
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { readFile } from "node:fs/promises";
@@ -13,10 +13,10 @@ import { SocketPeer } from "../lib/socket-peer.mjs";
 
 const PASSWORD = "secret";
 
-/** How long a plane may be deaf before the node says that it isn't ready. */
+/** Deadline for a node with a deaf plane to report that it isn't ready. */
 const DEAF = 5_000;
 
-/** The rules that docs/redis.md tells operators to use, without `user weir`. */
+/** Reads the ACL rules that docs/redis.md gives operators, without `user weir`. */
 async function rules() {
   const page = await readFile(new URL("../../docs/redis.md", import.meta.url), "utf8");
   const [, block] = page.match(/```acl\n([\s\S]*?)```/);

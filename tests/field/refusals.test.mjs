@@ -1,5 +1,6 @@
-// Connections over a limit: each is told so, whatever it sends and whenever it does.
-// From gwsystems/sledge-serverless-framework#389 and scylladb/seastar#1325 (an answer that a close takes back).
+// Connections over a limit: each gets a refusal, whatever it sends and whenever.
+// From gwsystems/sledge-serverless-framework#389 and scylladb/seastar#1325 (a close that discards the
+// response).
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { connect } from "node:net";
@@ -26,13 +27,13 @@ const HANDSHAKE = [
 
 const POST = `POST /socket.io/?EIO=4&transport=polling HTTP/1.1\r\nhost: weir\r\ncontent-length: 3000\r\n\r\n${"x".repeat(3000)}`;
 
-/** What a TLS client says first. */
+/** First bytes of a TLS client. */
 const HELLO = Buffer.concat([Buffer.from([0x16, 3, 1, 2, 0, 1, 0, 1, 0xfc, 3, 3]), Buffer.alloc(506, 7)]);
 
 const TOTAL = `over the limit of ${LIMIT} connections`;
 const PER_ADDRESS = `${TOTAL} from one address`;
 
-/** A node that has all the connections that it takes, or that it takes from this address. */
+/** Starts a node that is at its connection limit, in total or for this address. */
 async function fullNode(t, key = "WEIR_SERVER__MAX_CONNECTIONS", env = {}) {
   const node = await startNode(t, { [key]: String(LIMIT), ...env });
   for (let index = 0; index < LIMIT; index++) {
@@ -42,7 +43,7 @@ async function fullNode(t, key = "WEIR_SERVER__MAX_CONNECTIONS", env = {}) {
   return node;
 }
 
-/** A connection that sends something, or nothing, and reads to the end; answers with all that came. */
+/** Opens a connection, sends `said` if any, and reads to the end. Resolves with all received data. */
 async function answer(node, said, { end = false } = {}) {
   const { hostname, port } = new URL(node.url);
   const socket = connect({ host: hostname, port });
@@ -60,7 +61,7 @@ async function answer(node, said, { end = false } = {}) {
   return text;
 }
 
-/** The lines of a node's log about refusals. */
+/** Returns a node's log lines about refusals. */
 const told = (node) =>
   node.logs
     .split("\n")
@@ -100,7 +101,7 @@ test("a request that comes late is answered", async (t) => {
   socket.on("data", (data) => (text += data));
   const closed = once(socket, "close");
   socket.write("GET / HTTP/1.1\r\n");
-  // Others come and are refused meanwhile.
+  // More connections are refused meanwhile.
   for (let index = 0; index < 20; index++) assertRefused(await answer(node, GET), TOTAL);
   assert.equal(text, "", "it is not answered before it has asked");
   socket.write("host: weir\r\n\r\n");
@@ -128,7 +129,7 @@ test("who holds refused connections without asking neither keeps others from an 
   const { hostname, port } = new URL(node.url);
   const before = (await metrics(node)).process_open_fds;
   const silent = [];
-  // More than are told at a time: the first of them are told without having asked.
+  // Exceeds the number of pending responses: the oldest connections get theirs before they send a request.
   for (let index = 0; index < 1_500; index++) {
     const socket = connect({ host: hostname, port });
     socket.text = "";

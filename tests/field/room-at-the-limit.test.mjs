@@ -1,6 +1,6 @@
-// A room whose state is as long as it may be is joined by every client over each transport.
-// Reports: miguelgrinberg/python-engineio#292 and miguelgrinberg/python-socketio#486 (aiohttp closes a connection whose
-// message has 4 MiB), socketio/socket.io#5489.
+// Every client joins a room whose state has the maximum length, over each transport.
+// Reports: miguelgrinberg/python-engineio#292 and miguelgrinberg/python-socketio#486 (aiohttp closes a
+// connection whose message has 4 MiB), socketio/socket.io#5489.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { startCluster } from "../lib/cluster.mjs";
@@ -12,15 +12,17 @@ import { SocketPeer } from "../lib/socket-peer.mjs";
 const LIMIT = 4_194_304;
 const UNHURRIED = { WEIR_LIMITS__REQUEST_BURST: "100000", WEIR_LIMITS__REQUESTS_PER_SECOND: "100000" };
 
-/** What joining adds to a room's state and has beside it in its answer, at the most, of a short-named member. */
+/**
+ * Upper bound on the bytes that a member with a short name adds to the room's state and to its own answer.
+ */
 const JOIN_BYTES = 1_000;
 
-/** What an answer is counted to have beside the state and the joiner. */
+/** Bytes that the limit counts for an answer beside the state and the joiner. */
 const ANSWER = 128;
 
 const length = ({ room, members, tracks }) => Buffer.byteLength(JSON.stringify({ room, members, tracks }));
 
-/** Everybody who can join, each by one way. */
+/** All clients and transports that can join. */
 const CLIENTS = [
   ...["websocket", "polling", "upgrade"].map((way) => [`socket.io-client ${way}`, (t, url) => SocketPeer.connect(t, url, way)]),
   ["python-socketio websocket", (t, url) => PythonPeer.connect(t, url, ["websocket"])],
@@ -40,7 +42,7 @@ async function fill(t, url, room, free) {
   const init = Buffer.alloc(65_536, 7).toString("base64");
   for (;;) {
     const left = LIMIT - free - length(state);
-    // The least that a track's record takes.
+    // Minimum length of a track's record.
     if (left < 200) return filler;
     const publisher = filler.at(-1);
     const wanted = { kind: "data", codec: "x", init: init.slice(0, Math.max(0, Math.min(init.length, left - 200) & ~3)) };
@@ -76,7 +78,7 @@ async function joinedByAll(t, url, room) {
     const bytes = length(joined);
     assert.ok(bytes > LIMIT - (CLIENTS.length + 1) * JOIN_BYTES && bytes <= LIMIT, `${name}: ${bytes}`);
     assert.ok(joined.members.some(({ id }) => id === peer.id));
-    // The connection goes on; and once more with an answer that is as long as one may be.
+    // The connection stays usable; then joins again with an answer of the maximum length.
     await peer.request("member:update", { name: "x" });
     await peer.request("room:leave");
     const longest = await joinWithLongestAnswer(peer, room);
@@ -85,7 +87,7 @@ async function joinedByAll(t, url, room) {
     await peer.request("room:leave");
     await peer.join(room);
   }
-  // The last byte: metadata up to the limit, with which nobody else fits.
+  // The last byte: metadata up to the limit, so that no other member fits.
   const last = await SocketPeer.connect(t, url, "websocket", "last");
   const before = await last.join(room);
   const left = LIMIT - length(before);

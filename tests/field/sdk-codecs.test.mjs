@@ -1,4 +1,4 @@
-// What a browser cannot decode is one error, and no stream of requests for key chunks.
+// An undecodable track is one error, and no stream of key chunk requests.
 // Reports: w3c/webcodecs#520 and webadderallorg/Recordly#675 (spellings of codecs that VideoDecoder refuses),
 // livekit/livekit#3490 (hundreds of requests for key frames a minute).
 import assert from "node:assert/strict";
@@ -11,7 +11,7 @@ import { servePages } from "../lib/page-server.mjs";
 import { openParticipant } from "../lib/participant.mjs";
 import { SocketPeer } from "../lib/socket-peer.mjs";
 
-/** For so long chunks are sent that nobody can decode: how often something happens meanwhile is what is tested. */
+/** Duration of sending undecodable chunks: the number of errors and requests in it is under test. */
 const WATCHED_MS = 5_000;
 const EVERY_MS = 50;
 
@@ -26,7 +26,7 @@ const UNPLAYABLE = [
   { kind: "audio", codec: 'audio/webm;codecs="speex"' },
 ];
 
-/** Has the page watch everything in `room`; what it is told of each track is `window.told[codec]`. */
+/** Subscribes the page to everything in `room`; `window.told[codec]` collects the events of each track. */
 function watch(page, url, room) {
   return page.evaluate(
     async ({ url, room }) => {
@@ -45,7 +45,7 @@ function watch(page, url, room) {
   );
 }
 
-/** Sends a chunk on each of `tracks` every 50 ms, for so long. */
+/** Sends a chunk on each of `tracks` every 50 ms for `ms`. */
 async function send(publisher, tracks, ms, header = {}) {
   for (let at = 0; at < ms; at += EVERY_MS) {
     for (const track of tracks) publisher.emit("media", { track, ts: at * 1_000, ...header }, Buffer.from([1, 2, 3]));
@@ -95,11 +95,11 @@ test("requests for key chunks that bring nothing back off", async (t) => {
   await publisher.join(room.id);
   await watch(page, node.url, room.id);
   const { track } = await publisher.request("track:publish", { kind: "video", codec: "vp8" });
-  // Marked once, so that those without the mark are none.
+  // One marked chunk, so that unmarked ones do not count as key chunks.
   publisher.emit("media", { track: track.id, ts: 0, key: true }, Buffer.from([1]));
   await send(publisher, [track.id], WATCHED_MS);
   const silent = publisher.all("track:keyframe-requested").length;
-  // What comes is marked as a key chunk, and is none.
+  // These chunks are marked as key chunks, and are none.
   await send(publisher, [track.id], WATCHED_MS, { key: true });
   const garbled = publisher.all("track:keyframe-requested").length - silent;
   t.diagnostic(`${silent} requests in 5 s without an answer, ${garbled} in 5 s with answers that make no sense`);

@@ -1,4 +1,5 @@
-// A container track plays on after a piece is lost, its MediaSource has ended, or the browser's buffer is full.
+// A container track keeps playing after a lost piece, after its MediaSource ended, or when the browser's
+// buffer is full.
 // Reports: deepch/RTSPtoWeb#169 (SourceBuffer removed from the parent media source), mdn/content#36404
 // (appendBuffer throws QuotaExceededError).
 import assert from "node:assert/strict";
@@ -13,7 +14,7 @@ import { enter, openParticipant } from "../lib/participant.mjs";
 import { SocketPeer } from "../lib/socket-peer.mjs";
 import { WebmSplitter } from "../lib/webm.mjs";
 
-/** Longer than the test takes; it ends when the test does. */
+/** Length of the stream: longer than the test, which ends it. */
 const STREAM_S = 200;
 const SIZE = { width: 640, height: 360 };
 
@@ -42,7 +43,7 @@ const STREAMS = {
   },
 };
 
-/** Publishes a live stream until the test ends; `change` may put other bytes in the place of a piece. */
+/** Publishes a live stream until the test ends; `change` may replace the bytes of a piece. */
 function publish(t, publisher, { source, splitter, track: description, inBand, unmarked }) {
   const state = { change: ({ bytes }) => bytes };
   let ended = false;
@@ -73,7 +74,7 @@ function publish(t, publisher, { source, splitter, track: description, inBand, u
   return state;
 }
 
-/** Has the page keep each MediaSource, to look at it and to break it. */
+/** Makes the page keep each MediaSource, so that the test can inspect and break it. */
 const keepSources = () => {
   window.sources = [];
   const Native = MediaSource;
@@ -85,7 +86,7 @@ const keepSources = () => {
   };
 };
 
-/** Has buffers be full as soon as they hold more than three seconds. */
+/** Makes buffers report full once they hold more than three seconds. */
 const limitBuffers = () => {
   window.full = 0;
   const { appendBuffer } = SourceBuffer.prototype;
@@ -112,7 +113,7 @@ for (const [name, stream] of Object.entries(STREAMS)) {
     const published = publish(t, publisher, stream);
 
     const count = () => page.evaluate(() => sources.length);
-    /** Pictures shown; of sound, what the newest source holds, in tenths of a second. */
+    /** Frames shown for video; for audio, the newest source's buffered length in tenths of a second. */
     const progress = () =>
       page.evaluate((video) => {
         if (video) return participant.shown.ffmpeg ?? 0;
@@ -129,12 +130,12 @@ for (const [name, stream] of Object.entries(STREAMS)) {
     await plays("it plays");
     assert.equal(await count(), 1);
 
-    // As when the node says that chunks are missing: it goes on at the next one that it can start at.
+    // Simulates the node's report of missing chunks: playback resumes at the next chunk it can start at.
     await page.evaluate(() => [...participant.room.tracks.values()][0].miss({ from: 1, to: 1, reason: "lost" }));
     await plays("it plays on after a gap");
     assert.equal(await count(), 1, "by the same MediaSource");
 
-    // Half of a piece is lost: what follows is parsed in the midst of a block or box, and fails.
+    // Half of a piece is lost: the next bytes are parsed in the middle of a block or box, which fails.
     let lost = false;
     published.change = ({ bytes }) => {
       if (lost) return bytes;

@@ -1,4 +1,4 @@
-// Codecs that the browser takes back, as Chrome does with those of hidden pages, are opened again.
+// Codecs that the browser reclaims, as Chrome does on hidden pages, are reopened.
 // Reports: w3c/webcodecs#121 and w3c/webcodecs#889 (QuotaExceededError: codec reclaimed due to inactivity).
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -10,7 +10,7 @@ import { enter, openParticipant, report, startKnownBrowser } from "../lib/partic
 const CODECS = ["VideoEncoder", "AudioEncoder", "VideoDecoder", "AudioDecoder"];
 const TIMES = 3;
 
-/** Has every codec of the page be kept, so that it can be taken back. */
+/** Makes the page keep every codec, so that the test can reclaim it. */
 const keepCodecs = (names) => {
   window.codecs = [];
   for (const name of names) {
@@ -24,7 +24,7 @@ const keepCodecs = (names) => {
   }
 };
 
-/** Takes back every configured codec, as the browser does: closed first, then told. */
+/** Reclaims every configured codec as the browser does: closes it, then reports the error. */
 const reclaim = () => {
   const taken = codecs.filter(({ codec }) => codec.state === "configured");
   for (const { codec, error } of taken) {

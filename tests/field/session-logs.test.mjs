@@ -1,5 +1,5 @@
-// What a node's log says: at info its own life, at debug each session's, with ids that a user's trouble can be
-// followed by. From socketio/socket.io#3337 and http-party/node-http-proxy#271 (whose connection it was).
+// A node's log: its own life at info, each session's at debug, with ids that follow one user. From
+// socketio/socket.io#3337 and http-party/node-http-proxy#271 (a connection without its client's address).
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { readFile } from "node:fs/promises";
@@ -18,7 +18,7 @@ const lines = (node) => node.logs.split("\n").map((line) => JSON.parse(line));
 
 const sessions = (node) => lines(node).filter(({ level }) => level === "DEBUG");
 
-/** A line without what differs each time. */
+/** Removes the fields of a log line that differ in each run. */
 const plain = ({ timestamp, target, trace_id, span_id, ...line }) => line;
 
 for (const way of ["websocket", "polling"]) {
@@ -144,7 +144,7 @@ test("a cluster's node says which it is, and when Redis is lost and when it is b
   const [start] = lines(node);
   assert.deepEqual([start.message, start.cluster], ["starting", "redis"]);
   assert.match(start.node, /^[0-9a-f]{16}$/);
-  // The directory, and what each plane of pub/sub publishes to itself.
+  // The directory, and the probe of each pub/sub plane.
   const LOST = ["the directory cannot be reached", "Redis: what this node publishes does not come back"];
   const BACK = ["the directory is reached", "Redis: what this node publishes comes back"];
   const told = (message, plane) => lines(node).filter((line) => line.message === message && line.plane === plane);

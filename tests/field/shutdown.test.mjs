@@ -1,4 +1,4 @@
-// A node that sends telemetry, and how it ends: nothing panics on any way out, and what it measured last is sent.
+// Shutdown of a node that sends telemetry: no exit path panics, and the last measurements are sent.
 // From open-telemetry/opentelemetry-rust#3640 (an observable that outlives what it reads) and
 // open-telemetry/opentelemetry-rust#1375 (the last collection of a PeriodicReader).
 import assert from "node:assert/strict";
@@ -9,7 +9,7 @@ import { eventually } from "../lib/eventually.mjs";
 import { BINARY, startNode } from "../lib/node.mjs";
 import { SocketPeer } from "../lib/socket-peer.mjs";
 
-/** An hour: whatever arrives was sent since the node ends. */
+/** One hour: any data that arrives was sent by the shutdown. */
 const NEVER = "3600000";
 
 const telemetry = (collector, protocol) => ({
@@ -17,7 +17,7 @@ const telemetry = (collector, protocol) => ({
   WEIR_TELEMETRY__OTLP_PROTOCOL: protocol,
 });
 
-/** Some clients and requests, so that every observable has something to read. */
+/** Creates clients and requests, so that every observable has a value. */
 async function busy(t, node) {
   const peers = [];
   for (const way of ["websocket", "polling"]) peers.push(await SocketPeer.connect(t, node.url, way, way));

@@ -1,4 +1,4 @@
-// A client on a slow network gets a large room, and everything that happens in it meanwhile.
+// A client on a slow network receives a large room, and every event in it meanwhile.
 //
 // From socketio/socket.io#2666.
 import assert from "node:assert/strict";
@@ -7,16 +7,19 @@ import { openGate } from "../lib/gate.mjs";
 import { startNode } from "../lib/node.mjs";
 import { SocketPeer } from "../lib/socket-peer.mjs";
 
-/** A few members with much metadata make an answer as large as many with little: just under limits.room_state_bytes. */
+/**
+ * Few members with much metadata, whose answer is as large as that of many members: just under
+ * limits.room_state_bytes.
+ */
 const MEMBERS = 15;
 const METADATA_BYTES = 250 * 1024;
 const ENV = { WEIR_LIMITS__METADATA_BYTES: String(2 * METADATA_BYTES), WEIR_LIMITS__REQUEST_BURST: "1000" };
 
-/** What the joiner gets a second: the time that its answer takes is what is tested. */
+/** Bandwidth of the joiner: the transfer time of its answer is under test. */
 const BYTES_PER_SECOND = 1_000_000;
 const ANSWER_MS = (MEMBERS * METADATA_BYTES * 1_000) / BYTES_PER_SECOND;
 
-/** Less than may wait beside the answer. */
+/** Fewer than the queue holds beside the answer. */
 const MESSAGES = 100;
 const MESSAGE_BYTES = 10_000;
 

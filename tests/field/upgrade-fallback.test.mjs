@@ -1,7 +1,7 @@
-// Upgrades that fail: whatever a proxy does to a WebSocket, the session goes on polling.
+// Failed upgrades: whatever a proxy does to a WebSocket, the session keeps polling.
 //
-// From socketio/engine.io#123, socketio/engine.io-client#202 and Totodore/socketioxide#732; that a pending poll ends
-// when the probe is answered, from socketio/engine.io-client#18.
+// From socketio/engine.io#123, socketio/engine.io-client#202 and Totodore/socketioxide#732. The end of a
+// pending poll when the probe is answered: from socketio/engine.io-client#18.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
@@ -17,14 +17,14 @@ import { breakAfter, breakAtMove, openTrap, TRAPS } from "../lib/websocket-trap.
 const UPGRADE_TIMEOUT_MS = 2_000;
 const PROBED_FOR_A_WHILE = { WEIR_SOCKETIO__UPGRADE_TIMEOUT_MS: String(UPGRADE_TIMEOUT_MS) };
 
-/** How long an idle client is watched: the duration is what is tested. */
+/** Observation time of an idle client: the duration is under test. */
 const IDLE_MS = 3_000;
 const POLLS_PER_SECOND = 5;
 
 const MESSAGES = 15;
 const MEGABYTE = 1_000_000;
 
-/** A stock client with its default options, which counts its connections and disconnections. */
+/** Creates a stock client with default options, which counts its connects and disconnects. */
 function stockClient(t, url) {
   const socket = io(url, { forceNew: true });
   atEnd(t, () => socket.close());
@@ -49,7 +49,7 @@ async function witnessOf(t, node) {
   return { witness, room: room.id };
 }
 
-/** Each sends the other messages at once; each gets all of them, in order. */
+/** Sends messages in both directions at once; each side receives all of them in order. */
 async function exchange(one, other, round) {
   const numbers = Array.from({ length: MESSAGES }, (_, n) => n);
   const said = Promise.all(
@@ -90,13 +90,13 @@ for (const [what, trap] of Object.entries(TRAPS)) {
 }
 
 test("a stock client that is cut off when it moves to the WebSocket comes back", async (t) => {
-  // The client believes that it has moved, or waits for its timeout: this is a disconnection.
+  // The client believes that it has upgraded, or waits for its timeout: this is a disconnect.
   const node = await startNode(t, { WEIR_SOCKETIO__PING_INTERVAL_MS: "1000", WEIR_SOCKETIO__PING_TIMEOUT_MS: "2000" });
   const { witness, room } = await witnessOf(t, node);
   let cut = 0;
   const proxy = await openTrap(t, node.url, (met) => (cut++ === 0 ? breakAtMove(met) : breakAfter(Infinity)(met)));
   const client = stockClient(t, proxy.url);
-  // It may be cut off before it has connected to the namespace, which counts all the same.
+  // The client may be cut off before it connects to the namespace; that counts as well.
   let opened = 0;
   client.socket.io.on("open", () => opened++);
   await within("it comes back", new Promise((resolve) => client.socket.io.once("reconnect", resolve)));
@@ -131,8 +131,8 @@ test("a stock client whose WebSocket breaks after 1 MB comes back once and is fi
 });
 
 /**
- * How python-engineio meets a proxy: it asks for nothing while it probes, and its probe has no timeout. If the
- * connection ends before a response, aiohttp sends the request once more. With the handshakes of each.
+ * Proxy failures for python-engineio: it does not poll while it probes, and its probe has no timeout. If the
+ * connection ends before a response, aiohttp repeats the request. Each with its number of handshakes.
  */
 const PYTHON_TRAPS = Object.entries({
   "forwards the 101 and swallows everything else": 1,
@@ -145,7 +145,7 @@ const PYTHON_TRAPS = Object.entries({
 
 for (const [what, handshakes] of PYTHON_TRAPS) {
   test(`python-socketio behind a proxy that ${what} has one session and all events`, async (t) => {
-    // With the defaults: the probe must end before the time for the CONNECT packet does.
+    // With default timeouts: the probe must end before the deadline of the CONNECT packet.
     const node = await startNode(t);
     const { witness, room } = await witnessOf(t, node);
     const proxy = await openTrap(t, node.url, TRAPS[what]);
@@ -160,7 +160,7 @@ for (const [what, handshakes] of PYTHON_TRAPS) {
   });
 }
 
-/** A session that polls by hand, in a room with somebody who speaks to it. */
+/** Opens a session that polls on demand, in a room with a witness that sends messages. */
 async function polling(t, env = {}) {
   const node = await startNode(t, env);
   const { witness, room } = await witnessOf(t, node);
@@ -176,7 +176,7 @@ async function polling(t, env = {}) {
   return { node, session, hears };
 }
 
-/** Moves a session to a WebSocket, as a stock client does. */
+/** Upgrades a session to a WebSocket, as a stock client does. */
 async function move(session, socket) {
   socket.send("2probe");
   assert.equal(await socket.next(), "3probe");
@@ -207,7 +207,7 @@ test("polls during a probe get what there is, and one NOOP at once when the prob
   assert.equal(await socket.next(), "3probe");
   assert.deepEqual(await pending, ["6"]);
   await hears();
-  // Whoever polls on, in whatever hurry, is answered in pace.
+  // The node throttles a client that polls without a pause.
   const end = Date.now() + 1_000;
   let noops = 0;
   while (Date.now() < end) noops += (await session.poll()).includes("6");

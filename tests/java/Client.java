@@ -12,9 +12,10 @@ import org.json.JSONArray;
 import org.json.JSONObject;
 
 /**
- * The stock socket.io-client-java, told what to do in JSON lines on stdin.
+ * Stock socket.io-client-java, controlled by JSON lines on stdin.
  *
- * <p>It writes a line for each event of the server and for each command with an id. Bytes travel as {"$bytes": base64}.
+ * <p>It writes a line for each event of the server and for each command with an id. Bytes are encoded as
+ * {"$bytes": base64}.
  */
 public final class Client {
   private static final PrintStream OUT = new PrintStream(System.out, false, StandardCharsets.UTF_8);
@@ -26,7 +27,7 @@ public final class Client {
     System.exit(0);
   }
 
-  /** Does what one line says. */
+  /** Executes the command in one line. */
   private static void obey(JSONObject line) throws Exception {
     int id = line.optInt("id");
     switch (line.getString("command")) {
@@ -75,7 +76,7 @@ public final class Client {
     }
   }
 
-  /** Bytes as they travel; arrays and objects are changed in place. */
+  /** Encodes bytes for transfer; changes arrays and objects in place. */
   private static Object packed(Object value) {
     try {
       if (value instanceof byte[] bytes) {

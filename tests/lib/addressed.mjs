@@ -3,7 +3,7 @@ import { Agent, request } from "node:http";
 import { atEnd } from "./at-end.mjs";
 import { within } from "./eventually.mjs";
 
-/** A client at an address of its own, of which the loopback has many. */
+/** Client with a source address of its own, of which the loopback has many. */
 export class Addressed {
   #t;
   #url;
@@ -17,7 +17,7 @@ export class Addressed {
     atEnd(t, async () => this.#agent.destroy());
   }
 
-  /** Asks for a WebSocket; resolves with the answer's status and body, and with the socket if it is one. */
+  /** Requests a WebSocket; resolves with the response's status and body, and with the socket if it is one. */
   websocket(headers = {}) {
     return this.#ask("GET", "/socket.io/?EIO=4&transport=websocket", {
       connection: "Upgrade",
@@ -28,7 +28,7 @@ export class Addressed {
     });
   }
 
-  /** Opens a session over long-polling; resolves with the answer's status and body. */
+  /** Opens a long-polling session; resolves with the response's status and body. */
   polling(headers = {}) {
     return this.#ask("GET", "/socket.io/?EIO=4&transport=polling", headers, this.#agent);
   }

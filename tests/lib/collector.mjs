@@ -58,7 +58,7 @@ class Collector {
     await gone;
   }
 
-  /** The values of a metric that came so far, of all its attributes, the oldest first. */
+  /** Returns all received values of a metric across its attributes, the oldest first. */
   values(metric) {
     const values = [];
     let name;

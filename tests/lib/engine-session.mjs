@@ -1,4 +1,4 @@
-// Engine.IO's long-polling by hand, for what stock clients do not do.
+// Manual Engine.IO long-polling, for behaviour that stock clients lack.
 import assert from "node:assert/strict";
 import { WebSocket } from "ws";
 import { atEnd } from "./at-end.mjs";
@@ -6,7 +6,7 @@ import { within } from "./eventually.mjs";
 
 const SEPARATOR = "\x1e";
 
-/** A session that polls when it is told to. */
+/** Session that polls on demand. */
 export class EngineSession {
   constructor(url, opened) {
     this.url = url;
@@ -14,7 +14,7 @@ export class EngineSession {
     this.path = `${url}/socket.io/?EIO=4&transport=polling&sid=${this.sid}`;
   }
 
-  /** Opens a session; `query` is added to its address. */
+  /** Opens a session; `query` is appended to its URL. */
   static async open(url, query = "") {
     const answer = await fetch(`${url}/socket.io/?EIO=4&transport=polling${query}`);
     assert.equal(answer.status, 200);
@@ -23,7 +23,7 @@ export class EngineSession {
     return new EngineSession(url, JSON.parse(text.slice(1)));
   }
 
-  /** One poll: its packets. */
+  /** Polls once; resolves with the packets. */
   async poll() {
     const answer = await within("the poll is answered", fetch(this.path));
     const text = await answer.text();
@@ -31,7 +31,7 @@ export class EngineSession {
     return text.split(SEPARATOR);
   }
 
-  /** Polls until a packet comes that satisfies `matches`, and returns it; answers pings. */
+  /** Polls until a packet satisfies `matches`, and returns it; answers pings. */
   async until(matches) {
     for (;;) {
       for (const packet of await this.poll()) {
@@ -67,7 +67,7 @@ export class EngineSession {
   }
 }
 
-/** Opens a WebSocket; what it hears is in its `heard`, and `next()` resolves with the next message. */
+/** Opens a WebSocket. Its `heard` collects the messages, and `next()` resolves with the next one. */
 export async function openWebSocket(t, address, protocols, options) {
   const socket = new WebSocket(address, protocols, options);
   atEnd(t, () => socket.terminate());

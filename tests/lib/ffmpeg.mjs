@@ -8,17 +8,17 @@ const TONE = ["-re", "-f", "lavfi", "-i", "sine=frequency=1000:sample_rate=48000
 const OPUS = ["-c:a", "libopus", "-b:a", "32k"];
 const WEBM = ["-f", "webm", "-cluster_time_limit", "500"];
 
-/** What ffmpeg makes in real time, by name. */
+/** Streams that ffmpeg produces in real time, by name. */
 const LIVE = {
-  /** VP8 and Opus: a key frame each two seconds, a cluster each half. */
+  /** VP8 and Opus: a key frame every two seconds, a cluster every half second. */
   webm: [
     ...[...PICTURE, ...TONE],
     ...["-c:v", "libvpx", "-deadline", "realtime", "-cpu-used", "8", "-b:v", "800k", "-g", "60"],
     ...[...OPUS, ...WEBM],
   ],
-  /** Opus alone. */
+  /** Opus only. */
   sound: [...TONE, ...OPUS, ...WEBM],
-  /** H.264: a key frame and a fragment each second. */
+  /** H.264: a key frame and a fragment every second. */
   mp4: [
     ...PICTURE,
     ...["-c:v", "libx264", "-preset", "ultrafast", "-tune", "zerolatency", "-profile:v", "baseline"],

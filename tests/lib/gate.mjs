@@ -8,7 +8,7 @@ import { atEnd } from "./at-end.mjs";
  */
 class Gate {
   #server;
-  /** What may pass a second, from clients and to them. */
+  /** Bandwidth limits in bytes per second, from clients and to them. */
   #up = Number.POSITIVE_INFINITY;
   #down = Number.POSITIVE_INFINITY;
   #pairs = new Set();
@@ -53,12 +53,12 @@ class Gate {
     this.#up = bytesPerSecond;
   }
 
-  /** From now on each connection brings its client no more than this. */
+  /** Limits the bandwidth of each connection towards its client from now on. */
   throttleDown(bytesPerSecond) {
     this.#down = bytesPerSecond;
   }
 
-  /** Takes no more from one side until what came has had its time. */
+  /** Pauses one side for the time that the last bytes take at this bandwidth. */
   #hold(side, pair, bytes, bytesPerSecond) {
     if (bytesPerSecond === Number.POSITIVE_INFINITY) return;
     side.pause();

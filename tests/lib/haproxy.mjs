@@ -8,8 +8,8 @@ import { freePort, isOpen } from "./ports.mjs";
 import { tool } from "./tools.mjs";
 
 /**
- * Starts HAProxy in front of a node, for the test `t`: `mode` is `tcp` or `http`, `frontend` are further lines of
- * the frontend, and `server` is what the line of the node ends with. Resolves with its URL.
+ * Starts HAProxy in front of a node, for the test `t`: `mode` is `tcp` or `http`, `frontend` holds more lines
+ * of the frontend, and `server` is the end of the node's `server` line. Resolves with its URL.
  */
 export async function startHaproxy(t, node, { mode, frontend = [], server = "" }) {
   const folder = await mkdtemp(join(tmpdir(), "weir-haproxy-"));

@@ -1,14 +1,14 @@
-/** Boxes with which a fragment begins (ISO 14496-12). */
+/** Box type that starts a fragment (ISO 14496-12). */
 const FRAGMENT = "moof";
 
 /**
- * Cuts a live fragmented MP4, as it comes, into `{ init }`, which is everything before the first fragment,
- * and `{ bytes, timestamp, key }` a fragment, each as soon as the next one begins. Fragments begin at key
- * frames where ffmpeg is told so; `timestamp` counts them, in milliseconds of `everyMs`.
+ * Splits a live fragmented MP4 into `{ init }`, which is everything before the first fragment, and `{ bytes,
+ * timestamp, key }` per fragment. Each is emitted once the next one begins. Fragments begin at key frames if
+ * ffmpeg is configured so; `timestamp` is their index times `everyMs`, in milliseconds.
  */
 export class Mp4Splitter {
   #bytes = Buffer.alloc(0);
-  /** Where in `#bytes` the next box starts. */
+  /** Offset in `#bytes` of the next box. */
   #at = 0;
   #everyMs;
   #pieces = 0;
@@ -32,7 +32,7 @@ export class Mp4Splitter {
     return pieces;
   }
 
-  /** Hands out what stands before `#at`. */
+  /** Emits the bytes before `#at`. */
   #cut() {
     const bytes = this.#bytes.subarray(0, this.#at);
     this.#bytes = this.#bytes.subarray(this.#at);

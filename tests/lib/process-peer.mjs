@@ -5,10 +5,10 @@ import { atEnd } from "./at-end.mjs";
 import { within } from "./eventually.mjs";
 import { Peer } from "./peer.mjs";
 
-/** The folder of the tests. */
+/** Folder of the tests. */
 export const TESTS = fileURLToPath(new URL("../", import.meta.url));
 
-/** A client in a process of its own that speaks JSON lines over its pipes. */
+/** Client in a process of its own, controlled by JSON lines over its pipes. */
 export class ProcessPeer extends Peer {
   #process;
   #asked = new Map();
@@ -25,7 +25,7 @@ export class ProcessPeer extends Peer {
       this.exit.then(() => reject(new Error(`${label} ended: ${this.#errors}`)));
     });
     this.failed.catch(() => {});
-    // A write to a process that is gone is told by `failed`.
+    // `failed` reports a write to a process that has exited.
     this.#process.stdin.on("error", () => {});
     createInterface({ input: this.#process.stdout }).on("line", (line) => {
       const { event, args, answer, value } = JSON.parse(line, revive);
@@ -35,7 +35,7 @@ export class ProcessPeer extends Peer {
     });
   }
 
-  /** Connects, by `transports` alone if given, and ends at the end of the test `t`. */
+  /** Connects, only by `transports` if given; ends at the end of the test `t`. */
   async start(t, url, transports) {
     atEnd(t, () => this.kill());
     await this.command("connect", { url, transports });
@@ -58,13 +58,13 @@ export class ProcessPeer extends Peer {
     await this.command("close");
   }
 
-  /** Ends the process as an out-of-memory killer would. */
+  /** Kills the process, as an out-of-memory killer would. */
   async kill() {
     this.#process.kill("SIGKILL");
     await this.exit;
   }
 
-  /** Stops the process as it stands, with its connection open. */
+  /** Stops the process, with its connection open. */
   freeze() {
     this.#process.kill("SIGSTOP");
   }
@@ -83,7 +83,7 @@ export class ProcessPeer extends Peer {
   }
 }
 
-/** Bytes travel as `{"$bytes": base64}`. By the time a replacer sees a Buffer it is plain JSON. */
+/** Encodes bytes as `{"$bytes": base64}`. A replacer sees a Buffer only as plain JSON. */
 function replace(_, value) {
   if (value?.type === "Buffer") return { $bytes: Buffer.from(value.data).toString("base64") };
   return value;

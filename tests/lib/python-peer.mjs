@@ -1,6 +1,6 @@
 import { ProcessPeer, TESTS } from "./process-peer.mjs";
 
-/** `python-socketio`, in a process of its own. */
+/** `python-socketio` in a process of its own. */
 export class PythonPeer extends ProcessPeer {
   constructor(label) {
     super(label, `${TESTS}.venv/bin/python`, `${TESTS}python/client.py`);

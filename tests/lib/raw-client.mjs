@@ -2,7 +2,7 @@ import { Socket } from "engine.io-client";
 import { atEnd } from "./at-end.mjs";
 import { within } from "./eventually.mjs";
 
-/** A client that says Socket.IO's packets by hand, over the stock Engine.IO client. */
+/** Client that writes Socket.IO packets by hand, over the stock Engine.IO client. */
 export class RawClient {
   #socket;
   #heard = [];

@@ -1,11 +1,11 @@
-// HTTP requests as they are written, for what `fetch` does not let one say.
+// Raw HTTP requests, for what `fetch` cannot send.
 import { once } from "node:events";
 import { request } from "node:http";
 import { connect } from "node:net";
 import { atEnd } from "./at-end.mjs";
 import { within } from "./eventually.mjs";
 
-/** Asks with any method and headers; resolves with `{ status, headers, body }`, a 101 included. */
+/** Sends a request with any method and headers; resolves with `{ status, headers, body }`, also for a 101. */
 export function ask(url, { method = "GET", headers = {}, body } = {}) {
   const answered = new Promise((resolve, reject) => {
     const asked = request(url, { method, headers, agent: false }, (got) => {
@@ -25,7 +25,7 @@ export function ask(url, { method = "GET", headers = {}, body } = {}) {
   return within(`${method} ${url} is answered`, answered);
 }
 
-/** A connection that is written to by hand; what came is in its `heard`. */
+/** Raw connection; `heard` collects the received text. */
 export class RawConnection {
   heard = "";
 
@@ -48,7 +48,7 @@ export class RawConnection {
     this.tcp.write(text);
   }
 
-  /** Waits until what came contains `text`, and forgets it all. */
+  /** Waits until the received text contains `text`, returns all of it and clears it. */
   async hears(text) {
     while (!this.heard.includes(text)) await within(`${text} comes`, once(this.tcp, "heard"));
     const { heard } = this;

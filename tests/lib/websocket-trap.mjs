@@ -1,4 +1,4 @@
-// A proxy that forwards HTTP and does to WebSockets what bad proxies do.
+// Proxy that forwards HTTP and breaks WebSockets in the ways that faulty proxies do.
 import { createHash } from "node:crypto";
 import { once } from "node:events";
 import { createServer, request } from "node:http";
@@ -7,23 +7,23 @@ import { atEnd } from "./at-end.mjs";
 
 const GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
-/** A server's frame `3probe`, which answers the probe of an upgrade. */
+/** Server's frame `3probe`, the answer to an upgrade probe. */
 const ANSWER = Buffer.from("\x81\x063probe", "latin1");
 
-/** A client's frame with the one character `5`: its header and its mask, and the character. */
+/** Length of a client's frame with the packet `5`: header, mask and one byte. */
 const MOVE_BYTES = 7;
 
 class Trap {
   #server = createServer();
   #sockets = new Set();
-  /** Polls that were forwarded, with their times. */
+  /** Times of the forwarded polls. */
   polls = [];
-  /** WebSockets that were asked for. */
+  /** Number of WebSocket handshakes. */
   handshakes = 0;
   /** Ids of the sessions whose polls were forwarded. */
   sessions = new Set();
 
-  /** `trap` is called for each WebSocket, with what it needs to do its worst. */
+  /** Calls `trap` for each WebSocket, with the request, its socket and this proxy. */
   constructor(url, trap) {
     this.target = new URL(url);
     this.#server.on("connection", (socket) => this.#keep(socket));
@@ -57,7 +57,7 @@ class Trap {
     asked.pipe(forwarded);
   }
 
-  /** Opens a connection to the node and asks for the WebSocket as the client did. */
+  /** Opens a connection to the node and forwards the client's WebSocket handshake. */
   dial(asked) {
     const far = this.#keep(connect(Number(this.target.port), this.target.hostname));
     far.on("error", () => {});
@@ -66,7 +66,7 @@ class Trap {
     return far;
   }
 
-  /** Polls in the last `ms`. */
+  /** Returns the number of polls in the last `ms`. */
   pollsSince(ms) {
     return this.polls.filter((time) => time >= Date.now() - ms).length;
   }
@@ -84,13 +84,13 @@ class Trap {
   }
 }
 
-/** Ends each connection when the other ends. */
+/** Closes each connection when the other closes. */
 function tie(near, far) {
   near.on("close", () => far.destroy());
   far.on("close", () => near.destroy());
 }
 
-/** The answer to a handshake, as a node would give it. */
+/** Returns the response to a handshake, as a node would send it. */
 function switching(asked) {
   const accept = createHash("sha1").update(asked.headers["sec-websocket-key"] + GUID).digest("base64");
   return (
@@ -99,7 +99,7 @@ function switching(asked) {
   );
 }
 
-/** Forwards the node's 101 alone; resolves when that is done, with what the node sent after it. */
+/** Forwards only the node's 101; resolves with the bytes that the node sent after it. */
 async function forwardHead(near, far) {
   let got = Buffer.alloc(0);
   for (;;) {
@@ -112,7 +112,7 @@ async function forwardHead(near, far) {
   }
 }
 
-/** What is done to WebSockets. */
+/** Faults, by description. */
 export const TRAPS = {
   "answers 101 itself and swallows everything": ({ asked, near }) => {
     near.write(switching(asked));
@@ -150,7 +150,7 @@ export const TRAPS = {
   },
 };
 
-/** Forwards the probe and its answer, and breaks the WebSocket when the client moves. */
+/** Forwards the probe and its answer, and breaks the WebSocket when the client upgrades. */
 export async function breakAtMove({ asked, near, head, trap }) {
   const far = trap.dial(asked);
   tie(near, far);
@@ -193,7 +193,7 @@ export function breakAfter(limit) {
   };
 }
 
-/** Puts a proxy before `url` for the test `t`; its own `url` leads through it. */
+/** Starts a proxy in front of `url` for the test `t`; clients connect to its own `url`. */
 export async function openTrap(t, url, trap) {
   const opened = await new Trap(url, trap).listen();
   atEnd(t, () => opened.close());
