@@ -69,7 +69,7 @@ impl Commands {
                 Err(_) => Error::new(ErrorKind::Timeout, ""),
             };
             match refusal(&error) {
-                // The first error of Redis explains more than a later timeout or disconnection.
+                // An earlier error of Redis explains more than a later timeout or disconnection.
                 Remedy::Fail => return Err(unavailable(&refused.unwrap_or(error))),
                 Remedy::Retry | Remedy::Redirect => {}
                 Remedy::Reconnect => self.reconnect(deadline).await,

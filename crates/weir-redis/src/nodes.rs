@@ -87,7 +87,7 @@ impl Store {
             .send(|client| async move { client.sadd::<(), _, _>(key, entries.clone()).await })
             .await?;
         let ttl = i64::try_from(LIVE_TTL.as_secs()).unwrap_or(i64::MAX);
-        // The key expires even if first the member's node and then all other nodes crash.
+        // The key expires even if all nodes crash.
         self.commands
             .send(|client| async move { client.expire::<(), _>(key, ttl, None).await })
             .await

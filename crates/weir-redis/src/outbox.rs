@@ -31,7 +31,7 @@ const FRESH: Duration = Duration::from_secs(1);
 /// Publication deadline of a signal, retries included.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(2);
 
-/// Grace period after a lost connection, during which signals wait for a new one.
+/// Grace period after a lost connection, during which new signals are still enqueued.
 const INTERRUPTION: Duration = Duration::from_secs(1);
 
 /// Limits of one batch. Answers take long on a busy machine, and the messages that arrive meanwhile
@@ -156,7 +156,7 @@ enum Kind {
     Signal {
         /// Channel that reports the outcome, if anybody waits for it.
         waiting: Option<oneshot::Sender<Result<(), BusError>>>,
-        /// Cause of the last failed attempt.
+        /// Last error reply of Redis, if any.
         why: Option<Arc<str>>,
     },
 }

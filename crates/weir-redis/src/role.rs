@@ -14,7 +14,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use crate::subscriber::is_replica;
 
-/// Poll interval of the role. The poll also detects a peer that is gone but looks silent.
+/// Poll interval of the role. The poll also distinguishes a dead peer from an idle one.
 const LOOK: Duration = Duration::from_secs(1);
 
 /// Checks that a server is not a replica.

@@ -241,7 +241,7 @@ async fn a_shard_that_comes_back_empty_is_given_what_it_lost() {
     pair.until_rooms_go_on("x").await;
 }
 
-/// A room is unreachable if either node is, which must not last.
+/// A room counts as deaf while either node is, and must recover soon.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_slot_that_moves_is_subscribed_to_where_it_is() {
     let server = RedisServer::cluster().await;

@@ -1,4 +1,4 @@
-//! The Redis permissions in docs/redis.md are sufficient and complete.
+//! The Redis permissions in docs/redis.md are sufficient: a node needs no others.
 
 use std::{sync::Arc, time::Duration};
 

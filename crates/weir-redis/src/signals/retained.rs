@@ -313,7 +313,7 @@ impl Sequence {
         }
     }
 
-    /// Returns each missed signal once, and for each requester the end of the retained gap.
+    /// Returns each missed signal once, and a head with the floor of each requester.
     fn answer(&mut self) -> Vec<Note> {
         let asking = std::mem::take(&mut self.asking);
         let from = asking.iter().map(|asking| asking.from).min();

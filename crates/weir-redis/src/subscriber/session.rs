@@ -27,7 +27,7 @@ const BATCH: usize = 1_000;
 /// Number of channels per `SUBSCRIBE` command, outside of a Redis Cluster.
 const PER_COMMAND: usize = 250;
 
-/// Interval of heartbeats. They detect a peer that is gone but looks silent.
+/// Interval of heartbeats, which distinguish a dead peer from an idle one.
 const HEARTBEAT: Duration = Duration::from_secs(1);
 
 /// Deadline for the replies to a batch.
