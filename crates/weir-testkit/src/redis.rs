@@ -377,7 +377,7 @@ impl RedisServer {
         .await;
     }
 
-    /// Waits until a replica follows its primary.
+    /// Waits until a replica is in sync with its primary.
     pub async fn until_in_sync(&self, primary: usize, replica: usize) {
         let up = "master_link_status:up";
         let replica = &self.processes[replica];

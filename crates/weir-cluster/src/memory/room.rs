@@ -59,7 +59,7 @@ impl RoomState {
         })
     }
 
-    /// Sets the size of the state. A reduction always succeeds, even above the limit.
+    /// Sets the size of the state. Only an increase is checked against the limit.
     fn resize(&mut self, size: StateSize) -> Result<(), DirectoryError> {
         if size.bytes() > self.size.bytes() {
             fits(size.bytes(), self.limit)?;
