@@ -1,5 +1,5 @@
 // Packets that a node relays or combines stay within the limits of every stock client.
-// The limits are those of docs/protocol.md, "What receivers take", with the source file of each.
+// The limits are those of docs/protocol.md, "Receiver limits", with the source file of each.
 // Reports: socketio/socket.io#5489 and socketio/socket.io#5504 (a client closes at more than 10 attachments),
 // miguelgrinberg/python-engineio#142 (python-engineio accepts 16 packets per poll).
 import assert from "node:assert/strict";

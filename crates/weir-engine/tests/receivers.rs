@@ -1,5 +1,5 @@
 //! Everything sent to members stays within the limits of the strictest clients, whatever others
-//! request. docs/protocol.md lists the limits in "What receivers take".
+//! request. docs/protocol.md lists the limits in "Receiver limits".
 
 mod receiver;
 
