@@ -98,7 +98,7 @@ for (const [name, proxy] of Object.entries(PROXIES)) {
   });
 }
 
-test("the header that the proxy does not write is not believed either: the proxy counts", async (t) => {
+test("the header that the proxy does not write is not believed either", async (t) => {
   for (const [name, own, other] of [
     ["X-Forwarded-For", "for=127.0.8.8", "forwarded"],
     ["Forwarded", "127.0.8.8", "x-forwarded-for"],
@@ -112,7 +112,20 @@ test("the header that the proxy does not write is not believed either: the proxy
     }
     assert.deepEqual((await forger.websocket({ [other]: own.replace("127.0.8.8", "127.0.8.9") })).body, FULL);
     await eventually("they are in the log", () => begun(node).length === LIMIT);
+    // The node does not know yet which of them the proxy writes.
     assert.deepEqual(begun(node), ["127.0.0.1", "127.0.0.1"]);
+
+    const honest = await new Addressed(t, url, "127.0.7.7").websocket();
+    assert.equal(honest.status, 101);
+    for (let index = 0; index < LIMIT; index++) {
+      const { status, socket } = await forger.websocket({ [other]: own });
+      assert.equal(status, 101);
+      namespace(socket);
+    }
+    assert.deepEqual((await forger.websocket({ [other]: own.replace("127.0.8.8", "127.0.8.9") })).body, FULL);
+    await eventually("they are in the log", () => begun(node).length === 2 * LIMIT);
+    assert.deepEqual(begun(node).slice(LIMIT), ["127.0.9.9", "127.0.9.9"], "it counts as itself");
+    assert.equal((await new Addressed(t, url, "127.0.8.8").websocket()).status, 101, "the victim is not blamed");
   }
 });
 

@@ -1,8 +1,9 @@
 //! Client addresses behind trusted proxies.
 
 use std::{
+    collections::HashMap,
     net::{IpAddr, Ipv6Addr, SocketAddr},
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use http::{HeaderMap, HeaderName, header::FORWARDED};
@@ -13,11 +14,26 @@ use crate::config::{ProxyProtocol, Server};
 /// De facto standard header, written by most proxies.
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
-/// Set of trusted proxies, which report their clients' addresses. Cheap to clone.
+/// Limit of the proxies whose header is remembered.
+const REMEMBERED: usize = 4_096;
+
+/// Set of trusted proxies, which report their clients' addresses. Clones share it.
 #[derive(Debug, Clone)]
 pub(crate) struct Proxies {
     trusted: Arc<[IpNet]>,
     protocol: ProxyProtocol,
+    /// The header that each proxy writes, learned from requests that have only one of the two.
+    /// Locked to learn and to look up.
+    written: Arc<Mutex<HashMap<IpAddr, Written>>>,
+}
+
+/// The header that a proxy writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Written {
+    Forwarded,
+    XForwardedFor,
+    /// Both were seen alone: the proxy was replaced, or it writes neither.
+    Ambiguous,
 }
 
 impl Proxies {
@@ -25,6 +41,7 @@ impl Proxies {
         Self {
             trusted: server.trusted_proxies.as_slice().into(),
             protocol: server.proxy_protocol,
+            written: Arc::default(),
         }
     }
 
@@ -46,7 +63,8 @@ impl Proxies {
     /// that is not an address ends the walk, and the last proxy counts as the client.
     ///
     /// A proxy writes `Forwarded` or `X-Forwarded-For`, and may forward the client's copy of the
-    /// other one. If both are present and disagree, neither is trusted and `peer` is returned.
+    /// other one. If both are present and disagree, the one counts that the proxy is known to write.
+    /// While that is unknown, neither is trusted and `peer` is returned.
     pub(crate) fn client_address(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         let peer = peer.to_canonical();
         if !self.trusts(peer) {
@@ -54,22 +72,55 @@ impl Proxies {
         }
         let forwarded = headers.contains_key(FORWARDED).then(|| {
             let hops = hops(headers, &FORWARDED, |line| {
-                let elements = elements(line, ',')?;
-                Some(elements.into_iter().map(forwarded_for).collect())
+                let elements = elements(line, ',')?.into_iter();
+                Some(elements.filter(is_filled).map(forwarded_for).collect())
             });
             self.walk(peer, hops)
         });
         let x_forwarded_for = headers.contains_key(&X_FORWARDED_FOR).then(|| {
             let hops = hops(headers, &X_FORWARDED_FOR, |line| {
-                Some(line.split(',').map(address).collect())
+                Some(line.split(',').filter(is_filled).map(address).collect())
             });
             self.walk(peer, hops)
         });
         match (forwarded, x_forwarded_for) {
-            (Some(one), Some(other)) if one != other => peer,
-            (Some(client), _) | (None, Some(client)) => client,
+            (Some(forwarded), Some(x_forwarded_for)) if forwarded != x_forwarded_for => {
+                match self.written(peer) {
+                    Some(Written::Forwarded) => forwarded,
+                    Some(Written::XForwardedFor) => x_forwarded_for,
+                    Some(Written::Ambiguous) | None => peer,
+                }
+            }
+            (Some(client), Some(_)) => client,
+            (Some(client), None) => {
+                self.learn(peer, Written::Forwarded);
+                client
+            }
+            (None, Some(client)) => {
+                self.learn(peer, Written::XForwardedFor);
+                client
+            }
             (None, None) => peer,
         }
+    }
+
+    /// Notes that a request of `proxy` had only this header. Its clients cannot feign that: a proxy
+    /// writes its header into every request.
+    fn learn(&self, proxy: IpAddr, header: Written) {
+        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        let full = written.len() >= REMEMBERED;
+        match written.get_mut(&proxy) {
+            Some(known) if *known != header => *known = Written::Ambiguous,
+            Some(_) => {}
+            None if full => {}
+            None => drop(written.insert(proxy, header)),
+        }
+    }
+
+    /// Returns the header that `proxy` writes, if that is known.
+    fn written(&self, proxy: IpAddr) -> Option<Written> {
+        let written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        written.get(&proxy).copied()
     }
 
     /// Returns the first address that is not a trusted proxy's; `hops` come nearest first.
@@ -119,6 +170,11 @@ fn elements(list: &str, separator: char) -> Option<Vec<&str>> {
     }
     parts.push(&list[start..]);
     (!quoted).then_some(parts)
+}
+
+/// Whether an element is not empty: recipients ignore empty elements (RFC 9110, section 5.6.1.2).
+fn is_filled(element: &&str) -> bool {
+    !element.trim().is_empty()
 }
 
 /// Parses the `for` parameter of an element of `Forwarded` (RFC 7239, section 4). Returns `None`
@@ -182,17 +238,22 @@ mod tests {
         Proxies {
             trusted: trusted.into(),
             protocol: ProxyProtocol::Off,
+            written: Arc::default(),
         }
     }
 
     fn client(peer: &str, headers: &[(&'static str, &str)]) -> String {
+        client_through(&proxies(), peer, headers)
+    }
+
+    fn client_through(proxies: &Proxies, peer: &str, headers: &[(&'static str, &str)]) -> String {
         let mut map = HeaderMap::new();
         for (name, value) in headers {
             let value = HeaderValue::from_str(value).expect("a value");
             map.append(*name, value);
         }
         let peer = peer.parse().expect("an address");
-        proxies().client_address(peer, &map).to_string()
+        proxies.client_address(peer, &map).to_string()
     }
 
     #[test]
@@ -211,6 +272,9 @@ mod tests {
             ("::ffff:192.0.2.1", "192.0.2.1"),
             ("192.0.2.1, ::ffff:10.1.1.1", "192.0.2.1"),
             ("192.0.2.1, fd12::1", "192.0.2.1"),
+            // Empty elements.
+            ("192.0.2.1,", "192.0.2.1"),
+            (",192.0.2.1, ,10.1.1.1,,", "192.0.2.1"),
             // A client inside the trusted ranges: the farthest known hop.
             ("10.3.3.3", "10.3.3.3"),
             ("10.3.3.3, 10.1.1.1", "10.3.3.3"),
@@ -219,7 +283,6 @@ mod tests {
             ("unknown", "127.0.0.1"),
             ("6.6.6.6, unknown", "127.0.0.1"),
             ("6.6.6.6, garbage, 10.1.1.1", "10.1.1.1"),
-            ("6.6.6.6,", "127.0.0.1"),
             ("192.0.2.1:port", "127.0.0.1"),
             ("192.0.2.256", "127.0.0.1"),
             ("[192.0.2.1]", "127.0.0.1"),
@@ -307,6 +370,33 @@ mod tests {
             ("forwarded", "for=\"[2001:db8::1]\""),
         ];
         assert_eq!(client("127.0.0.1", &lines), "2001:db8::1");
+    }
+
+    #[test]
+    fn header_that_the_proxy_writes_wins_once_it_is_known() {
+        let forged = [
+            ("forwarded", "for=6.6.6.6"),
+            ("x-forwarded-for", "192.0.2.1"),
+        ];
+        for (honest, expected) in [
+            (("x-forwarded-for", "192.0.2.9"), "192.0.2.1"),
+            (("forwarded", "for=192.0.2.9"), "6.6.6.6"),
+        ] {
+            let proxies = proxies();
+            let through = |peer, headers: &[_]| client_through(&proxies, peer, headers);
+            assert_eq!(through("127.0.0.1", &forged), "127.0.0.1");
+            assert_eq!(through("127.0.0.1", &[honest]), "192.0.2.9");
+            assert_eq!(through("127.0.0.1", &forged), expected);
+            // Of another proxy nothing is known.
+            assert_eq!(through("10.0.0.1", &forged), "10.0.0.1");
+            // Requests without either say nothing.
+            through("127.0.0.1", &[]);
+            assert_eq!(through("127.0.0.1", &forged), expected);
+            // Once both were seen alone, neither is trusted against the other.
+            through("127.0.0.1", &[("forwarded", "for=192.0.2.9")]);
+            through("127.0.0.1", &[("x-forwarded-for", "192.0.2.9")]);
+            assert_eq!(through("127.0.0.1", &forged), "127.0.0.1");
+        }
     }
 
     proptest! {
