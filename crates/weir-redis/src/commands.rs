@@ -14,7 +14,7 @@ use fred::{
 use tokio::time::{Instant, sleep, timeout_at};
 use weir_cluster::DirectoryError;
 
-use crate::failure::{PAUSE, Remedy, remedy};
+use crate::connection::failure::{PAUSE, Remedy, remedy};
 
 /// Deadline of a command, retries included.
 pub(crate) const TIMEOUT: Duration = Duration::from_millis(1_500);

@@ -18,13 +18,13 @@ use weir_protocol::{
 
 use crate::{
     Health, Target,
+    connection::subscriber::{Publish, Subscriber},
     counts::Counts,
     event::Event,
     keys::Keys,
     lease::{self, node_id},
     repair::Left,
     store::Store,
-    subscriber::{Publish, Subscriber},
     watched::{Entry, Rooms, Watched},
 };
 

@@ -20,12 +20,12 @@ use weir_protocol::RoomId;
 
 use crate::{
     Health, Target,
-    envelope::{self, EnvelopeError},
-    exchange::{self, Exchange},
+    bus::envelope::{self, EnvelopeError},
+    bus::exchange::{self, Exchange},
+    bus::outbox::{Dropped, Message, Outbox},
+    bus::publisher,
+    connection::subscriber::{Publish, Subscriber},
     keys::{Channel, Keys},
-    outbox::{Dropped, Message, Outbox},
-    publisher,
-    subscriber::{Publish, Subscriber},
 };
 
 /// How a bus behaves.

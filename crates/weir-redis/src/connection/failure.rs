@@ -65,7 +65,7 @@ pub(crate) fn remedy(text: &str) -> Remedy {
 mod tests {
     use super::*;
 
-    const DOCUMENTED: &str = include_str!("../../../docs/redis.md");
+    const DOCUMENTED: &str = include_str!("../../../../docs/redis.md");
 
     #[test]
     fn the_documented_errors_are_those_of_the_code() {

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use weir_protocol::RoomId;
 
 use super::{KEPT, Known, Note, Stream};
-use crate::envelope::Origin;
+use crate::bus::envelope::Origin;
 
 /// Retention limit per room, in bytes.
 const ROOM_BYTES: usize = 1024 * 1024;

@@ -3,7 +3,7 @@
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
 use super::{Known, Note};
-use crate::envelope::{EnvelopeError, Origin, SIGNAL, head};
+use crate::bus::envelope::{EnvelopeError, Origin, SIGNAL, head};
 
 const LOOSE: u8 = 0;
 const NUMBERED: u8 = 1;
@@ -134,7 +134,7 @@ fn read(bytes: &mut Bytes) -> Result<Result<Note, EnvelopeError>, bytes::TryGetE
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::envelope;
+    use crate::bus::envelope;
 
     #[test]
     fn notes_read_back_and_damaged_ones_are_refused() {

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::envelope::Origin;
+use crate::bus::envelope::Origin;
 
 /// Retention period of a signal: the time during which it can be retransmitted.
 pub(crate) const KEPT: Duration = Duration::from_secs(30);

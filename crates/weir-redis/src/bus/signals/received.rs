@@ -8,7 +8,7 @@ use std::{
 use bytes::Bytes;
 
 use super::{Known, Note, Stream};
-use crate::envelope::Origin;
+use crate::bus::envelope::Origin;
 
 /// Retry interval of retransmission requests.
 const ASKED: Duration = Duration::from_millis(300);

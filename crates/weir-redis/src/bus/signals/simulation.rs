@@ -15,7 +15,7 @@ use super::{
     retained::{Place, Retained},
     wire,
 };
-use crate::envelope::{self, Origin, SIGNAL};
+use crate::bus::envelope::{self, Origin, SIGNAL};
 
 const STEP: Duration = Duration::from_millis(10);
 

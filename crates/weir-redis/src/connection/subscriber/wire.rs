@@ -17,7 +17,7 @@ use super::{
     refusal::{Refusal, Remedy},
     slots::Server,
 };
-use crate::{Target, connect::sentinel_master, target::Topology};
+use crate::{Target, connection::connect::sentinel_master, target::Topology};
 
 /// Deadline for establishing a connection.
 const CONNECT: Duration = Duration::from_secs(2);

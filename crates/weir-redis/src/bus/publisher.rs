@@ -14,10 +14,10 @@ use weir_cluster::Window;
 
 use crate::{
     Health, Target,
-    connect::Connection,
-    outbox::{Answer, Message, Outbox},
-    role,
-    subscriber::{backoff, tell},
+    bus::outbox::{Answer, Message, Outbox},
+    connection::connect::Connection,
+    connection::role,
+    connection::subscriber::{backoff, tell},
     target::Topology,
 };
 

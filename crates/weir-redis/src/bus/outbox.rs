@@ -19,7 +19,7 @@ use weir_cluster::{BusError, Hop, Relayed, Sample, Window};
 
 use crate::{
     Health,
-    failure::{PAUSE, Remedy, remedy},
+    connection::failure::{PAUSE, Remedy, remedy},
 };
 
 /// Capacity in bytes: a third of a second at 1 Gbit/s.

@@ -21,15 +21,15 @@ use weir_protocol::RoomId;
 
 use crate::{
     Health,
-    envelope::{self, EnvelopeError, Origin},
-    keys::Keys,
-    outbox::{DEADLINE, Message, Outbox},
-    signals::{
+    bus::envelope::{self, EnvelopeError, Origin},
+    bus::outbox::{DEADLINE, Message, Outbox},
+    bus::signals::{
         Note,
         received::{Received, Step},
         retained::Retained,
         wire,
     },
+    keys::Keys,
 };
 
 /// Grace period after a signal's deadline, within which the outbox reports the outcome.

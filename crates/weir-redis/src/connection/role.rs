@@ -12,7 +12,7 @@ use redis::{
 };
 use tokio::time::{MissedTickBehavior, interval};
 
-use crate::subscriber::is_replica;
+use crate::connection::subscriber::is_replica;
 
 /// Poll interval of the role. The poll also distinguishes a dead peer from an idle one.
 const LOOK: Duration = Duration::from_secs(1);
