@@ -65,7 +65,7 @@ test("every option, state and code that the documentation has is the SDK's, and 
     readFile(new URL(`../clients/sdk/src/${name}.ts`, import.meta.url), "utf8");
   const options = (await source("connect")).match(/interface ConnectOptions \{(.*?)\n\}/s)[1];
   assert.deepEqual(rows("| option |"), [...options.matchAll(/^ {2}(\w+)\?:/gm)].map(([, name]) => name));
-  const states = (await source("room-events")).match(/type ConnectionState = ([^;]*);/)[1];
+  const states = (await source("room/events")).match(/type ConnectionState = ([^;]*);/)[1];
   assert.deepEqual(rows("| state |"), [...states.matchAll(/"(\w+)"/g)].map(([, name]) => name));
   const codes = (await source("errors")).match(/LOCAL_CODES = \[([^\]]*)\]/)[1];
   assert.deepEqual(rows("| code |"), [...codes.matchAll(/"(\w+)"/g)].map(([, name]) => name));

@@ -1,7 +1,7 @@
-import { parseAddress } from "./address.js";
-import { Link } from "./link.js";
-import { Room } from "./room.js";
-import type { ChunkTransform } from "./transform.js";
+import { parseAddress } from "./connection/address.js";
+import { Link } from "./connection/reconnector.js";
+import { Room } from "./room/room.js";
+import type { ChunkTransform } from "./transform/transform.js";
 
 export interface ConnectOptions {
   /** Sent to the node, which may ask for it. */

@@ -1,4 +1,3 @@
-export { aesGcm, generateKey, importKey } from "./aes-gcm.js";
 export {
   captureCamera,
   captureMicrophone,
@@ -8,21 +7,22 @@ export {
   devices,
   onDeviceChange,
 } from "./capture/devices.js";
-export { type ConnectOptions, connect } from "./connect.js";
 export type {
   AudioOptions,
   MicrophoneOptions,
   VideoCodec,
   VideoOptions,
   VideoPreset,
-} from "./encode/presets.js";
+} from "./capture/presets.js";
+export { type ConnectOptions, connect } from "./connect.js";
 export { CONTRACT_CODES, type ErrorCode, LOCAL_CODES, WeirError } from "./errors.js";
-export { LocalTrack, type LocalTrackEvents } from "./local-track.js";
-export type { Member } from "./member.js";
+export type { Member } from "./members/member.js";
 export type { Json, JsonObject, LeaveReason, RoomInfo, TrackDescription, TrackKind } from "./protocol.js";
-export { type Chunk, type Gap, RemoteTrack, type RemoteTrackEvents } from "./remote-track.js";
-export { Room } from "./room.js";
-export type { ConnectionState, JoinOptions, Message, MessageOptions, RoomEvents } from "./room-events.js";
-export type { LocalTrackStats, RemoteTrackStats } from "./stats.js";
+export type { ConnectionState, JoinOptions, Message, MessageOptions, RoomEvents } from "./room/events.js";
+export { Room } from "./room/room.js";
 export { type Support, support } from "./support.js";
-export type { ChunkInfo, ChunkTransform } from "./transform.js";
+export { LocalTrack, type LocalTrackEvents } from "./tracks/local-track.js";
+export { type Chunk, type Gap, RemoteTrack, type RemoteTrackEvents } from "./tracks/remote-track.js";
+export type { LocalTrackStats, RemoteTrackStats } from "./tracks/stats.js";
+export { aesGcm, generateKey, importKey } from "./transform/aes-gcm.js";
+export type { ChunkInfo, ChunkTransform } from "./transform/transform.js";

@@ -1,5 +1,5 @@
 import { vi } from "vitest";
-import type { Connection } from "../src/connection";
+import type { Connection } from "../src/connection/connection";
 import { Emitter } from "../src/emitter";
 import { WeirError } from "../src/errors";
 import type { Notices, Snapshot, WireMember, WireTrack } from "../src/protocol";

@@ -1,11 +1,11 @@
 import type { Room } from "@weir/sdk";
 import { useEffect, useState } from "preact/hooks";
 import { Ended } from "./ended";
-import { Entry } from "./entry";
-import { RoomPage } from "./room-page";
+import { Entry } from "./entry/entry";
+import type { Choices } from "./entry/use-preview";
+import type { Failure } from "./failures";
+import { RoomPage } from "./room/room-page";
 import { currentRoute, go, type Route } from "./route";
-import type { Choices } from "./use-preview";
-import type { Failure } from "./words";
 
 /** Where somebody is: before the door, inside, or out again. */
 type Place =

@@ -1,6 +1,6 @@
 import { useEffect, useRef } from "preact/hooks";
-import { Logo } from "./icons";
-import type { Failure } from "./words";
+import type { Failure } from "./failures";
+import { Logo } from "./parts/icons";
 
 interface Props {
   /** What ended it; nothing if one left. */

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { tileWidth } from "../src/grid";
+import { tileWidth } from "../src/people/grid";
 
 test("tiles fill the area as well as they can, whatever its form", () => {
   expect(tileWidth(1, { width: 1600, height: 900 })).toBe(1600);

@@ -1,5 +1,5 @@
-import { type MicrophoneOptions, type VideoOptions, videoSize } from "../encode/presets.js";
 import { captureError, WeirError } from "../errors.js";
+import { type MicrophoneOptions, type VideoOptions, videoSize } from "./presets.js";
 
 export interface Device {
   deviceId: string;

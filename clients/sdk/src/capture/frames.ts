@@ -1,4 +1,4 @@
-import { processor } from "./media-stream.js";
+import { processor } from "../media/media-stream.js";
 
 /** Takes pictures out of a track until it is stopped. Whoever is given a frame closes it. */
 export interface FrameSource {

@@ -1,7 +1,7 @@
-import { audioContext, loadWorklet } from "../audio-context.js";
 import { asWeirError, type WeirError } from "../errors.js";
+import { audioContext, loadWorklet } from "../media/audio-context.js";
+import { processor } from "../media/media-stream.js";
 import { type FrameSource, read } from "./frames.js";
-import { processor } from "./media-stream.js";
 
 /** Gives the sound of `track` to `deliver`, in pieces of some milliseconds. Whoever is given one closes it. */
 export function readSamples(

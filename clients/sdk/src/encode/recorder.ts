@@ -1,7 +1,7 @@
+import type { VideoSize } from "../capture/presets.js";
+import { codecString } from "../codecs/families.js";
 import { WeirError } from "../errors.js";
-import { codecString } from "./codecs.js";
 import type { EncoderHost, TrackEncoder } from "./encoder.js";
-import type { VideoSize } from "./presets.js";
 import { WebmReader } from "./webm-reader.js";
 
 /** How often the recorder hands over what it has. */

@@ -1,14 +1,14 @@
 import { fromBase64 } from "../base64.js";
-import { normalCodec } from "../codec-name.js";
-import { codecFamily } from "../encode/codecs.js";
+import { codecFamily } from "../codecs/families.js";
+import { normalCodec } from "../codecs/names.js";
 import type { WireTrack } from "../protocol.js";
-import { AudioPlayer } from "./audio.js";
-import { type Feed, MediaSourcePlayer, mediaSourcePlays } from "./media-source.js";
+import { type Feed, MediaSourcePlayer, mediaSourcePlays } from "./container/media-source.js";
+import { WebmWriter } from "./container/webm-writer.js";
+import type { Surface } from "./picture/surface.js";
+import { VideoPlayer } from "./picture/video-player.js";
 import type { PicturePlayer, PlayerHost, SoundPlayer } from "./player.js";
-import type { Surface } from "./surface.js";
+import { AudioPlayer } from "./sound/audio-player.js";
 import type { Lane } from "./timeline.js";
-import { VideoPlayer } from "./video.js";
-import { WebmWriter } from "./webm-writer.js";
 
 export interface Opened {
   player: PicturePlayer | SoundPlayer;

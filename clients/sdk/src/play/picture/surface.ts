@@ -1,0 +1,57 @@
+import { generator, type MediaStreamTrackGenerator } from "../../media/media-stream.js";
+
+/** Where a track's pictures are shown: any number of canvases, and one MediaStream. */
+export class Surface {
+  readonly #canvases = new Map<HTMLCanvasElement, CanvasRenderingContext2D>();
+  #stream: MediaStream | undefined;
+  #track: MediaStreamTrackGenerator<VideoFrame> | undefined;
+  #writer: WritableStreamDefaultWriter<VideoFrame> | undefined;
+  #spare: HTMLCanvasElement | undefined;
+
+  get empty(): boolean {
+    return this.#canvases.size === 0 && this.#stream === undefined;
+  }
+
+  attach(canvas: HTMLCanvasElement): void {
+    const context = canvas.getContext("2d", { alpha: false });
+    if (!context) throw new TypeError("the canvas already has a context of another kind than 2d");
+    this.#canvases.set(canvas, context);
+  }
+
+  detach(canvas: HTMLCanvasElement): void {
+    this.#canvases.delete(canvas);
+  }
+
+  mediaStream(): MediaStream {
+    if (this.#stream) return this.#stream;
+    this.#track = generator("video");
+    if (this.#track) {
+      this.#writer = this.#track.writable.getWriter();
+      this.#stream = new MediaStream([this.#track]);
+    } else {
+      this.#spare = document.createElement("canvas");
+      this.attach(this.#spare);
+      this.#stream = this.#spare.captureStream();
+    }
+    return this.#stream;
+  }
+
+  /** Shows a picture everywhere. */
+  draw(picture: VideoFrame | HTMLVideoElement, width: number, height: number): void {
+    for (const [canvas, context] of this.#canvases) {
+      if (canvas.width !== width) canvas.width = width;
+      if (canvas.height !== height) canvas.height = height;
+      context.drawImage(picture, 0, 0, width, height);
+    }
+    if (!this.#writer) return;
+    const frame = picture instanceof VideoFrame ? picture.clone() : new VideoFrame(picture);
+    // A stream that nobody reads any more takes no frames; that is not ours to report.
+    this.#writer.write(frame).catch(() => frame.close());
+  }
+
+  stop(): void {
+    this.#writer?.close().catch(() => {});
+    for (const track of this.#stream?.getTracks() ?? []) track.stop();
+    this.#canvases.clear();
+  }
+}

@@ -1,0 +1,125 @@
+import { isReclaimed, isUnsupported } from "../../codecs/faults.js";
+import type { MediaChunk, PicturePlayer, PlayerHost } from "../player.js";
+import type { Lane } from "../timeline.js";
+import { Presenter } from "./presenter.js";
+import type { Surface } from "./surface.js";
+
+/** With more chunks waiting inside of it, the decoder does not keep up, and goes on at a key chunk. */
+const QUEUE = 20;
+/** Before anything shows the pictures, so many chunks of the newest group are kept: to begin at once. */
+const KEPT = 300;
+
+/** Decodes pictures by WebCodecs, once there is something that shows them. */
+export class VideoPlayer implements PicturePlayer {
+  readonly level = 0;
+  readonly #config: VideoDecoderConfig;
+  readonly #lane: Lane;
+  readonly #host: PlayerHost;
+  readonly #surface: Surface;
+  readonly #presenter: Presenter;
+  #decoder: VideoDecoder | undefined;
+  #waitsForKey = true;
+  #kept: MediaChunk[] = [];
+  /** The newest chunk that was late by intention: one that was cached, or kept. */
+  #oldUntil = Number.NEGATIVE_INFINITY;
+
+  constructor(config: VideoDecoderConfig, surface: Surface, lane: Lane, host: PlayerHost) {
+    this.#config = { ...config, optimizeForLatency: true };
+    this.#surface = surface;
+    this.#lane = lane;
+    this.#host = host;
+    this.#presenter = new Presenter(surface, lane, host);
+  }
+
+  get bufferMs(): number {
+    return this.#presenter.bufferMs;
+  }
+
+  begin(): void {
+    const kept = this.#kept;
+    this.#kept = [];
+    for (const chunk of kept) this.push({ ...chunk, replay: true });
+    if (this.#waitsForKey) this.#host.needKey();
+  }
+
+  push(chunk: MediaChunk): void {
+    if (this.#surface.empty) {
+      this.#keep(chunk);
+      return;
+    }
+    if (chunk.key) this.#waitsForKey = false;
+    if (chunk.replay) this.#oldUntil = chunk.ts;
+    if (this.#waitsForKey) {
+      this.#host.dropped(1);
+      this.#host.needKey();
+      return;
+    }
+    try {
+      const decoder = this.#decoding();
+      if (decoder.decodeQueueSize > QUEUE && !chunk.key) {
+        this.#waitsForKey = true;
+        this.#host.dropped(1);
+        this.#host.needKey();
+        return;
+      }
+      decoder.decode(
+        new EncodedVideoChunk({
+          type: chunk.key ? "key" : "delta",
+          timestamp: chunk.ts,
+          data: chunk.payload as AllowSharedBufferSource,
+        }),
+      );
+    } catch (error) {
+      // Older browsers throw for an unknown codec, where others report an error.
+      this.#fail(error);
+    }
+  }
+
+  gap(): void {
+    this.#waitsForKey = true;
+    this.#kept = [];
+  }
+
+  stop(): void {
+    this.#presenter.clear();
+    if (this.#decoder && this.#decoder.state !== "closed") this.#decoder.close();
+    this.#decoder = undefined;
+  }
+
+  #keep(chunk: MediaChunk): void {
+    if (chunk.key) this.#kept = [chunk];
+    else if (this.#kept.length > 0) this.#kept.push(chunk);
+    if (this.#kept.length > KEPT) this.#kept = [];
+    this.#waitsForKey = true;
+  }
+
+  #decoding(): VideoDecoder {
+    if (this.#decoder && this.#decoder.state !== "closed") return this.#decoder;
+    const decoder = new VideoDecoder({
+      output: (frame) => {
+        if (frame.timestamp > this.#oldUntil) this.#lane.observe(frame.timestamp, performance.now());
+        this.#presenter.add(frame);
+      },
+      error: (error) => {
+        if (this.#decoder === decoder) this.#fail(error);
+      },
+    });
+    this.#decoder = decoder;
+    decoder.configure(this.#config);
+    return decoder;
+  }
+
+  /** Closes the failed decoder. A new one starts at the next key chunk. */
+  #fail(error: unknown): void {
+    const decoder = this.#decoder;
+    this.#decoder = undefined;
+    if (decoder && decoder.state !== "closed") decoder.close();
+    this.#waitsForKey = true;
+    if (isUnsupported(error)) {
+      this.#host.unsupported((error as Error).message);
+      return;
+    }
+    if (!isReclaimed(error)) this.#host.undecodable(1);
+    this.#host.needKey();
+  }
+}
