@@ -1,30 +1,9 @@
 //! The edge of a node: configuration, listeners, and what clients and operators see of it.
 
-mod accept;
-mod ack_id;
-mod addresses;
-mod budget;
-mod client;
-mod clients;
-mod cluster;
 pub mod config;
-mod direct;
-mod drain;
-mod edge;
-mod follow;
-mod inbound;
-mod lane;
-mod link;
-pub mod logs;
-mod media;
+pub mod edge;
 pub mod node;
 pub mod ops;
 pub mod pace;
-mod pipe;
-mod polled;
-mod polling;
-mod proxy_header;
-pub mod refusals;
 pub mod telemetry;
-mod upgrade;
 pub mod web;

@@ -20,8 +20,7 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tracing::debug;
 
-use crate::accept;
-use crate::refusals::Responder;
+use crate::edge::{gate, refusals::Responder};
 
 /// Maximum concurrent connections to the operations listener; further ones are refused.
 const CONNECTIONS: usize = 128;
@@ -129,7 +128,7 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, header_timeout:
     let free = Arc::new(Semaphore::new(CONNECTIONS));
     let responder = Responder::default();
     loop {
-        let (stream, _) = accept::next(&listener).await;
+        let (stream, _) = gate::next(&listener).await;
         let Ok(place) = Arc::clone(&free).try_acquire_owned() else {
             let why = format!("over the limit of {CONNECTIONS} connections to this listener");
             responder.respond(stream, &why);
@@ -253,8 +252,8 @@ mod tests {
         let table = table.and_then(|rest| rest.split("\n\n").nth(1));
         let rows = table.expect("the table").lines().skip(2);
         let documented: Vec<_> = rows.filter_map(|row| row.split('`').nth(1)).collect();
-        let mut known = vec![crate::node::STARTING, crate::drain::REASON];
-        known.extend(crate::cluster::PLANES.map(|(_, reason)| reason));
+        let mut known = vec![crate::node::run::STARTING, crate::node::drain::REASON];
+        known.extend(crate::node::cluster::PLANES.map(|(_, reason)| reason));
         assert_eq!(documented, known);
     }
 }

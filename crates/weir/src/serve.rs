@@ -6,9 +6,9 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 use tracing::info;
 use weir_gateway::config::Config;
-use weir_gateway::logs;
 use weir_gateway::node::{Node, Shutdown};
 use weir_gateway::pace::pace;
+use weir_gateway::telemetry::logs;
 use weir_gateway::telemetry::otlp::Collector;
 
 use crate::files;

@@ -16,8 +16,7 @@ use tower_layer::Layer;
 use tower_service::Service;
 use weir_cluster::BoxFuture;
 
-use super::Edge;
-use crate::accept::Source;
+use super::{gate::Source, http::Edge};
 
 /// Returns the layer that lets pages of these origins read answers; `*` allows every origin. `None`
 /// without origins.

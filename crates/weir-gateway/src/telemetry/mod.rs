@@ -2,6 +2,7 @@
 
 pub mod catalogue;
 mod delivery;
+pub mod logs;
 pub(crate) mod metrics;
 pub(crate) mod observed;
 pub mod otlp;

@@ -19,7 +19,8 @@ use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use weir_protocol::event;
 
-use crate::{accept::Connection, ack_id, inbound::Inbound, lane::Lane, link::Link, media::Next};
+use super::{ack_id, admission::Inbound, fast_path::Next, writer::Lane};
+use crate::edge::{gate::Connection, transport::Link};
 
 /// What one read takes from a socket at the most.
 const READ_BYTES: usize = 64 * 1024;

@@ -19,33 +19,25 @@ use tower_service::Service;
 use tracing::debug;
 use weir_core::Refused;
 
-use crate::{
-    accept::{Connection, Gate, Permit, Source},
-    ack_id,
+use super::{
+    adapter::DirectAdapter,
     client::Client,
-    config::Egress,
-    direct::DirectAdapter,
-    inbound::{Inbound, Intake, PATIENCE},
-    lane::Lane,
-    link::Link,
-    pipe::Pipe,
-    polled::Polled,
-};
-
-use self::{
-    handshake::Handshake,
-    idle::{Requests, Timed},
-    probe::Probe,
+    cors,
+    gate::{Connection, Gate, Permit, Source},
+    idle::{RequestTimes, Requests, Timed},
+    polling::sessions::Polled,
     query::{Query, Refusal, Transport},
+    transport::Link,
+    websocket::{
+        ack_id,
+        admission::{Inbound, Intake, PATIENCE},
+        handshake::Handshake,
+        probe::{self, Probe, ProbeTimes},
+        reader::Pipe,
+        writer::Lane,
+    },
 };
-
-pub(crate) mod cors;
-mod handshake;
-mod idle;
-mod probe;
-mod query;
-
-pub(crate) use self::{idle::RequestTimes, probe::ProbeTimes};
+use crate::config::Egress;
 
 /// The path of Socket.IO.
 pub(crate) const PATH: &str = "/socket.io";
@@ -122,7 +114,11 @@ impl Edge {
     }
 
     /// Answers a request for a path under Socket.IO's.
-    async fn socketio(self, request: Request<Incoming>, source: Source) -> Response<Body> {
+    pub(super) async fn socketio(
+        self,
+        request: Request<Incoming>,
+        source: Source,
+    ) -> Response<Body> {
         match below(&request) {
             None | Some("" | "/") => self.engine(request, source).await,
             Some(other) => missing(other),
@@ -386,7 +382,7 @@ impl Edge {
     }
 }
 
-/// Returns the response to a request over a connection limit, as in [`crate::refusals`].
+/// Returns the response to a request over a connection limit, as in [`super::refusals`].
 fn full(why: Refused) -> Response<Body> {
     let headers = [(RETRY_AFTER, "5")];
     (StatusCode::SERVICE_UNAVAILABLE, headers, format!("{why}\n")).into_response()

@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
 };
 
-use crate::link::Link;
+use crate::edge::transport::Link;
 
 /// Sessions by id. Clones are the same table.
 #[derive(Debug, Clone, Default)]

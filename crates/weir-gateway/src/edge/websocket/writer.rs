@@ -2,7 +2,7 @@
 //!
 //! A server's WebSocket frames are neither masked nor dependent on each other, so a whole frame may
 //! be written wherever the stream stands between two frames. The lane owns the socket: the
-//! Socket.IO library writes its few frames (handshake, pings) through a [`crate::pipe::Pipe`] on
+//! Socket.IO library writes its few frames (handshake, pings) through a [`super::reader::Pipe`] on
 //! it, everything else is written here, by the task that has it, without waking anybody.
 
 use std::{
@@ -19,7 +19,8 @@ use socket2::SockRef;
 use weir_engine::Delivery;
 use weir_protocol::Frame;
 
-use crate::{accept::Connection, budget::Budget, follow::Follower};
+use super::{budget::Budget, frames::Follower};
+use crate::edge::gate::Connection;
 
 /// A WebSocket connection, seen by those who write to it.
 #[derive(Debug)]

@@ -9,10 +9,10 @@ use socketioxide::SocketIo;
 use weir_cluster::Sample;
 use weir_engine::Session;
 
-use crate::{
+use super::{
+    adapter::DirectAdapter,
     client::{Client, NAMESPACE},
-    direct::DirectAdapter,
-    link::Link,
+    transport::Link,
 };
 
 /// A node's clients. Clones are of the same ones.

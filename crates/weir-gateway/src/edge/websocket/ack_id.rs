@@ -11,7 +11,7 @@ use http_body_util::BodyExt;
 use hyper::body::{Body, Bytes};
 use weir_protocol::{Fault, MAX_ACK_ID};
 
-use crate::follow::{Follower, Kind};
+use super::frames::{Follower, Kind};
 
 /// Ids up to this length fit into 64 bits.
 const DIGITS: u8 = 18;

@@ -21,9 +21,8 @@ use weir_cluster::Seldom;
 use weir_core::{ConnectionLimits, Connections, Refused};
 use weir_engine::Engine;
 
-use crate::{
-    addresses::Proxies,
-    proxy_header,
+use super::{
+    client_address::{proxies::Proxies, proxy_header},
     refusals::{Reason, Refusals},
 };
 

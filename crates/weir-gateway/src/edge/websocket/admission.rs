@@ -19,7 +19,7 @@ use tokio::{
 use weir_cluster::BoxFuture;
 use weir_engine::Engine;
 
-use crate::follow::{Follower, Kind};
+use super::frames::{Follower, Kind};
 
 /// A message up to this length is read as it comes. Most key chunks of video are shorter.
 pub(crate) const FREE_BYTES: u64 = 256 * 1024;
@@ -228,8 +228,8 @@ mod tests {
     use weir_cluster::{MemoryHub, MemoryOptions};
     use weir_engine::Options;
 
+    use super::super::frames::tests::frame;
     use super::*;
-    use crate::follow::tests::frame;
 
     const TEXT: u8 = 0x81;
     const BEGINNING: u8 = 0x01;

@@ -15,7 +15,11 @@ use tokio::{
 use tracing::info;
 use weir_engine::Engine;
 
-use crate::{clients::Clients, config, link::Link, ops::Readiness};
+use crate::{
+    config,
+    edge::{clients::Clients, transport::Link},
+    ops::Readiness,
+};
 
 /// How long a client may stay after the time that it was told, before its connection is ended.
 const GRACE: Duration = Duration::from_secs(5);

@@ -20,11 +20,11 @@ use weir_cluster::trace;
 use weir_engine::{Engine, Origin, Session};
 use weir_protocol::{Code, Connect, Fault, Limits, event_name};
 
-use crate::{
-    ack_id,
-    direct::{Direct, DirectAdapter},
-    edge::TRACEPARENT,
-    link::{Link, Seat},
+use super::{
+    adapter::{Direct, DirectAdapter},
+    http::TRACEPARENT,
+    transport::{Link, Seat},
+    websocket::ack_id,
 };
 
 /// The only namespace.

@@ -11,7 +11,7 @@ use std::{collections::VecDeque, sync::Arc};
 use weir_engine::Delivery;
 use weir_protocol::Frame;
 
-use crate::{budget::Budget, lane::Lane};
+use crate::edge::websocket::{budget::Budget, writer::Lane};
 
 /// The packets that one polling request is answered with at the most, unless a single frame has
 /// more: with a ping, as many as python-engineio takes by default.

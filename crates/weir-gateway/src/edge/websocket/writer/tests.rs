@@ -12,10 +12,12 @@ use weir_engine::{Engine, Options};
 
 use super::*;
 use crate::{
-    accept::{Gate, accept},
-    addresses::Proxies,
     config::Server,
-    follow,
+    edge::{
+        client_address::proxies::Proxies,
+        gate::{Gate, accept},
+        websocket::frames,
+    },
 };
 
 const QUEUE_BYTES: usize = 256 * 1024;
@@ -104,7 +106,7 @@ async fn frames_of_both_come_whole_and_each_in_its_order_however_slowly_they_are
         for number in 0..THEIRS {
             // As the library writes: in pieces that may end anywhere.
             let text = format!("L{number:07}{}", "y".repeat(number * 7));
-            let mut frame = follow::tests::frame(0x81, text.len(), false);
+            let mut frame = frames::tests::frame(0x81, text.len(), false);
             let start = frame.len() - text.len();
             frame[start..].copy_from_slice(text.as_bytes());
             for piece in frame.chunks(301) {

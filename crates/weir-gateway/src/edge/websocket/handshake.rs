@@ -10,14 +10,14 @@ use http::{
 };
 use tungstenite::handshake::derive_accept_key;
 
-use super::query::Refusal;
+use crate::edge::query::Refusal;
 
 /// Only version of the protocol.
 const VERSION: HeaderValue = HeaderValue::from_static("13");
 
 /// Valid handshake request.
 #[derive(Debug)]
-pub(super) struct Handshake {
+pub(in crate::edge) struct Handshake {
     /// `Sec-WebSocket-Accept` value for the client's key.
     accept: HeaderValue,
     /// Selected subprotocol: the first that the client offers, if any, as stock servers choose. It
@@ -28,7 +28,7 @@ pub(super) struct Handshake {
 
 impl Handshake {
     /// Parses a handshake. Returns the response to an invalid one as the error.
-    pub(super) fn read<B>(request: &Request<B>) -> Result<Self, Box<Response<Body>>> {
+    pub(in crate::edge) fn read<B>(request: &Request<B>) -> Result<Self, Box<Response<Body>>> {
         let headers = request.headers();
         let wrong = |why| Err(Box::new(refused(why)));
         if request.method() != Method::GET {
@@ -59,7 +59,7 @@ impl Handshake {
     }
 
     /// Returns the response that switches the connection to WebSocket.
-    pub(super) fn answer(self) -> Response<Body> {
+    pub(in crate::edge) fn answer(self) -> Response<Body> {
         let mut response = Response::new(Body::empty());
         *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
         let headers = response.headers_mut();

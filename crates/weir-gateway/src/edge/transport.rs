@@ -14,13 +14,11 @@ use tokio::{pin, sync::Notify, time::timeout};
 use weir_engine::{Delivery, Outlet, Session};
 use weir_protocol::Frame;
 
-use crate::{
-    accept::Permit,
-    direct::{Direct, DirectAdapter},
-    lane::Lane,
-    polled::Place,
-    polling::Polling,
-    upgrade::Upgrade,
+use super::{
+    adapter::{Direct, DirectAdapter},
+    gate::Permit,
+    polling::{queue::Polling, sessions::Place},
+    websocket::{upgrade::Upgrade, writer::Lane},
 };
 
 /// Cause for closing a client whose event queue is full.

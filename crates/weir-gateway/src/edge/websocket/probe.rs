@@ -13,7 +13,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::link::Link;
+use crate::edge::transport::Link;
 
 /// Probe packet of the client, the node's answer, and the client's upgrade packet.
 /// Source: Engine.IO protocol, revision 4, "Upgrade".
@@ -57,7 +57,7 @@ impl ProbeTimes {
 
 /// Cause of a failed probe.
 #[derive(Debug)]
-pub(super) enum Failed {
+pub(in crate::edge) enum Failed {
     /// The client sent something other than a probe.
     Malformed(&'static str),
     /// The client closed the WebSocket.
@@ -84,7 +84,7 @@ impl fmt::Display for Failed {
 
 /// Guard of the only probe of a session.
 #[derive(Debug)]
-pub(super) struct Probe(Arc<Link>);
+pub(in crate::edge) struct Probe(Arc<Link>);
 
 impl Drop for Probe {
     fn drop(&mut self) {
@@ -94,17 +94,17 @@ impl Drop for Probe {
 
 impl Probe {
     /// Begins a probe of the session behind `link`, if it polls and has no other probe.
-    pub(super) fn begin(link: Arc<Link>) -> Option<Self> {
+    pub(in crate::edge) fn begin(link: Arc<Link>) -> Option<Self> {
         link.begin_probe().then(|| Self(link))
     }
 
-    pub(super) fn link(&self) -> &Arc<Link> {
+    pub(in crate::edge) fn link(&self) -> &Arc<Link> {
         &self.0
     }
 
     /// Answers the client until it upgrades, and returns the bytes after its upgrade packet.
     /// `ahead` was already read from `stream`.
-    pub(super) async fn run<S: AsyncRead + AsyncWrite + Unpin>(
+    pub(in crate::edge) async fn run<S: AsyncRead + AsyncWrite + Unpin>(
         &self,
         stream: &mut S,
         ahead: &[u8],
@@ -242,7 +242,10 @@ async fn write<S: AsyncWrite + Unpin>(stream: &mut S, bytes: &[u8]) -> Result<()
 ///
 /// A WebSocket that timed out gets no close frame: python-engineio 4.15 takes the frame for the
 /// answer to its probe, and fails to parse it.
-pub(super) async fn give_up<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, why: &Failed) {
+pub(in crate::edge) async fn give_up<S: AsyncRead + AsyncWrite + Unpin>(
+    mut stream: S,
+    why: &Failed,
+) {
     const CLOSE: u8 = 0x88;
     let ended = async {
         match why {

@@ -10,7 +10,7 @@ use std::ops::Range;
 use bytes::Bytes;
 use weir_protocol::MAX_ACK_ID;
 
-use crate::inbound::FREE_BYTES;
+use super::admission::FREE_BYTES;
 
 /// The longest text frame of an event that is recognised. Headers over the limit of the contract
 /// are shorter, or refused as well by the library's way.

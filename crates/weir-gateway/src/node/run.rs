@@ -23,20 +23,25 @@ use weir_cluster::{DirectoryError, Sample};
 use weir_core::ConnectionLimits;
 use weir_engine::Engine;
 
-use crate::{
-    accept::{Gate, accept},
-    addresses::Proxies,
-    client,
-    clients::Clients,
+use super::{
     cluster::Cluster,
-    config::{Config, Server},
-    direct::{Direct, DirectAdapter},
     drain::{self, Drain},
-    edge::{Edge, PATH, ProbeTimes, RequestTimes, cors},
-    inbound::Intake,
+};
+use crate::{
+    config::{Config, Server},
+    edge::{
+        adapter::{Direct, DirectAdapter},
+        client,
+        client_address::proxies::Proxies,
+        clients::Clients,
+        cors,
+        gate::{Gate, accept},
+        http::{Edge, PATH},
+        idle::RequestTimes,
+        polling::{queue::CHANNEL_ENTRIES, sessions::Polled},
+        websocket::{admission::Intake, probe::ProbeTimes},
+    },
     ops::{self, Readiness},
-    polled::Polled,
-    polling::CHANNEL_ENTRIES,
     telemetry::{metrics::Metrics, otlp::Collector, process::Process, resource},
     web,
 };

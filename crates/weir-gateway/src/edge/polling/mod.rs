@@ -1,0 +1,4 @@
+//! Long-polling.
+
+pub(crate) mod queue;
+pub(crate) mod sessions;
