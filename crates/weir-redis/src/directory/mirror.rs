@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use bytes::Bytes;
 use weir_protocol::{Change, LeaveReason, Member, MemberId, Room, Snapshot, Track, TrackId};
 
-use crate::{
+use super::{
     event::{self, Event, Kind},
     record::{self, RecordError},
 };

@@ -9,7 +9,7 @@ use opentelemetry::{KeyValue, trace::SpanKind};
 use weir_cluster::{Inbox, trace};
 use weir_protocol::{Change, LeaveReason, Member, MemberId, RoomEvent, RoomId, Track, TrackId};
 
-use crate::{
+use super::{
     event::{Event, Kind},
     mirror::Mirror,
 };

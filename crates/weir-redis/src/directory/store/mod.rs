@@ -13,15 +13,19 @@ use fred::{
 use weir_cluster::{DirectoryError, trace};
 use weir_protocol::{LeaveReason, Member, MemberId, Room, RoomId, StateSize, Track, TrackId};
 
-use crate::{
-    DirectoryOptions, Target,
+mod commands;
+mod nodes;
+mod script;
+
+use self::{
     commands::{Commands, unavailable},
-    keys::Keys,
+    script::Script,
+};
+use super::{
     mirror::Mirror,
     record::{self, RecordError},
-    script::{self, Script},
-    target::Topology,
 };
+use crate::{DirectoryOptions, Target, keys::Keys, target::Topology};
 
 /// How long a connection may take to be made.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use weir_protocol::{Change, LeaveReason, MemberId, Track, TrackId};
 
-use crate::record::{self, RecordError};
+use super::record::{self, RecordError};
 
 /// A change as it is published: its version, and its parts as they are stored.
 #[derive(Debug, Clone)]

@@ -9,13 +9,12 @@ use tracing::{info, warn};
 use weir_cluster::DirectoryError;
 use weir_protocol::{LeaveReason, MemberId, RoomId};
 
-use crate::{
-    Health,
+use super::{
     counts::count,
-    directory::{Shared, cause},
-    keys::Keys,
+    redis_directory::{Shared, cause},
     store::LIVE_TTL,
 };
+use crate::{connection::health::Health, keys::Keys};
 
 /// How often a node says that it is alive.
 const HEARTBEAT: Duration = Duration::from_secs(2);

@@ -9,12 +9,12 @@ use fred::{
 };
 use weir_cluster::DirectoryError;
 
-use crate::commands::Commands;
+use super::commands::Commands;
 
 macro_rules! scripts {
     ($($name:ident = $($file:literal)+;)+) => {
         $(pub(crate) static $name: Script = Script(LazyLock::new(|| {
-            Hashed::from_lua(concat!($(include_str!(concat!("scripts/", $file, ".lua"))),+))
+            Hashed::from_lua(concat!($(include_str!(concat!("../scripts/", $file, ".lua"))),+))
         }));)+
     };
 }
@@ -23,21 +23,21 @@ macro_rules! scripts {
 pub(crate) struct Script(LazyLock<Hashed>);
 
 scripts! {
-    CREATE = "prelude" "create";
-    JOIN = "prelude" "join";
-    LEAVE = "prelude" "leave";
-    UPDATE = "prelude" "update";
-    PUBLISH = "prelude" "publish";
-    UPDATE_TRACK = "prelude" "update_track";
-    UNPUBLISH = "prelude" "unpublish";
-    SNAPSHOT = "prelude" "snapshot";
-    RESTORE = "prelude" "restore";
-    RECLAIM = "prelude" "reclaim";
-    RAISE = "prelude" "raise";
-    TOUCH = "prelude" "touch";
-    HEARTBEAT = "heartbeat";
-    CLAIM = "claim";
-    PROBE = "probe";
+    CREATE = "prelude" "room/create";
+    JOIN = "prelude" "member/join";
+    LEAVE = "prelude" "member/leave";
+    UPDATE = "prelude" "member/update";
+    PUBLISH = "prelude" "track/publish";
+    UPDATE_TRACK = "prelude" "track/update";
+    UNPUBLISH = "prelude" "track/unpublish";
+    SNAPSHOT = "prelude" "room/snapshot";
+    RESTORE = "prelude" "room/restore";
+    RECLAIM = "prelude" "member/reclaim";
+    RAISE = "prelude" "room/raise";
+    TOUCH = "prelude" "room/touch";
+    HEARTBEAT = "node/heartbeat";
+    CLAIM = "node/claim";
+    PROBE = "node/probe";
 }
 
 impl Script {

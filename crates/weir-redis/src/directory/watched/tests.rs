@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use weir_protocol::{Json, Room};
 
 use super::*;
-use crate::mirror::Seated;
+use crate::directory::mirror::Seated;
 
 #[derive(Debug, Default)]
 struct Told(Mutex<Vec<(u64, String)>>);

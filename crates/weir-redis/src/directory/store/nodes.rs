@@ -9,10 +9,7 @@ use fred::{
 };
 use weir_cluster::DirectoryError;
 
-use crate::{
-    script,
-    store::{LIVE_TTL, Store, number, text},
-};
+use super::{LIVE_TTL, Store, number, script, text};
 
 impl Store {
     /// Renews a node's lease. Returns false if it had expired and the node may have been reaped.

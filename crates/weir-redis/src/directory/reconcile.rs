@@ -8,12 +8,12 @@ use tracing::{debug, warn};
 use weir_cluster::{DirectoryError, Seldom};
 use weir_protocol::{LeaveReason, MemberId, RoomId};
 
-use crate::{
+use super::{
     counts::count,
-    directory::{ATTEMPTS, Shared, lock},
-    keys::Keys,
+    redis_directory::{ATTEMPTS, Shared, lock},
     watched::{Repaired, Watched},
 };
+use crate::keys::Keys;
 
 /// How many rooms are repaired at a time.
 const REPAIRS: usize = 32;

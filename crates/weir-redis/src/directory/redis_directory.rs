@@ -16,16 +16,18 @@ use weir_protocol::{
     TrackUpdate,
 };
 
+use super::{
+    counts::Counts,
+    event::Event,
+    lease::{self, node_id},
+    reconcile::Left,
+    store::Store,
+    watched::{Entry, Rooms, Watched},
+};
 use crate::{
     Health, Target,
     connection::subscriber::{Publish, Subscriber},
-    counts::Counts,
-    event::Event,
     keys::Keys,
-    lease::{self, node_id},
-    repair::Left,
-    store::Store,
-    watched::{Entry, Rooms, Watched},
 };
 
 /// How often an operation is tried whose record somebody else changes at the same time.
