@@ -6,7 +6,7 @@ mod directory;
 mod keys;
 mod target;
 
-pub use bus::{BusOptions, RedisBus};
+pub use bus::RedisBus;
 pub use connection::health::Health;
 pub use directory::{DirectoryOptions, RedisDirectory};
 pub use target::{Target, TargetError};

@@ -11,7 +11,7 @@ use weir_cluster::{
     Bus, BusInbox, Directory, Inbox, NewMember, Relayed, Signal, Subscription, TrackKey, Watch,
 };
 use weir_protocol::{Chunk, Json, MemberId, RoomEvent, RoomId, TrackId};
-use weir_redis::{BusOptions, DirectoryOptions, Health, RedisBus, RedisDirectory};
+use weir_redis::{DirectoryOptions, Health, RedisBus, RedisDirectory};
 use weir_testkit::{RedisServer, eventually};
 
 const SOON: Duration = Duration::from_secs(20);
@@ -73,12 +73,8 @@ impl Node {
         let target = directory_url.parse().expect("a Redis");
         let directory = RedisDirectory::new(&target, &options, heard.clone());
         let directory = directory.expect("a good target");
-        let options = BusOptions {
-            prefix: "test".to_owned(),
-            batch: Duration::ZERO,
-        };
         let target = bus_url.parse().expect("a Redis");
-        let bus = RedisBus::new(&target, &options, heard.clone());
+        let bus = RedisBus::new(&target, "test", heard.clone());
         let planes = [
             directory.health(),
             directory.hears(),

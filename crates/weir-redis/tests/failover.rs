@@ -10,7 +10,7 @@ use weir_cluster::{
     Bus, BusInbox, Directory, Inbox, NewMember, Relayed, Signal, Subscription, TrackKey, Watch,
 };
 use weir_protocol::{Change, Chunk, Json, MemberId, RoomEvent, RoomId, TrackId};
-use weir_redis::{BusOptions, DirectoryOptions, Health, RedisBus, RedisDirectory};
+use weir_redis::{DirectoryOptions, Health, RedisBus, RedisDirectory};
 use weir_testkit::{RedisServer, eventually};
 
 const SOON: Duration = Duration::from_secs(40);
@@ -60,13 +60,9 @@ impl Node {
         };
         let target = server.url().parse().expect("a Redis");
         let directory = RedisDirectory::new(&target, &options, told.clone());
-        let bus_options = BusOptions {
-            prefix: "test".to_owned(),
-            batch: Duration::from_millis(10),
-        };
         let node = Self {
             directory: directory.expect("a good target"),
-            bus: RedisBus::new(&target, &bus_options, told.clone()),
+            bus: RedisBus::new(&target, "test", told.clone()),
             told,
         };
         let (directory, bus) = (&node.directory, &node.bus);

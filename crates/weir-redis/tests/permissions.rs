@@ -7,7 +7,7 @@ use weir_cluster::{
     Bus, BusInbox, Directory, Inbox, NewMember, NewRoom, Relayed, Signal, TrackKey,
 };
 use weir_protocol::{Json, LeaveReason, MemberId, RoomEvent, RoomId};
-use weir_redis::{BusOptions, DirectoryOptions, Health, RedisBus, RedisDirectory};
+use weir_redis::{DirectoryOptions, Health, RedisBus, RedisDirectory};
 use weir_testkit::RedisServer;
 
 const SOON: Duration = Duration::from_secs(30);
@@ -46,11 +46,7 @@ async fn documented_user_is_enough(redis: RedisServer, servers: usize, url: Stri
         room_state_bytes: 4 * 1024 * 1024,
     };
     let directory = RedisDirectory::new(&target, &options, Arc::new(Nobody)).expect("a target");
-    let options = BusOptions {
-        prefix: "weir".to_owned(),
-        batch: Duration::ZERO,
-    };
-    let bus = RedisBus::new(&target, &options, Arc::new(Nobody));
+    let bus = RedisBus::new(&target, "weir", Arc::new(Nobody));
     let planes = [
         directory.health(),
         directory.hears(),

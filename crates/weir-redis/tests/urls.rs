@@ -9,7 +9,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::timeout;
 use weir_cluster::{Bus, BusInbox, Directory, Inbox, NewRoom, Relayed, Signal, TrackKey};
 use weir_protocol::{Json, RoomEvent, RoomId, TrackId};
-use weir_redis::{BusOptions, DirectoryOptions, Health, RedisBus, RedisDirectory, Target};
+use weir_redis::{DirectoryOptions, Health, RedisBus, RedisDirectory, Target};
 use weir_testkit::RedisServer;
 
 const SOON: Duration = Duration::from_secs(20);
@@ -44,11 +44,7 @@ async fn both_work(target: &Target, prefix: &str) {
         room_state_bytes: 4 * 1024 * 1024,
     };
     let directory = RedisDirectory::new(target, &options, Arc::new(Nobody)).expect("a target");
-    let options = BusOptions {
-        prefix: prefix.to_owned(),
-        batch: Duration::ZERO,
-    };
-    let bus = RedisBus::new(target, &options, Arc::new(Nobody));
+    let bus = RedisBus::new(target, prefix, Arc::new(Nobody));
     let planes = [
         ("directory", directory.health()),
         ("events", directory.hears()),

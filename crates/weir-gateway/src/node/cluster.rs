@@ -5,7 +5,7 @@ use std::{convert::Infallible, fmt, sync::Arc};
 use tokio::sync::watch;
 use weir_cluster::{DirectoryError, MemoryHub, MemoryOptions, Sample};
 use weir_engine::{Backend, Engine, Options};
-use weir_redis::{BusOptions, DirectoryOptions, Health, RedisBus, RedisDirectory, Target};
+use weir_redis::{DirectoryOptions, Health, RedisBus, RedisDirectory, Target};
 
 use crate::{
     config::Config,
@@ -98,15 +98,11 @@ impl Cluster {
             empty_ttl: config.rooms.empty_ttl,
             room_state_bytes: config.limits.room_state_bytes,
         };
-        let bus_options = BusOptions {
-            prefix: config.redis.prefix.clone(),
-            batch: config.redis.batch,
-        };
         let mut redis = None;
         let engine = Engine::new(options, |inbox, bus_inbox| {
             let directory = RedisDirectory::new(directory_target, &directory_options, inbox)?;
             let directory = Arc::new(directory);
-            let bus = Arc::new(RedisBus::new(bus_target, &bus_options, bus_inbox));
+            let bus = Arc::new(RedisBus::new(bus_target, &config.redis.prefix, bus_inbox));
             redis = Some(Redis {
                 planes: [
                     directory.health(),

@@ -7,4 +7,4 @@ mod publisher;
 mod redis_bus;
 mod signals;
 
-pub use redis_bus::{BusOptions, RedisBus};
+pub use redis_bus::RedisBus;

@@ -13,9 +13,9 @@ use bytes::Bytes;
 use opentelemetry::trace::SpanContext;
 use tokio::{
     sync::{Notify, oneshot, watch},
-    time::{Instant, timeout},
+    time::{Instant, sleep_until, timeout},
 };
-use weir_cluster::{BusError, Hop, Relayed, Sample, Window};
+use weir_cluster::{BusError, Hop, Relayed, Sample};
 
 use crate::{
     Health,
@@ -39,20 +39,14 @@ const INTERRUPTION: Duration = Duration::from_secs(1);
 const BATCH: usize = 2_048;
 const BATCH_BYTES: usize = 4 * 1024 * 1024;
 
-/// Thresholds that end collection early: number of messages, and bytes.
-const ENOUGH: usize = 64;
-const ENOUGH_BYTES: usize = 256 * 1024;
-
 /// Number of channels with a remembered subscriber count. At the limit all are forgotten.
 const REMEMBERED: usize = 100_000;
 
 /// Messages to publish, and counters of their outcomes.
 #[derive(Debug)]
 pub(crate) struct Outbox {
-    /// Batch window of messages that are not urgent, if any.
-    pub(crate) window: Option<Window>,
     state: Mutex<State>,
-    pub(crate) filled: Notify,
+    filled: Notify,
     health: watch::Sender<Health>,
     /// Number of dropped messages, by [`Dropped`].
     dropped: [AtomicU64; 5],
@@ -118,20 +112,10 @@ struct State {
     again_at: Option<Instant>,
     /// Bytes in both queues.
     bytes: usize,
-    /// True if `queue` holds a message that must not wait for a batch.
-    urgent: bool,
     /// Number of nodes that received the last message, by channel.
     interest: HashMap<String, usize>,
     /// Time at which an established connection was lost.
     lost: Option<Instant>,
-}
-
-impl State {
-    /// Returns whether the queue is sent without waiting for more messages.
-    fn is_due(&self) -> bool {
-        let again = self.again_at.is_some_and(|at| at <= Instant::now());
-        again || self.urgent || self.queue.len() >= ENOUGH || self.bytes >= ENOUGH_BYTES
-    }
 }
 
 /// Message to publish.
@@ -229,9 +213,8 @@ impl Message {
 }
 
 impl Outbox {
-    pub(crate) fn new(batch: Duration) -> Arc<Self> {
+    pub(crate) fn new() -> Arc<Self> {
         Arc::new(Self {
-            window: Window::new(batch),
             state: Mutex::default(),
             filled: Notify::new(),
             health: watch::channel(Health::fails("there is no connection yet")).0,
@@ -260,15 +243,12 @@ impl Outbox {
             self.drop_many(Dropped::Full, 1);
             return Err(BusError::Full { limit: LIMIT });
         }
-        let (first, was_due) = (state.queue.is_empty(), state.is_due());
+        let first = state.queue.is_empty();
         state.put += 1;
         state.bytes += message.payload.len();
-        state.urgent |= message.is_signal();
         state.queue.push_back(message);
-        // The publisher is woken by the first message, and again when the queue becomes due.
-        let look = first || !was_due && state.is_due();
         drop(state);
-        if look {
+        if first {
             self.filled.notify_one();
         }
         Ok(())
@@ -281,12 +261,7 @@ impl Outbox {
 
     /// Waits until all messages enqueued before are answered or dropped, but at most `FRESH`.
     pub(crate) async fn flush(&self) {
-        let put = {
-            let mut state = self.state();
-            state.urgent = !state.queue.is_empty();
-            state.put
-        };
-        self.filled.notify_one();
+        let put = self.state().put;
         let mut done = self.done.subscribe();
         let flushed = done.wait_for(|done| *done >= put);
         // A longer wait is useless: the chunks are dropped by then.
@@ -317,10 +292,21 @@ impl Outbox {
         self.health.send_replace(health).works()
     }
 
-    /// Returns whether the queue is empty, whether it is due, and the time of the next retry.
-    pub(crate) fn waiting(&self) -> (bool, bool, Option<Instant>) {
-        let state = self.state();
-        (state.queue.is_empty(), state.is_due(), state.again_at)
+    /// Waits until a message is due: a new one, or one to retry.
+    pub(crate) async fn due(&self) {
+        loop {
+            let again = {
+                let state = self.state();
+                if !state.queue.is_empty() {
+                    return;
+                }
+                state.again_at
+            };
+            tokio::select! {
+                () = self.filled.notified() => {}
+                () = sleep_until(again.unwrap_or_else(Instant::now)), if again.is_some() => return,
+            }
+        }
     }
 
     /// Removes the next batch from the queue, and drops messages past their deadline.
@@ -346,7 +332,6 @@ impl Outbox {
         if state.again.is_empty() {
             state.again_at = None;
         }
-        state.urgent &= !state.queue.is_empty();
         drop(state);
         if !old.is_empty() {
             self.drop_many(Dropped::Old, old.len());

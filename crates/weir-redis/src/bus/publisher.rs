@@ -1,16 +1,11 @@
 //! Connection that publishes the messages of the outbox.
 
-use std::{collections::BTreeMap, future::pending, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, future::pending, sync::Arc};
 
 use futures_util::future::join_all;
 use redis::{Pipeline, PushInfo, PushKind, RedisError, Value, aio::ConnectionLike};
-use tokio::{
-    sync::Notify,
-    task::yield_now,
-    time::{Instant, sleep_until},
-};
+use tokio::sync::Notify;
 use tracing::warn;
-use weir_cluster::Window;
 
 use crate::{
     Health, Target,
@@ -20,10 +15,6 @@ use crate::{
     connection::subscriber::{backoff, tell},
     target::Topology,
 };
-
-/// Lead time before a window, from which collected messages are due. A timer is late by up to a
-/// millisecond, and a task that sleeps until the window must find them due.
-const EARLY: Duration = Duration::from_millis(2);
 
 /// Publishes the messages of the outbox, and reconnects after a lost connection.
 pub(crate) async fn run(target: Target, outbox: Arc<Outbox>) {
@@ -81,27 +72,9 @@ async fn serve(target: &Target, outbox: &Outbox, attempt: &mut u32) -> Result<()
 
 /// Publishes messages until a new connection is needed.
 async fn publish_all(connection: &Connection, outbox: &Outbox) -> Result<(), RedisError> {
-    // Messages are collected until this time; a sporadic sender never waits.
-    let mut next = Instant::now();
     loop {
-        let (empty, due, again) = outbox.waiting();
-        if !due && (empty || Instant::now() < next) {
-            tokio::select! {
-                () = outbox.filled.notified() => {}
-                () = sleep_until(next), if !empty => {}
-                () = sleep_until(again.unwrap_or(next)), if again.is_some() => {}
-            }
-            continue;
-        }
-        if let Some(window) = outbox.window {
-            // Other ready tasks enqueue first. A busy thread may resume late, so a due queue does
-            // not yield.
-            if !due {
-                yield_now().await;
-            }
-            let beginning = window.until(Window::now() + EARLY, Duration::ZERO);
-            next = Instant::now() + beginning;
-        }
+        outbox.due().await;
+        // Messages gather while Redis answers the batch before.
         let batch = InFlight::new(outbox);
         if batch.messages.is_empty() {
             continue;

@@ -7,7 +7,6 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
-    time::Duration,
 };
 
 use bytes::Bytes;
@@ -27,17 +26,6 @@ use crate::{
     connection::subscriber::{Publish, Subscriber},
     keys::{Channel, Keys},
 };
-
-/// How a bus behaves.
-#[derive(Debug, Clone)]
-pub struct BusOptions {
-    /// What the names of all channels begin with.
-    pub prefix: String,
-    /// How long chunks may be collected before they are published together, at moments that nodes with
-    /// the same value share. One that comes after so long a pause is published at once, and so are 64
-    /// messages, 256 KiB, and every signal.
-    pub batch: Duration,
-}
 
 /// A node's end of the bus on Redis.
 ///
@@ -66,14 +54,15 @@ impl fmt::Debug for RedisBus {
 }
 
 impl RedisBus {
-    /// A bus that tells `inbox` what other nodes put on it.
+    /// Creates a bus whose channel names start with `prefix`, and that dispatches the messages of
+    /// other nodes to `inbox`.
     ///
     /// # Panics
     /// Outside of a tokio runtime.
-    pub fn new(target: &Target, options: &BusOptions, inbox: Arc<dyn BusInbox>) -> Self {
+    pub fn new(target: &Target, prefix: &str, inbox: Arc<dyn BusInbox>) -> Self {
         let (told, late) = (Arc::clone(&inbox), Arc::clone(&inbox));
-        let outbox = Outbox::new(options.batch);
-        let keys = Keys::new(&options.prefix, target.database);
+        let outbox = Outbox::new();
+        let keys = Keys::new(prefix, target.database);
         let exchange = Arc::new(Exchange::new(keys.clone(), Arc::clone(&outbox)));
         let shared = Arc::new_cyclic(|shared: &std::sync::Weak<Shared>| {
             let shared = shared.clone();

@@ -13,7 +13,7 @@ use weir_cluster::{
     BoxFuture, Bus, BusInbox, Directory, Inbox,
     contract::{Backend, Store, StoreOptions},
 };
-use weir_redis::{BusOptions, DirectoryOptions, Health, RedisBus, RedisDirectory};
+use weir_redis::{DirectoryOptions, Health, RedisBus, RedisDirectory};
 use weir_testkit::RedisServer;
 
 /// Which kind of Redis.
@@ -96,10 +96,7 @@ impl Store for RedisStore {
         Box::pin(async move {
             let bus = RedisBus::new(
                 &self.server.url().parse().expect("a Redis"),
-                &BusOptions {
-                    prefix: self.prefix.clone(),
-                    batch: Duration::from_millis(10),
-                },
+                &self.prefix,
                 inbox,
             );
             for mut health in [bus.hears(), bus.publishes()] {

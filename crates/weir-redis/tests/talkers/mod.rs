@@ -12,7 +12,7 @@ use std::{
 use tokio::{task::JoinHandle, time::interval};
 use weir_cluster::{Bus, BusInbox, Relayed, Signal, Subscription, TrackKey};
 use weir_protocol::{Json, MemberId, RoomId};
-use weir_redis::{BusOptions, Health, RedisBus};
+use weir_redis::{Health, RedisBus};
 use weir_testkit::{RedisServer, eventually};
 
 /// Send interval of each node.
@@ -115,11 +115,7 @@ impl Talkers {
 
     async fn add_at(&mut self, url: &str) {
         let heard = Arc::new(Heard::default());
-        let options = BusOptions {
-            prefix: "test".to_owned(),
-            batch: Duration::ZERO,
-        };
-        let bus = RedisBus::new(&url.parse().expect("a Redis"), &options, heard.clone());
+        let bus = RedisBus::new(&url.parse().expect("a Redis"), "test", heard.clone());
         for mut health in [bus.hears(), bus.publishes()] {
             let up = health.wait_for(Health::works).await;
             up.expect("it lives");
