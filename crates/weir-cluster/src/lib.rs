@@ -16,7 +16,6 @@ mod memory;
 mod sample;
 mod seldom;
 pub mod trace;
-mod window;
 
 pub use bus::{Bus, BusError, BusInbox, Interest, Relayed, Signal, TrackKey};
 pub use directory::{Directory, Inbox, Joined, NewMember, NewRoom};
@@ -27,4 +26,3 @@ pub use hop::{DURATION_BOUNDS, Hop};
 pub use memory::{MemoryBus, MemoryDirectory, MemoryHub, MemoryOptions};
 pub use sample::Sample;
 pub use seldom::Seldom;
-pub use window::Window;

@@ -4,6 +4,5 @@ pub mod config;
 pub mod edge;
 pub mod node;
 pub mod ops;
-pub mod pace;
 pub mod telemetry;
 pub mod web;

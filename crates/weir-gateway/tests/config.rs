@@ -234,6 +234,18 @@ fn refusals_name_the_key_the_value_and_what_would_be_right() {
 }
 
 #[test]
+fn removed_key_is_refused_with_what_to_do() {
+    let why = "there is no such key; batching was removed and nothing replaces it; delete the key";
+    let file = refused(sources("[redis]\nbatch_ms = 0\n", &[], &[]));
+    assert!(file.contains(&format!(".toml): {why}")), "{file}");
+    for variable in ["WEIR_REDIS__BATCH_MS", "WEIR_REDIS_BATCH_MS"] {
+        let error = refused(sources("", &[(variable, "15")], &[]));
+        let problem = format!("{variable} = \"15\" (environment): {why}");
+        assert!(error.contains(&problem), "{error}");
+    }
+}
+
+#[test]
 fn credentials_of_sentinels_are_taken_as_they_are_and_not_shown() {
     let sentinels = "redis-sentinel://u:server%27s@s?master=m";
     let loaded = loaded(sources(
@@ -369,6 +381,7 @@ fn variables_that_were_meant_for_us_are_refused_and_others_left_alone() {
         ("weir_server__listen", "did you mean WEIR_SERVER__LISTEN?"),
         ("WEIR_LISTEN", "did you mean WEIR_SERVER__LISTEN?"),
         ("WEIR_OPS_LISTEN", "did you mean WEIR_SERVER__OPS_LISTEN?"),
+        ("WEIR_OPS__LISTEN", "did you mean WEIR_SERVER__OPS_LISTEN?"),
         ("WEIR_LISTENS", "did you mean WEIR_SERVER__LISTEN?"),
         (
             "WEIR_MAX_CONNECTION",

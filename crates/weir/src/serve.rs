@@ -7,7 +7,6 @@ use tokio::sync::oneshot;
 use tracing::info;
 use weir_gateway::config::Config;
 use weir_gateway::node::{Node, Shutdown};
-use weir_gateway::pace::pace;
 use weir_gateway::telemetry::logs;
 use weir_gateway::telemetry::otlp::Collector;
 
@@ -23,10 +22,6 @@ pub(crate) fn serve(config: Config) -> anyhow::Result<()> {
     runtime.event_interval(TURNS);
     if let Some(threads) = config.server.threads {
         runtime.worker_threads(threads.get());
-    }
-    // Alone, a node has nobody to wait for.
-    if config.redis.is_set() {
-        pace(&mut runtime, config.redis.batch);
     }
     let runtime = runtime.enable_all().build();
     let runtime = runtime.context("cannot start the runtime")?;

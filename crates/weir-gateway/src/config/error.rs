@@ -38,10 +38,10 @@ pub enum Problem {
         /// What the operating system or the parser says.
         reason: String,
     },
-    /// No such key.
+    /// A key that does not exist.
     #[error(
         "{key} = {value} ({origin}): there is no such key{}",
-        nearest.as_ref().map_or(String::new(), |near| format!("; did you mean {near}?"))
+        hint.as_ref().map_or(String::new(), |hint| format!("; {hint}"))
     )]
     Unknown {
         /// The key or variable, as it was written.
@@ -50,8 +50,8 @@ pub enum Problem {
         value: String,
         /// Where it stands.
         origin: String,
-        /// The existing key (or variable) that looks most like it.
-        nearest: Option<String>,
+        /// Advice on the key.
+        hint: Option<Hint>,
     },
     /// A value of the wrong type, an impossible one, or one that contradicts another.
     #[error("{key} = {value} ({origin}): {right}")]
@@ -71,6 +71,24 @@ pub enum Problem {
         /// What the layering says.
         reason: String,
     },
+}
+
+/// Advice on a key that does not exist.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Hint {
+    /// The most similar key or variable.
+    Similar(String),
+    /// Reason for the removal of a key that earlier versions had.
+    Removed(&'static str),
+}
+
+impl fmt::Display for Hint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Similar(key) => write!(f, "did you mean {key}?"),
+            Self::Removed(reason) => f.write_str(reason),
+        }
+    }
 }
 
 /// Replacement for a secret in output.

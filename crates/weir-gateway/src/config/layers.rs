@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use ::config::{ConfigError as LayerError, Source, Value as LayerValue, ValueKind};
 use toml::{Table, Value};
 
-use super::error::{Problem, shown};
+use super::error::{Hint, Problem, shown};
 use super::names::{self, PREFIX};
 use super::rules::Rule;
 use super::sections::Config;
@@ -162,7 +162,7 @@ impl Environment {
             let Some(rest) = name.strip_prefix(PREFIX) else {
                 // A lowercase name would be ignored as well.
                 if let Some(key) = names::of_variable(&name.to_uppercase()) {
-                    environment.unknown(name.to_owned(), Some(names::variable(key)), value);
+                    environment.unknown(name.to_owned(), Some(similar(key)), value);
                 }
                 continue;
             };
@@ -175,14 +175,16 @@ impl Environment {
                 let key = rest.to_lowercase().replacen('_', ".", 1);
                 // A whole section, as in WEIR_LOG=debug, is closest to none of its keys.
                 let is_level = key == "log" || key == "log.level";
-                let nearest = names::nearest(&key).or(is_level.then_some("log.filter"));
-                environment.unknown(name, nearest.map(names::variable), value);
+                let hint = names::hint(&key, names::variable);
+                let hint = hint.or_else(|| is_level.then(|| similar("log.filter")));
+                environment.unknown(name, hint, value);
             } else if rest.starts_with("CONFIG") {
-                environment.unknown(name, Some(FILE_VARIABLE.to_owned()), value);
+                let hint = Hint::Similar(FILE_VARIABLE.to_owned());
+                environment.unknown(name, Some(hint), value);
             } else if let Some(key) = names::of_tail(rest)
                 && (rest.contains('_') || means(key, value))
             {
-                environment.unknown(name, Some(names::variable(key)), value);
+                environment.unknown(name, Some(similar(key)), value);
             }
         }
         environment
@@ -191,7 +193,7 @@ impl Environment {
     fn take(&mut self, name: String, key: &str, value: &OsString) {
         // In capitals or not at all: two spellings of one key would both be obeyed.
         if names::rule(key).is_none() || name != names::variable(key) {
-            self.unknown(name, names::nearest(key).map(names::variable), value);
+            self.unknown(name, names::hint(key, names::variable), value);
             return;
         }
         let origin = format!("env {name}");
@@ -207,13 +209,13 @@ impl Environment {
         });
     }
 
-    fn unknown(&mut self, name: String, nearest: Option<String>, value: &OsString) {
+    fn unknown(&mut self, name: String, hint: Option<Hint>, value: &OsString) {
         let value = Value::String(value.to_string_lossy().into_owned());
         self.problems.push(Problem::Unknown {
             value: shown(&name, &value),
             key: name,
             origin: "environment".to_owned(),
-            nearest,
+            hint,
         });
     }
 }
@@ -229,6 +231,11 @@ fn is_misspelt(rest: &str) -> bool {
 fn means(key: &str, value: &OsString) -> bool {
     !matches!(names::rule(key), Some(Rule::Redis))
         || value.to_str().is_some_and(|text| text.starts_with("redis"))
+}
+
+/// Returns the suggestion of the variable of a known key.
+fn similar(key: &str) -> Hint {
+    Hint::Similar(names::variable(key))
 }
 
 fn parse(key: &str, text: &str) -> Value {

@@ -90,12 +90,12 @@ fn check(layer: &Layer) -> Vec<Problem> {
         let (key, origin) = (entry.key.clone(), entry.origin.clone());
         let value = shown(&key, &entry.value);
         let Some(rule) = names::rule(&key) else {
-            let nearest = names::nearest(&key).map(str::to_owned);
+            let hint = names::hint(&key, str::to_owned);
             return Some(Problem::Unknown {
                 key,
                 value,
                 origin,
-                nearest,
+                hint,
             });
         };
         let right = if is_masked(&key, &entry.value) {

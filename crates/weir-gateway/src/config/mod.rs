@@ -17,7 +17,7 @@ mod print;
 mod rules;
 mod sections;
 
-pub use error::{ConfigError, Problem};
+pub use error::{ConfigError, Hint, Problem};
 pub use layers::Flag;
 pub use load::{Effective, Sources};
 pub use sections::{

@@ -1,9 +1,16 @@
 //! The names a key goes by, and the key that somebody probably meant.
 
+use super::error::Hint;
 use super::rules::{KEYS, Rule};
 
 /// What variables of the configuration begin with.
 pub(super) const PREFIX: &str = "WEIR_";
+
+/// Keys that earlier versions had, with what to do about each.
+const REMOVED: &[(&str, &str)] = &[(
+    "redis.batch_ms",
+    "batching was removed and nothing replaces it; delete the key",
+)];
 
 /// The rule of a key, or `None` where there is no such key.
 pub(super) fn rule(key: &str) -> Option<&'static Rule> {
@@ -47,15 +54,28 @@ pub(super) fn of_tail(rest: &str) -> Option<&'static str> {
     exact.or_else(|| keys.find(|known| is_near(split(known).1)))
 }
 
-/// The known key that looks most like this one, if any looks much like it.
+/// Returns the advice on an unknown key. `show` formats the suggested key.
+pub(super) fn hint(key: &str, show: impl Fn(&str) -> String) -> Option<Hint> {
+    let removed = REMOVED.iter().find(|(removed, _)| *removed == key);
+    match removed {
+        Some((_, reason)) => Some(Hint::Removed(reason)),
+        None => nearest(key).map(|near| Hint::Similar(show(near))),
+    }
+}
+
+/// Returns the known key that is most similar to this one, if one is similar enough.
 pub(super) fn nearest(key: &str) -> Option<&'static str> {
     let name = key.rsplit('.').next().unwrap_or(key);
+    let joined = key.replace('.', "_");
     KEYS.iter()
         .map(|(known, _)| {
+            let known_name = split(known).1;
             let whole = strsim::damerau_levenshtein(known, key);
             // The right name in the wrong section, or in none.
-            let elsewhere = strsim::damerau_levenshtein(split(known).1, name) + 1;
-            (whole.min(elsewhere), *known)
+            let elsewhere = strsim::damerau_levenshtein(known_name, name) + 1;
+            // A name whose first word was taken for a section, as in `ops.listen`.
+            let divided = strsim::damerau_levenshtein(known_name, &joined);
+            (whole.min(elsewhere).min(divided), *known)
         })
         .filter(|(distance, _)| *distance <= 1 + name.len() / 4)
         .min_by_key(|(distance, _)| *distance)

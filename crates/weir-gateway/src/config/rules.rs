@@ -160,14 +160,6 @@ pub(super) const KEYS: &[(&str, Rule)] = &[
     ("redis.sentinel_username", Rule::Credential),
     ("redis.sentinel_password", Rule::Credential),
     ("redis.prefix", Rule::Prefix),
-    (
-        "redis.batch_ms",
-        Rule::Number {
-            unit: "milliseconds",
-            min: 0,
-            max: 100,
-        },
-    ),
     ("drain.pause_ms", PATIENCE),
     ("drain.window_ms", PATIENCE),
     ("drain.deadline_ms", PATIENCE),

@@ -220,10 +220,6 @@ pub struct Redis {
     pub sentinel_password: String,
     /// What the names of all keys and channels begin with. Default `weir`.
     pub prefix: String,
-    /// How long a node may collect what its clients send, and the chunks that it publishes, to handle
-    /// them together (`batch_ms`). Default 0, which handles each at once.
-    #[serde(rename = "batch_ms", with = "millis")]
-    pub batch: Duration,
 }
 
 impl Default for Redis {
@@ -235,18 +231,11 @@ impl Default for Redis {
             sentinel_username: String::new(),
             sentinel_password: String::new(),
             prefix: "weir".to_owned(),
-            batch: Duration::ZERO,
         }
     }
 }
 
 impl Redis {
-    /// Whether there is a Redis.
-    #[must_use]
-    pub fn is_set(&self) -> bool {
-        self.targets().is_some()
-    }
-
     /// Whether one of the planes is found through Sentinels.
     pub(super) fn has_sentinels(&self) -> bool {
         self.targets()

@@ -164,7 +164,6 @@ fn command(args: &Args, kind: Kind, redis: &str) -> anyhow::Result<Command> {
             let mut command = peer::weir(args)?;
             command.args(["--redis-url", redis]);
             if let Kind::Batched = kind {
-                command.env("WEIR_REDIS__BATCH_MS", "15");
                 command.env("WEIR_SERVER__THREADS", "1");
             }
             return Ok(command);
