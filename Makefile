@@ -19,12 +19,13 @@ cluster: clients ## Build, and start Redis, three nodes and a balancer on http:/
 test: ## Install what the tests need, then run all of them
 	@tests/run
 
-check: clients ## Format, lints, types, documentation, dependency rules, syntax of the scripts
+check: clients ## Format, lints, types, documentation, rules of dependencies and structure, syntax of the scripts
 	cd clients && npm run --silent check
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
 	.ci/dependencies
+	node .ci/structure.mjs
 	.ci/syntax
 
 bench: ## Measure a node beside the same relay on Node, and write the README's table
