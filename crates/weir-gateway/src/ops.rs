@@ -20,7 +20,7 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tracing::debug;
 
-use crate::edge::{gate, refusals::Responder};
+use crate::edge::accept::{gate, refusals::Responder};
 
 /// Maximum concurrent connections to the operations listener; further ones are refused.
 const CONNECTIONS: usize = 128;

@@ -2,7 +2,7 @@
 
 use rlimit::{Resource, increase_nofile_limit};
 use tracing::warn;
-use weir_gateway::{config::Config, edge::refusals::RESERVE};
+use weir_gateway::{config::Config, edge::accept::refusals::RESERVE};
 
 /// File descriptors besides the connections: listeners, the runtime's own, logs, and refused
 /// connections that still get a response.

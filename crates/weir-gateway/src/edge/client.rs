@@ -22,7 +22,7 @@ use weir_protocol::{Code, Connect, Fault, Limits, event_name};
 
 use super::{
     adapter::{Direct, DirectAdapter},
-    http::TRACEPARENT,
+    http::service::TRACEPARENT,
     transport::{Link, Seat},
     websocket::ack_id,
 };

@@ -15,8 +15,8 @@ use weir_engine::{Delivery, Outlet, Session};
 use weir_protocol::Frame;
 
 use super::{
+    accept::gate::Permit,
     adapter::{Direct, DirectAdapter},
-    gate::Permit,
     polling::{queue::Polling, sessions::Place},
     websocket::{upgrade::Upgrade, writer::Lane},
 };

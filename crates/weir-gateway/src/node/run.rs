@@ -30,14 +30,16 @@ use super::{
 use crate::{
     config::{Config, Server},
     edge::{
+        accept::gate::{Gate, accept},
         adapter::{Direct, DirectAdapter},
         client,
         client_address::proxies::Proxies,
         clients::Clients,
-        cors,
-        gate::{Gate, accept},
-        http::{Edge, PATH},
-        idle::RequestTimes,
+        http::{
+            cors,
+            service::{Edge, PATH},
+            timeouts::RequestTimes,
+        },
         polling::{queue::CHANNEL_ENTRIES, sessions::Polled},
         websocket::{admission::Intake, probe::ProbeTimes},
     },

@@ -10,7 +10,7 @@ use http::{
 };
 use tungstenite::handshake::derive_accept_key;
 
-use crate::edge::query::Refusal;
+use crate::edge::http::query::Refusal;
 
 /// Only version of the protocol.
 const VERSION: HeaderValue = HeaderValue::from_static("13");

@@ -20,7 +20,7 @@ use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use weir_protocol::event;
 
 use super::{ack_id, admission::Inbound, fast_path::Next, writer::Lane};
-use crate::edge::{gate::Connection, transport::Link};
+use crate::edge::{accept::gate::Connection, transport::Link};
 
 /// What one read takes from a socket at the most.
 const READ_BYTES: usize = 64 * 1024;

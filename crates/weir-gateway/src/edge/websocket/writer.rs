@@ -20,7 +20,7 @@ use weir_engine::Delivery;
 use weir_protocol::Frame;
 
 use super::{budget::Budget, frames::Follower};
-use crate::edge::gate::Connection;
+use crate::edge::accept::gate::Connection;
 
 /// A WebSocket connection, seen by those who write to it.
 #[derive(Debug)]

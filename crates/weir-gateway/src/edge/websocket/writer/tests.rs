@@ -14,8 +14,8 @@ use super::*;
 use crate::{
     config::Server,
     edge::{
+        accept::gate::{Gate, accept},
         client_address::proxies::Proxies,
-        gate::{Gate, accept},
         websocket::frames,
     },
 };

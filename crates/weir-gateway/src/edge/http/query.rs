@@ -6,25 +6,25 @@ use serde::{Deserialize, Serialize};
 
 /// Transport of a session's packets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Transport {
+pub(in crate::edge) enum Transport {
     Polling,
     WebSocket,
 }
 
 /// Query of a request.
 #[derive(Debug, Default)]
-pub(super) struct Query {
+pub(in crate::edge) struct Query {
     /// `EIO`: version of the protocol.
     version: Option<String>,
     transport: Option<String>,
     /// Id of the session.
-    pub(super) sid: Option<String>,
+    pub(in crate::edge) sid: Option<String>,
     /// `j`: a request for JSONP, which browsers without XMLHttpRequest needed.
     jsonp: bool,
 }
 
 impl Query {
-    pub(super) fn of<B>(request: &Request<B>) -> Self {
+    pub(in crate::edge) fn of<B>(request: &Request<B>) -> Self {
         let mut query = Self::default();
         for pair in request.uri().query().unwrap_or_default().split('&') {
             // The first value counts, as in the library.
@@ -44,7 +44,7 @@ impl Query {
         query
     }
 
-    pub(super) fn transport(&self) -> Result<Transport, Refusal> {
+    pub(in crate::edge) fn transport(&self) -> Result<Transport, Refusal> {
         match self.transport.as_deref() {
             Some("websocket") => Ok(Transport::WebSocket),
             Some("polling") if self.jsonp => Err(Refusal::Request),
@@ -54,7 +54,7 @@ impl Query {
     }
 
     /// Whether the client speaks version 4 of the protocol.
-    pub(super) fn is_current(&self) -> bool {
+    pub(in crate::edge) fn is_current(&self) -> bool {
         self.version.as_deref() == Some("4")
     }
 }
@@ -62,7 +62,7 @@ impl Query {
 /// Reason for refusing a request, with the codes of Engine.IO's own server.
 /// Source: engine.io 6.6, `build/server.js`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Refusal {
+pub(in crate::edge) enum Refusal {
     Transport = 0,
     Session = 1,
     Method = 2,
@@ -96,12 +96,12 @@ impl Refusal {
         }
     }
 
-    pub(super) fn answer(self) -> Response<Body> {
+    pub(in crate::edge) fn answer(self) -> Response<Body> {
         self.explain(StatusCode::BAD_REQUEST, self.message())
     }
 
     /// Returns an answer with a more specific message.
-    pub(super) fn explain(self, status: StatusCode, message: &str) -> Response<Body> {
+    pub(in crate::edge) fn explain(self, status: StatusCode, message: &str) -> Response<Body> {
         let told = Told {
             code: self as u8,
             message: message.to_owned(),
@@ -111,7 +111,7 @@ impl Refusal {
     }
 
     /// Parses the library's refusal, if `body` is one.
-    pub(super) fn of_library(body: &[u8]) -> Option<Self> {
+    pub(in crate::edge) fn of_library(body: &[u8]) -> Option<Self> {
         let told: Told<String> = serde_json::from_slice(body).ok()?;
         let code = told.code.parse::<u8>().ok()?;
         Self::ALL.into_iter().find(|refusal| *refusal as u8 == code)

@@ -16,7 +16,8 @@ use tower_layer::Layer;
 use tower_service::Service;
 use weir_cluster::BoxFuture;
 
-use super::{gate::Source, http::Edge};
+use super::service::Edge;
+use crate::edge::accept::gate::Source;
 
 /// Returns the layer that lets pages of these origins read answers; `*` allows every origin. `None`
 /// without origins.

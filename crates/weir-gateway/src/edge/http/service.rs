@@ -20,24 +20,28 @@ use tracing::debug;
 use weir_core::Refused;
 
 use super::{
-    adapter::DirectAdapter,
-    client::Client,
     cors,
-    gate::{Connection, Gate, Permit, Source},
-    idle::{RequestTimes, Requests, Timed},
-    polling::sessions::Polled,
     query::{Query, Refusal, Transport},
-    transport::Link,
-    websocket::{
-        ack_id,
-        admission::{Inbound, Intake, PATIENCE},
-        handshake::Handshake,
-        probe::{self, Probe, ProbeTimes},
-        reader::Pipe,
-        writer::Lane,
+    timeouts::{RequestTimes, Requests, Timed},
+};
+use crate::{
+    config::Egress,
+    edge::{
+        accept::gate::{Connection, Gate, Permit, Source},
+        adapter::DirectAdapter,
+        client::Client,
+        polling::sessions::Polled,
+        transport::Link,
+        websocket::{
+            ack_id,
+            admission::{Inbound, Intake, PATIENCE},
+            handshake::Handshake,
+            probe::{self, Probe, ProbeTimes},
+            reader::Pipe,
+            writer::Lane,
+        },
     },
 };
-use crate::config::Egress;
 
 /// The path of Socket.IO.
 pub(crate) const PATH: &str = "/socket.io";
@@ -382,7 +386,7 @@ impl Edge {
     }
 }
 
-/// Returns the response to a request over a connection limit, as in [`super::refusals`].
+/// Returns the response to a request over a connection limit, as in [`crate::edge::accept::refusals`].
 fn full(why: Refused) -> Response<Body> {
     let headers = [(RETRY_AFTER, "5")];
     (StatusCode::SERVICE_UNAVAILABLE, headers, format!("{why}\n")).into_response()

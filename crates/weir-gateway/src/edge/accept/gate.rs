@@ -21,10 +21,8 @@ use weir_cluster::Seldom;
 use weir_core::{ConnectionLimits, Connections, Refused};
 use weir_engine::Engine;
 
-use super::{
-    client_address::{proxies::Proxies, proxy_header},
-    refusals::{Reason, Refusals},
-};
+use super::refusals::{Reason, Refusals};
+use crate::edge::client_address::{proxies::Proxies, proxy_header};
 
 /// How long to wait when the operating system gives no more connections, usually because the
 /// process has all the files open that it may.

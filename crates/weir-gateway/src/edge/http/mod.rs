@@ -1,0 +1,6 @@
+//! HTTP requests of the public listener.
+
+pub(crate) mod cors;
+pub(super) mod query;
+pub(crate) mod service;
+pub(crate) mod timeouts;
