@@ -1,10 +1,10 @@
-/** Typed events: `Events` maps each name to the arguments of its listeners. */
-// biome-ignore lint/suspicious/noExplicitAny: the constraint must take any tuple of arguments
+/** Emitter of typed events. `Events` maps each event to the arguments of its listeners. */
+// biome-ignore lint/suspicious/noExplicitAny: the constraint accepts any tuple of arguments
 export class Emitter<Events extends { [E in keyof Events]: any[] }> {
   // biome-ignore lint/suspicious/noExplicitAny: the arguments depend on the key
   readonly #listeners = new Map<keyof Events, Set<(...args: any[]) => void>>();
 
-  /** Calls `listener` at each `event`; the result ends that. */
+  /** Calls `listener` on every `event`. Returns a function that removes the listener. */
   on<E extends keyof Events>(event: E, listener: (...args: Events[E]) => void): () => void {
     let listeners = this.#listeners.get(event);
     if (!listeners) {
@@ -15,7 +15,7 @@ export class Emitter<Events extends { [E in keyof Events]: any[] }> {
     return () => this.off(event, listener);
   }
 
-  /** Calls `listener` at the next `event` alone. */
+  /** Calls `listener` on the next `event` only. Returns a function that removes the listener. */
   once<E extends keyof Events>(event: E, listener: (...args: Events[E]) => void): () => void {
     const off = this.on(event, (...args) => {
       off();
@@ -24,13 +24,14 @@ export class Emitter<Events extends { [E in keyof Events]: any[] }> {
     return off;
   }
 
+  /** Removes a listener that {@link on} added. */
   off<E extends keyof Events>(event: E, listener: (...args: Events[E]) => void): void {
     this.#listeners.get(event)?.delete(listener);
   }
 
   /**
-   * Tells every listener. One that throws harms no other one, and nothing of the SDK: its error is
-   * reported as an uncaught one.
+   * Calls every listener. A listener that throws affects neither other listeners nor the SDK; its error is
+   * reported as uncaught.
    *
    * @internal
    */

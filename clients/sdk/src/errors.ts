@@ -1,4 +1,4 @@
-/** What a node refuses a request with: the contract's codes, in its order. */
+/** Error codes of the contract, in its order: the reasons why a node refuses a request. */
 export const CONTRACT_CODES = [
   "bad_request",
   "unauthorized",
@@ -18,7 +18,7 @@ export const CONTRACT_CODES = [
   "internal",
 ] as const;
 
-/** What goes wrong on this side of the connection. */
+/** Error codes of the SDK: failures on this side of the connection. */
 export const LOCAL_CODES = [
   "disconnected",
   "timeout",
@@ -33,7 +33,7 @@ export const LOCAL_CODES = [
 
 export type ErrorCode = (typeof CONTRACT_CODES)[number] | (typeof LOCAL_CODES)[number];
 
-/** Retryable codes: those of the protocol, and those of the SDK. */
+/** Codes that are retryable by default: the contract's, then the SDK's. */
 const RETRYABLE: ReadonlySet<string> = new Set([
   "rate_limited",
   "unavailable",
@@ -44,10 +44,21 @@ const RETRYABLE: ReadonlySet<string> = new Set([
   "device_busy",
 ]);
 
-/** Every error of the SDK. `code` is for programs, `message` for people. */
+/**
+ * Error of every call that fails. Programs branch on `code`; `message` is for people.
+ *
+ * ```ts
+ * try {
+ *   await room.join("standup");
+ * } catch (error) {
+ *   if (error instanceof WeirError && error.retryable) scheduleRetry();
+ *   else throw error;
+ * }
+ * ```
+ */
 export class WeirError extends Error {
   override readonly name = "WeirError";
-  /** One of the codes above; a node newer than this SDK may send one that is not among them. */
+  /** One of {@link CONTRACT_CODES} or {@link LOCAL_CODES}. A newer node may send another one. */
   readonly code: ErrorCode;
   /** Whether the same call may succeed later. */
   readonly retryable: boolean;
@@ -59,12 +70,12 @@ export class WeirError extends Error {
   }
 }
 
-/** The error in a refusal of a node. */
+/** Creates the error of a request that the node refused. */
 export function refusal(error: { code: string; message: string; retryable: boolean }): WeirError {
   return new WeirError(error.code as ErrorCode, error.message, { retryable: error.retryable });
 }
 
-/** The error of a capture that the browser refused; `what` is the camera, the microphone or the screen. */
+/** Creates the error of a failed capture. `what` is the camera, the microphone or the screen. */
 export function captureError(what: string, cause: unknown): WeirError {
   if (cause instanceof WeirError) return cause;
   const name = cause instanceof Error ? cause.name : "";
@@ -72,26 +83,26 @@ export function captureError(what: string, cause: unknown): WeirError {
   switch (name) {
     case "NotAllowedError":
     case "SecurityError":
-      return new WeirError("permission_denied", `the ${what} is not permitted: ${reason}`, { cause });
+      return new WeirError("permission_denied", `access to the ${what} was denied: ${reason}`, { cause });
     case "NotFoundError":
     case "OverconstrainedError":
-      return new WeirError("device_not_found", `there is no such ${what}: ${reason}`, { cause });
+      return new WeirError("device_not_found", `no such ${what}: ${reason}`, { cause });
     case "NotReadableError":
     case "AbortError":
       return new WeirError("device_busy", `the ${what} cannot be read: ${reason}`, { cause });
     default:
-      return new WeirError("not_supported", `the ${what} cannot be captured here: ${reason}`, { cause });
+      return new WeirError("not_supported", `this browser cannot capture the ${what}: ${reason}`, { cause });
   }
 }
 
-/** Converts `error` to a {@link WeirError}. An error of another type is a bug in the page, and not retryable. */
+/** Converts `error` to a {@link WeirError}. An error of another type is a bug in the page, hence not retryable. */
 export function asWeirError(error: unknown): WeirError {
   if (error instanceof WeirError) return error;
   const message = error instanceof Error ? error.message : String(error);
   return new WeirError("internal", message, { retryable: false, cause: error });
 }
 
-/** Creates the error of every call after the end; `cause` is the error that ended it. */
+/** Creates the error of every call on a closed room. `cause` is the error that closed it, if any. */
 export function closedError(cause?: WeirError): WeirError {
   const message = `the connection was closed${cause ? `: ${cause.message}` : ""}; connect again`;
   return new WeirError("closed", message, cause ? { cause } : {});

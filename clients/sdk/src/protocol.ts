@@ -1,6 +1,6 @@
 /**
- * The wire contract's names and shapes. Tests read the fixtures that the nodes' own tests read, so a
- * change on either side fails on both.
+ * Names and shapes of the wire contract. The tests of the SDK and of the nodes read the same fixtures, so a
+ * change on one side fails on both.
  */
 
 export type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
@@ -11,14 +11,16 @@ export type TrackKind = "audio" | "video" | "data";
 export const LEAVE_REASONS = ["left", "disconnected", "kicked", "node-lost", "room-closed"] as const;
 export type LeaveReason = (typeof LEAVE_REASONS)[number];
 
-/** A room as it goes over the wire. `createdAt` is milliseconds since the Unix epoch. */
+/** Properties of a room. */
 export interface RoomInfo {
   id: string;
   metadata: Json;
   maxMembers: number;
+  /** Milliseconds since the Unix epoch. */
   createdAt: number;
 }
 
+/** Wire form of a member. */
 export interface WireMember {
   id: string;
   name: string;
@@ -26,7 +28,7 @@ export interface WireMember {
   joinedAt: number;
 }
 
-/** What a publisher says of a track. */
+/** Properties of a track, as its publisher announces them. */
 export interface TrackDescription {
   kind: TrackKind;
   source?: string;
@@ -41,17 +43,18 @@ export interface TrackDescription {
 }
 
 /** Wire form of a {@link TrackDescription}: `init` is base64. */
-export interface WireDescription extends Omit<TrackDescription, "init"> {
+interface WireDescription extends Omit<TrackDescription, "init"> {
   init?: string;
 }
 
+/** Wire form of a published track. */
 export interface WireTrack extends WireDescription {
   id: number;
   member: string;
   muted: boolean;
 }
 
-/** The header of a chunk from a publisher: `ts` and `dur` in integer microseconds of the track's clock. */
+/** Header of a chunk from its publisher. `ts` and `dur` are integer microseconds on the track's clock. */
 export interface SentHeader {
   track: number;
   ts: number;
@@ -59,7 +62,7 @@ export interface SentHeader {
   dur?: number;
 }
 
-/** The header of a chunk to a subscriber. */
+/** Header of a chunk to a subscriber. */
 export interface ReceivedHeader {
   track: number;
   seq: number;
@@ -69,6 +72,7 @@ export interface ReceivedHeader {
   replay?: true;
 }
 
+/** State of a room at one version: the answer to `room:join`. */
 export interface Snapshot {
   room: RoomInfo;
   self: WireMember;
@@ -77,7 +81,7 @@ export interface Snapshot {
   version: number;
 }
 
-/** Each request's argument and result. */
+/** Argument and result of each request. */
 export interface Requests {
   "room:create": [{ id?: string; metadata?: Json; maxMembers?: number }, { room: RoomInfo }];
   "room:join": [
@@ -98,7 +102,7 @@ export interface Requests {
   message: [{ topic?: string; to?: string[]; data: unknown }, Record<string, never>];
 }
 
-/** Each event from the server, `media` apart, and its argument. */
+/** Argument of each event that a node sends, except `media`. */
 export interface Notices {
   "member:joined": { member: WireMember; version: number };
   "member:updated": { member: WireMember; version: number };
@@ -115,7 +119,7 @@ export interface Notices {
   error: { event?: string; error: { code: string; message: string; retryable: boolean } };
 }
 
-/** The names of {@link Notices}, for tests and for whoever listens to all of them. */
+/** Names of all {@link Notices}. */
 export const NOTICES = [
   "member:joined",
   "member:updated",
@@ -132,12 +136,13 @@ export const NOTICES = [
   "error",
 ] as const satisfies readonly (keyof Notices)[];
 
-/** Limits that the SDK must know, as the contract has them by default. */
+/** Limits that the SDK enforces itself: the contract's defaults. */
 export const LIMITS = {
-  /** Payload of a chunk, in bytes. */
+  /** Maximum payload of a chunk, in bytes. */
   chunkBytes: 1_048_576,
 } as const;
 
+/** Acknowledgement of a request. */
 export type Answer<R> =
   | ({ ok: true } & R)
   | { ok: false; error: { code: string; message: string; retryable: boolean } };

@@ -1,29 +1,32 @@
 import { recorderType } from "./encode/recorder.js";
 
-/** What this browser can do here. */
+/** Capabilities of this browser on this page. */
 export interface Support {
-  /** Whether pictures and sound go through WebCodecs; otherwise through MediaRecorder and Media Source Extensions. */
+  /** Whether media goes through WebCodecs. Otherwise the SDK uses MediaRecorder and Media Source Extensions. */
   webCodecs: boolean;
   publishVideo: boolean;
   publishAudio: boolean;
   playVideo: boolean;
   playAudio: boolean;
+  /** Whether {@link Room.publishScreen} works. */
   screen: boolean;
-  /** Whether pages may use cameras and microphones at all: over https and on localhost. */
+  /** Whether the page may use cameras and microphones: over https and on localhost only. */
   capture: boolean;
+  /** Whether {@link Room.setSpeaker} works. */
   speakerChoice: boolean;
 }
 
+/** Returns the capabilities of this browser on this page. */
 export function support(): Support {
-  const codecs = (...names: string[]) => names.every((name) => name in globalThis);
+  const has = (...names: string[]) => names.every((name) => name in globalThis);
   const capture = globalThis.navigator?.mediaDevices !== undefined;
-  const source = codecs("MediaSource");
+  const source = has("MediaSource");
   return {
-    webCodecs: codecs("VideoEncoder", "VideoDecoder", "AudioEncoder", "AudioDecoder"),
-    publishVideo: codecs("VideoEncoder") || recorderType("video") !== undefined,
-    publishAudio: codecs("AudioEncoder") || recorderType("audio") !== undefined,
-    playVideo: codecs("VideoDecoder") || source,
-    playAudio: codecs("AudioDecoder", "AudioWorkletNode") || source,
+    webCodecs: has("VideoEncoder", "VideoDecoder", "AudioEncoder", "AudioDecoder"),
+    publishVideo: has("VideoEncoder") || recorderType("video") !== undefined,
+    publishAudio: has("AudioEncoder") || recorderType("audio") !== undefined,
+    playVideo: has("VideoDecoder") || source,
+    playAudio: has("AudioDecoder", "AudioWorkletNode") || source,
     screen: capture && "getDisplayMedia" in navigator.mediaDevices,
     capture,
     speakerChoice: "AudioContext" in globalThis && "setSinkId" in AudioContext.prototype,

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { fromBase64, toBase64 } from "../src/base64";
 
-test("the vectors of RFC 4648, section 10", () => {
+test("matches the vectors of RFC 4648, section 10", () => {
   const vectors = { "": "", f: "Zg==", fo: "Zm8=", foo: "Zm9v", foob: "Zm9vYg==", foobar: "Zm9vYmFy" };
   for (const [plain, encoded] of Object.entries(vectors)) {
     const bytes = new TextEncoder().encode(plain);
@@ -10,7 +10,7 @@ test("the vectors of RFC 4648, section 10", () => {
   }
 });
 
-test("bytes of any value and number come back", () => {
+test("round trip preserves bytes of any value and number", () => {
   for (const length of [1, 255, 8_191, 8_192, 8_193, 65_536]) {
     const bytes = Uint8Array.from({ length }, (_, at) => (at * 31) & 255);
     expect(fromBase64(toBase64(bytes))).toEqual(bytes);

@@ -3,7 +3,7 @@ import { Emitter } from "../src/emitter";
 
 afterEach(() => vi.unstubAllGlobals());
 
-test("listeners are called until they are taken off, once ones once", () => {
+test("listener is called until it is removed, a once listener once", () => {
   const emitter = new Emitter<{ tick: [number] }>();
   const seen: string[] = [];
   const off = emitter.on("tick", (count) => seen.push(`on ${count}`));
@@ -15,7 +15,7 @@ test("listeners are called until they are taken off, once ones once", () => {
   expect(seen).toEqual(["on 1", "once 1", "on 2"]);
 });
 
-test("a listener that throws harms no other one, and its error is reported", () => {
+test("throwing listener affects no other one, and its error is reported", () => {
   const reported = vi.fn();
   vi.stubGlobal("reportError", reported);
   const emitter = new Emitter<{ tick: [] }>();

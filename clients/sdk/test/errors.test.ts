@@ -16,7 +16,7 @@ function retryable(file: string): Map<string, boolean> {
   );
 }
 
-test("each code is retryable where the documents say so, whoever makes the error", () => {
+test("each code is retryable where the documents say so", () => {
   const documented = new Map([...retryable("protocol"), ...retryable("sdk")]);
   const made = [...CONTRACT_CODES, ...LOCAL_CODES].map(
     (code) => [code, new WeirError(code, "").retryable] as const,
@@ -24,13 +24,13 @@ test("each code is retryable where the documents say so, whoever makes the error
   expect(Object.fromEntries(made)).toEqual(Object.fromEntries(documented));
 });
 
-test("after the end nothing is retryable, and what ended it is told", () => {
+test("closed error is not retryable and names its cause", () => {
   expect(closedError()).toMatchObject({ code: "closed", retryable: false });
   const cause = new WeirError("room_not_found", 'no room "r"');
   expect(closedError(cause)).toMatchObject({ code: "closed", retryable: false, cause });
   expect(closedError(cause).message).toContain('no room "r"');
 });
 
-test("a fault of the page is not retryable", () => {
+test("error of the page is not retryable", () => {
   expect(asWeirError(new TypeError("x"))).toMatchObject({ code: "internal", retryable: false });
 });

@@ -4,8 +4,8 @@ import { Emitter } from "../src/emitter";
 import { WeirError } from "../src/errors";
 import type { Notices, Snapshot, WireMember, WireTrack } from "../src/protocol";
 
-export const member = (id: string): WireMember => ({ id, name: id, metadata: {}, joinedAt: 1_000 });
-export const data = (id: number, of: string): WireTrack => ({
+export const wireMember = (id: string): WireMember => ({ id, name: id, metadata: {}, joinedAt: 1_000 });
+export const dataTrack = (id: number, of: string): WireTrack => ({
   id,
   member: of,
   kind: "data",
@@ -13,7 +13,7 @@ export const data = (id: number, of: string): WireTrack => ({
   muted: false,
 });
 
-/** Fake node, as far as a room sees it. */
+/** Fake connection that records requests and chunks. */
 export class FakeConnection extends Emitter<{
   notice: [event: string, argument: unknown];
   media: [header: unknown, payload: Uint8Array];
@@ -40,9 +40,10 @@ export class FakeConnection extends Emitter<{
   }
 }
 
-export class FakeLink extends Emitter<{ up: [Connection]; down: [WeirError]; failed: [WeirError] }> {
+/** Fake reconnector whose connection is lost and replaced on demand. */
+export class FakeReconnector extends Emitter<{ up: [Connection]; down: [WeirError]; failed: [WeirError] }> {
   connection: FakeConnection | undefined = new FakeConnection();
-  readonly move = vi.fn();
+  readonly replace = vi.fn();
   readonly close = vi.fn();
 
   lose(): void {
@@ -64,8 +65,8 @@ export const snapshot = (
   self = "me",
 ): Snapshot => ({
   room: { id: "r", metadata: {}, maxMembers: 10, createdAt: 1 },
-  self: member(self),
-  members: [self, ...members].map(member),
+  self: wireMember(self),
+  members: [self, ...members].map(wireMember),
   tracks,
   version,
 });

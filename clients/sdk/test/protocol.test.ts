@@ -12,7 +12,7 @@ import {
   type WireTrack,
 } from "../src/protocol";
 
-/** The fixtures that the nodes' own tests read. */
+/** Fixtures that the nodes' tests read too. */
 const FIXTURES = import.meta.glob<Record<string, unknown>[]>("../../../tests/fixtures/protocol/*.json", {
   eager: true,
   import: "default",
@@ -25,14 +25,14 @@ const CONTRACT = import.meta.glob<string>("../../../docs/protocol.md", {
 
 function fixtures(name: string): Record<string, unknown>[] {
   const found = FIXTURES[`../../../tests/fixtures/protocol/${name}.json`];
-  if (!found) throw new Error(`there is no fixture ${name}`);
+  if (!found) throw new Error(`no fixture ${name}`);
   return found;
 }
 
-/** What a value may be, at run time. */
+/** Type of a value at run time. */
 type Kind = "string" | "number" | "boolean" | "json" | { object: Shape } | { list: Shape };
 type Shape = Record<string, { is: Kind; optional: boolean }>;
-/** A shape with exactly the keys of `T`, of which exactly those are optional that are so in `T`. */
+/** Shape with the keys of `T`, each optional exactly if it is in `T`. */
 type ShapeOf<T> = {
   [K in keyof Required<T>]: { is: Kind; optional: Record<never, never> extends Pick<T, K> ? true : false };
 };
@@ -122,7 +122,7 @@ function expectKind(value: unknown, is: Kind, where: string): void {
       expectShape(each, is.list, `${where}[${index}]`);
 }
 
-test("every event that a node sends is known, in the shape in which it is sent", () => {
+test("every notice of the fixtures is known and has its shape", () => {
   const sent = fixtures("notices");
   for (const { case: name, event, argument } of sent) {
     expect(NOTICES).toContain(event);
@@ -131,13 +131,13 @@ test("every event that a node sends is known, in the shape in which it is sent",
   expect(new Set(sent.map(({ event }) => event))).toEqual(new Set(NOTICES));
 });
 
-test("every reason to leave is known", () => {
+test("every leave reason is known", () => {
   const left = fixtures("notices").filter(({ event }) => event === "member:left");
   const reasons = left.map(({ argument }) => (argument as { reason: string }).reason);
   expect(new Set(reasons)).toEqual(new Set(LEAVE_REASONS));
 });
 
-test("every answer has the shape in which it is sent", () => {
+test("every acknowledgement of the fixtures has its shape", () => {
   const results: Record<string, Shape> = { room: ROOM, member: MEMBER, track: TRACK };
   let joins = 0;
   for (const { case: name, argument } of fixtures("acknowledgements")) {
@@ -150,7 +150,7 @@ test("every answer has the shape in which it is sent", () => {
       expectShape(rest, SNAPSHOT, `${name}`);
     } else {
       for (const [key, value] of Object.entries(rest)) {
-        // A chunk's answer has its number.
+        // The acknowledgement of a chunk.
         if (key === "seq") expect(value).toBeTypeOf("number");
         else expectShape(value, results[key] ?? {}, `${name}.${key}`);
       }
@@ -159,11 +159,11 @@ test("every answer has the shape in which it is sent", () => {
   expect(joins).toBeGreaterThan(0);
 });
 
-test("every chunk's header has the shape in which it is sent", () => {
+test("every chunk header of the fixtures has its shape", () => {
   for (const { case: name, header } of fixtures("chunks")) expectShape(header, HEADER, `${name}`);
 });
 
-test("every request that the fixtures know is one of the SDK's, media apart, and the other way round", () => {
+test("requests of the fixtures and of the SDK are the same, except media", () => {
   const names: Record<keyof Requests, true> = {
     "room:create": true,
     "room:join": true,
@@ -183,7 +183,7 @@ test("every request that the fixtures know is one of the SDK's, media apart, and
   expect(new Set(known)).toEqual(new Set(Object.keys(names)));
 });
 
-test("the error codes are those of the contract, in its order", () => {
+test("error codes are those of the contract, in its order", () => {
   const text = Object.values(CONTRACT)[0] ?? "";
   const table = text.slice(text.indexOf("## Refusals"));
   const codes = [...table.matchAll(/^\| `([a-z_]+)` \|/gm)].map(([, code]) => code);

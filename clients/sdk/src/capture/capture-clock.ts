@@ -1,9 +1,9 @@
-/** Over how long the least delay is looked for; twice as long at most. */
+/** Length of the window in which the least delay is searched; two windows are kept. */
 const WINDOW_MS = 5_000;
 
 /**
- * Maps a source's own timestamps to `performance.now()`. Sources have clocks of their own, and what they
- * deliver comes late by differing times: the least delay of the last seconds is taken as none.
+ * Clock of a capture source, mapped to `performance.now()`. Frames arrive with varying delay; the least delay
+ * of the last seconds counts as none.
  */
 export class CaptureClock {
   #windowEnds = 0;
@@ -11,7 +11,7 @@ export class CaptureClock {
   #current = Number.POSITIVE_INFINITY;
   #last = Number.NEGATIVE_INFINITY;
 
-  /** Takes in that what the source stamped with `sourceUs` was there at `nowMs`. */
+  /** Records that a frame with the source's timestamp `sourceUs` arrived at `nowMs`. */
   observe(sourceUs: number, nowMs: number): void {
     if (nowMs >= this.#windowEnds) {
       this.#windowEnds = nowMs + WINDOW_MS;
@@ -21,7 +21,7 @@ export class CaptureClock {
     this.#current = Math.min(this.#current, nowMs - sourceUs / 1_000);
   }
 
-  /** When that was, in milliseconds of `performance.now()`; never going back. */
+  /** Returns the time of capture, in milliseconds of `performance.now()`. Results never decrease. */
   at(sourceUs: number): number {
     this.#last = Math.max(this.#last, sourceUs / 1_000 + Math.min(this.#previous, this.#current));
     return this.#last;

@@ -1,19 +1,21 @@
 import { captureError, WeirError } from "../errors.js";
 import { type MicrophoneOptions, type VideoOptions, videoSize } from "./presets.js";
 
+/** Camera, microphone or speaker. */
 export interface Device {
   deviceId: string;
-  /** Empty until the page may use such a device. */
+  /** Name of the device; empty until the page may use one of its kind. */
   label: string;
 }
 
+/** Available devices. */
 export interface Devices {
   cameras: Device[];
   microphones: Device[];
   speakers: Device[];
 }
 
-/** The devices that there are. */
+/** Lists the available devices. */
 export async function devices(): Promise<Devices> {
   const all = await mediaDevices("device").enumerateDevices();
   const of = (kind: MediaDeviceKind) =>
@@ -23,7 +25,7 @@ export async function devices(): Promise<Devices> {
   return { cameras: of("videoinput"), microphones: of("audioinput"), speakers: of("audiooutput") };
 }
 
-/** Calls `listener` when a device is plugged in or out; the result ends that. */
+/** Calls `listener` when a device is plugged in or removed. Returns a function that removes the listener. */
 export function onDeviceChange(listener: () => void): () => void {
   const source = mediaDevices("device");
   source.addEventListener("devicechange", listener);
@@ -31,8 +33,13 @@ export function onDeviceChange(listener: () => void): () => void {
 }
 
 /**
- * Captures a camera. Rejects with `permission_denied`, `device_not_found`, `device_busy` or, where pages
- * may not capture at all, `not_supported`.
+ * Captures a camera, for instance for a preview. Rejects with `permission_denied`, `device_not_found`,
+ * `device_busy`, or `not_supported` on a page that may not capture.
+ *
+ * ```ts
+ * const preview = await captureCamera({ preset: "360p" });
+ * video.srcObject = new MediaStream([preview]);
+ * ```
  */
 export async function captureCamera(
   options: VideoOptions & { deviceId?: string } = {},
@@ -48,7 +55,7 @@ export async function captureCamera(
   });
 }
 
-/** Captures a microphone; rejects as {@link captureCamera} does. */
+/** Captures a microphone. Rejects like {@link captureCamera}. */
 export async function captureMicrophone(
   options: Pick<MicrophoneOptions, "deviceId" | "processing"> = {},
 ): Promise<MediaStreamTrack> {
@@ -63,7 +70,7 @@ export async function captureMicrophone(
   });
 }
 
-/** Has the user choose what to share: the picture, and its sound if there is some. */
+/** Prompts the user for a screen. Returns its video track and, if `audio` is set and available, its audio track. */
 export async function captureScreen(
   options: VideoOptions & { audio?: boolean } = {},
 ): Promise<MediaStreamTrack[]> {
@@ -89,7 +96,7 @@ async function capture(what: string, constraints: MediaStreamConstraints): Promi
   try {
     const stream = await mediaDevices(what).getUserMedia(constraints);
     const [track] = stream.getTracks();
-    if (!track) throw new WeirError("device_not_found", `there is no ${what}`);
+    if (!track) throw new WeirError("device_not_found", `no ${what}`);
     return track;
   } catch (error) {
     throw captureError(what, error);
@@ -105,6 +112,6 @@ function mediaDevices(what: string): MediaDevices {
   if (mediaDevices) return mediaDevices;
   throw new WeirError(
     "not_supported",
-    `no ${what} can be used here: browsers give pages cameras and microphones over https and on localhost only`,
+    `this page cannot use a ${what}: browsers allow cameras and microphones over https and on localhost only`,
   );
 }

@@ -1,18 +1,18 @@
 import { processor } from "../media/media-stream.js";
 
-/** Takes pictures out of a track until it is stopped. Whoever is given a frame closes it. */
-export interface FrameSource {
+/** Handle of a running capture. */
+export interface CaptureReader {
   stop(): void;
 }
 
-/** Gives each picture of `track` to `deliver`. */
-export function readFrames(track: MediaStreamTrack, deliver: (frame: VideoFrame) => void): FrameSource {
+/** Reads the frames of `track`. `deliver` must close each of them. */
+export function readFrames(track: MediaStreamTrack, deliver: (frame: VideoFrame) => void): CaptureReader {
   const reader = processor<VideoFrame>(track)?.readable.getReader();
   return reader ? read(reader, deliver) : watch(track, deliver);
 }
 
-/** Gives what `reader` reads to `deliver`, until stopped or at its end. */
-export function read<T>(reader: ReadableStreamDefaultReader<T>, deliver: (data: T) => void): FrameSource {
+/** Reads from `reader` until it ends or is stopped. */
+export function read<T>(reader: ReadableStreamDefaultReader<T>, deliver: (data: T) => void): CaptureReader {
   const loop = async () => {
     for (;;) {
       const { done, value } = await reader.read();
@@ -24,8 +24,8 @@ export function read<T>(reader: ReadableStreamDefaultReader<T>, deliver: (data: 
   return { stop: () => void reader.cancel().catch(() => {}) };
 }
 
-/** For browsers without MediaStreamTrackProcessor: what a `<video>` shows, as it shows it. */
-function watch(track: MediaStreamTrack, deliver: (frame: VideoFrame) => void): FrameSource {
+/** Reads frames through a `<video>`, for browsers without MediaStreamTrackProcessor. */
+function watch(track: MediaStreamTrack, deliver: (frame: VideoFrame) => void): CaptureReader {
   const video = document.createElement("video");
   video.muted = true;
   video.playsInline = true;
@@ -36,7 +36,7 @@ function watch(track: MediaStreamTrack, deliver: (frame: VideoFrame) => void): F
     handle = video.requestVideoFrameCallback(next);
   };
   handle = video.requestVideoFrameCallback(next);
-  // It plays as soon as there are pictures; a pause by the browser ends with the next call.
+  // Playback starts with the first frame.
   video.play().catch(() => {});
   return {
     stop() {

@@ -1,36 +1,38 @@
-/** How much picture is sent. */
+import type { VideoCodec } from "../codecs/families.js";
+
+/** Named combination of size, frame rate and bitrate. */
 export type VideoPreset = "180p" | "360p" | "540p" | "720p" | "1080p" | "screen";
 
+/** Options for publishing video. */
 export interface VideoOptions {
-  /** What is not given by itself below. Default `360p`, and `screen` for a screen. */
+  /** Defaults for the values below. Default `360p`; `screen` for a screen. */
   preset?: VideoPreset;
-  /** Pixels. */
+  /** Maximum width, in pixels. */
   width?: number;
+  /** Maximum height, in pixels. */
   height?: number;
-  /** Pictures a second. */
+  /** Maximum frame rate, in frames per second. */
   frameRate?: number;
-  /** Bits a second at most; less while the network takes less. */
+  /** Maximum bitrate, in bits per second. The SDK lowers it while the network is congested. */
   bitrate?: number;
-  /** Only this codec, rather than the best one that everybody can decode. */
+  /** Codec to use. Default: the best one that all members decode. */
   codec?: VideoCodec;
 }
 
+/** Options for publishing audio. */
 export interface AudioOptions {
-  /** Bits a second. Default 32,000. */
+  /** Bitrate, in bits per second. Default 32,000. */
   bitrate?: number;
 }
 
+/** Options for publishing a microphone. */
 export interface MicrophoneOptions extends AudioOptions {
   deviceId?: string;
-  /**
-   * Have the browser take out echo and noise, and level the loudness, which is right for speech and
-   * wrong for music. Default true.
-   */
+  /** Enable echo cancellation, noise suppression and automatic gain. Set false for music. Default true. */
   processing?: boolean;
 }
 
-export type VideoCodec = "vp8" | "vp9" | "h264" | "av1";
-
+/** Size, frame rate and bitrate of video. */
 export interface VideoSize {
   width: number;
   height: number;
@@ -47,7 +49,7 @@ const PRESETS: Record<VideoPreset, VideoSize> = {
   screen: { width: 1920, height: 1080, frameRate: 15, bitrate: 2_500_000 },
 };
 
-/** `options` with every value that they leave out. */
+/** Returns `options` with missing values from their preset, or from `preset` by default. */
 export function videoSize(options: VideoOptions, preset: VideoPreset): VideoSize {
   const base = PRESETS[options.preset ?? preset];
   return {

@@ -1,24 +1,24 @@
 import { asWeirError, type WeirError } from "../errors.js";
 import { audioContext, loadWorklet } from "../media/audio-context.js";
 import { processor } from "../media/media-stream.js";
-import { type FrameSource, read } from "./frames.js";
+import { type CaptureReader, read } from "./frames.js";
 
-/** Gives the sound of `track` to `deliver`, in pieces of some milliseconds. Whoever is given one closes it. */
+/** Reads the audio of `track` in pieces of some milliseconds. `deliver` must close each of them. */
 export function readSamples(
   track: MediaStreamTrack,
   deliver: (data: AudioData) => void,
   failed: (error: WeirError) => void,
-): FrameSource {
+): CaptureReader {
   const reader = processor<AudioData>(track)?.readable.getReader();
   return reader ? read(reader, deliver) : tap(track, deliver, failed);
 }
 
-/** For browsers without MediaStreamTrackProcessor: through the audio thread. */
+/** Reads audio through an AudioWorklet, for browsers without MediaStreamTrackProcessor. */
 function tap(
   track: MediaStreamTrack,
   deliver: (data: AudioData) => void,
   failed: (error: WeirError) => void,
-): FrameSource {
+): CaptureReader {
   const context = audioContext();
   const source = context.createMediaStreamSource(new MediaStream([track]));
   let node: AudioWorkletNode | undefined;
@@ -57,7 +57,7 @@ function tap(
   };
 }
 
-/** Runs in the audio thread: collects 10 ms and posts them with the context's time of their first sample. */
+/** Runs in the audio thread. Posts blocks of 10 ms with the context's time of their first sample. */
 function captureProcessor(): void {
   const FRAMES = 480;
   class Capture extends AudioWorkletProcessor {

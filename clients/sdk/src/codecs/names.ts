@@ -1,4 +1,4 @@
-/** Short codec names, each with the lowest profile it may stand for in the WebCodecs registry. */
+/** Short codec names, each with the lowest profile of the WebCodecs registry that it may stand for. */
 const SHORT: Readonly<Record<string, string>> = {
   vp9: "vp09.00.10.08",
   vp09: "vp09.00.10.08",
@@ -9,14 +9,14 @@ const SHORT: Readonly<Record<string, string>> = {
 };
 
 /**
- * Normalises `codec` to the spelling that browsers accept. Programs write `VP8`, `Opus` or `AVC1.42e01f`; the
- * WebCodecs registry and MIME types use lower case, and browsers compare bytes.
+ * Normalises `codec` to the spelling that browsers accept. Programs write `VP8`, `Opus` or `AVC1.42e01f`, but
+ * browsers compare bytes, and the registry uses lower case.
  */
 export function normalCodec(codec: string): string {
   const trimmed = codec.trim();
   if (trimmed.includes("/")) return mimeType(trimmed);
   const spelled = codecName(trimmed);
-  // The registry has one name for VP8, MP4 another.
+  // MP4 has another name for VP8 than the registry.
   if (spelled === "vp08" || spelled.startsWith("vp08.")) return "vp8";
   return SHORT[spelled] ?? spelled;
 }

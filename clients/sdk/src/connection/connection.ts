@@ -10,26 +10,17 @@ import {
   type SentHeader,
 } from "../protocol.js";
 import type { Address } from "./address.js";
+import { Backlog } from "./backlog.js";
+import { Liveness } from "./liveness.js";
 
-/** How often it is looked whether the other side is still there. */
+/** Interval of liveness checks. */
 const TICK_MS = 500;
-/** Without a word for so long, media flowing, the node is asked. */
-const QUIET_MS = 1_000;
-/** Without media so long is no reason to ask. */
-const IDLE_QUIET_MS = 5_000;
-/** So long after the question, still without a word, the connection counts as lost. */
-const SILENT_MS = 1_500;
-
-/** One chunk in such a time is asked to be acknowledged. */
-const CONFIRM_MS = 250;
-/** An acknowledgement that takes so much longer than the quickest one waits behind what was sent before. */
-const CONGESTED_MS = 250;
 
 export interface ConnectionOptions {
   token?: string;
-  /** Until the connection stands. */
+  /** Timeout of the attempt to connect. */
   timeoutMs: number;
-  /** Until a request is answered. */
+  /** Timeout of each request. */
   requestTimeoutMs: number;
 }
 
@@ -39,33 +30,25 @@ type ConnectionEvents = {
   lost: [error: WeirError];
 };
 
-/** One Socket.IO connection, from its opening to its end. It does not come back: a {@link Link} opens another. */
+/** One Socket.IO connection to a node. It never reconnects: a `Reconnector` opens the next one. */
 export class Connection extends Emitter<ConnectionEvents> {
   readonly #socket: Socket;
   readonly #requestTimeoutMs: number;
   readonly #ticks: ReturnType<typeof setInterval>;
-  #heardAt = performance.now();
-  #mediaAt = 0;
-  #askedAt: number | undefined;
-  #backlogAtAsking = 0;
-  #roundTripMs: number | undefined;
+  readonly #liveness = new Liveness(performance.now());
+  readonly #backlog = new Backlog();
   /** Error that ended the connection. */
   #endedBy: WeirError | undefined;
   /** Reject functions of the pending requests. */
   readonly #pending = new Set<(error: WeirError) => void>();
-  /** Bytes of payload: sent, and known to have arrived. */
-  readonly #payload = { sent: 0, confirmed: 0 };
-  #confirming: number | undefined;
-  #confirmedAt = 0;
-  #quickestMs = Number.POSITIVE_INFINITY;
 
-  /** Resolves when a request can be sent; rejects with why that cannot be. */
+  /** Opens a connection. Rejects with the node's refusal, `disconnected` or `aborted`. */
   static open(
     { url, origin, path }: Address,
     options: ConnectionOptions,
     signal?: AbortSignal,
   ): Promise<Connection> {
-    const abortion = () => new WeirError("aborted", "the attempt to connect was ended");
+    const abortion = () => new WeirError("aborted", "the attempt to connect was aborted");
     if (signal?.aborted) return Promise.reject(abortion());
     return new Promise((resolve, reject) => {
       const socket = io(origin, {
@@ -102,42 +85,37 @@ export class Connection extends Emitter<ConnectionEvents> {
       socket.on(event, (argument) => this.emit("notice", event, argument));
     }
     socket.on("media", (header: ReceivedHeader, payload: ArrayBuffer | Uint8Array) => {
-      this.#mediaAt = performance.now();
+      this.#liveness.media(performance.now());
       this.emit("media", header, bytes(payload));
     });
     socket.once("disconnect", (reason) => {
-      const ended = reason === "io server disconnect" ? "the node ended it" : reason;
-      this.#lose(new WeirError("disconnected", `the connection was lost: ${ended}`));
+      const ended = reason === "io server disconnect" ? "closed by the node" : reason;
+      this.#lose(new WeirError("disconnected", `connection lost: ${ended}`));
     });
-    socket.io.engine.on("packet", () => {
-      this.#heardAt = performance.now();
-    });
+    socket.io.engine.on("packet", () => this.#liveness.heard(performance.now()));
     this.#ticks = setInterval(() => this.#tick(), TICK_MS);
   }
 
+  /** Whether the connection was closed or lost. */
   get ended(): boolean {
     return this.#endedBy !== undefined;
   }
 
-  /** From a question to its answer, at the last one. */
+  /** Round-trip time of the last probe, in milliseconds. */
   get roundTripMs(): number | undefined {
-    return this.#roundTripMs;
+    return this.#liveness.roundTripMs;
   }
 
-  /** Bytes that wait for the network: in this page, or, as late acknowledgements tell, on the way. */
+  /** Bytes that wait for the network: in this page's buffers, or in flight while acknowledgements are late. */
   get backlog(): number {
-    return Math.max(this.#waiting, this.#congested ? this.#payload.sent - this.#payload.confirmed : 0);
+    return Math.max(this.#buffered, this.#backlog.inFlight(performance.now()));
   }
 
-  get #waiting(): number {
+  /** Bytes in this page's buffers. */
+  get #buffered(): number {
     const engine = this.#socket.io.engine;
     const socket = (engine?.transport as { ws?: { bufferedAmount?: number } } | undefined)?.ws;
-    return (socket?.bufferedAmount ?? 0) + waiting(engine?.writeBuffer ?? []);
-  }
-
-  get #congested(): boolean {
-    if (this.#confirming === undefined) return false;
-    return performance.now() - this.#confirming > this.#quickestMs + CONGESTED_MS;
+    return (socket?.bufferedAmount ?? 0) + size(engine?.writeBuffer ?? []);
   }
 
   /**
@@ -156,7 +134,7 @@ export class Connection extends Emitter<ConnectionEvents> {
         reject(error);
       };
       const timer = setTimeout(
-        () => fail(new WeirError("timeout", `${event} was not answered within ${this.#requestTimeoutMs} ms`)),
+        () => fail(new WeirError("timeout", `no answer to ${event} within ${this.#requestTimeoutMs} ms`)),
         this.#requestTimeoutMs,
       );
       this.#pending.add(fail);
@@ -169,38 +147,29 @@ export class Connection extends Emitter<ConnectionEvents> {
     });
   }
 
-  /** Sends a chunk; refusals come as `error` notices. */
+  /** Sends a chunk. A refusal arrives as an `error` notice. */
   media(header: SentHeader, payload: Uint8Array): void {
     if (this.#endedBy) return;
     const now = performance.now();
-    this.#mediaAt = now;
-    this.#payload.sent += payload.length;
-    if (this.#confirming !== undefined || now - this.#confirmedAt < CONFIRM_MS) {
+    this.#liveness.media(now);
+    const confirm = this.#backlog.add(payload.length, now);
+    if (!confirm) {
       this.#socket.emit("media", header, payload);
       return;
     }
-    const { sent } = this.#payload;
-    this.#confirming = now;
     this.#socket.emit("media", header, payload, (answer: Answer<{ seq: number }>) => {
-      this.#confirmedAt = performance.now();
-      this.#confirming = undefined;
-      this.#quickestMs = Math.min(this.#quickestMs, this.#confirmedAt - now);
-      this.#payload.confirmed = sent;
+      confirm(performance.now());
       if (!answer.ok) this.emit("notice", "error", { event: "media", error: answer.error });
     });
   }
 
-  /** Asks at once whether the other side is still there, for instance when the network has changed. */
+  /** Probes the node at once, for instance after a change of network. */
   probe(): void {
-    if (this.#askedAt !== undefined || this.#endedBy) return;
-    const askedAt = performance.now();
-    this.#askedAt = askedAt;
-    this.#backlogAtAsking = this.#waiting;
-    // A message to nobody changes nothing; outside of a room it is refused, which is an answer too.
-    this.#socket.emit("message", { to: [], data: null }, () => {
-      this.#roundTripMs = performance.now() - askedAt;
-      this.#askedAt = undefined;
-    });
+    if (this.#endedBy) return;
+    const answered = this.#liveness.probe(performance.now(), this.#buffered);
+    if (!answered) return;
+    // A message without recipients changes nothing. Outside a room it is refused, which is an answer too.
+    this.#socket.emit("message", { to: [], data: null }, () => answered(performance.now()));
   }
 
   /** Closes the connection without emitting `lost`. Pending requests reject with `reason`. */
@@ -211,31 +180,17 @@ export class Connection extends Emitter<ConnectionEvents> {
 
   #tick(): void {
     const now = performance.now();
-    const quiet = now - this.#heardAt;
-    if (this.#askedAt === undefined) {
-      const patience = now - this.#mediaAt < IDLE_QUIET_MS ? QUIET_MS : IDLE_QUIET_MS;
-      const stale = this.#roundTripMs === undefined || now - this.#probedAt > IDLE_QUIET_MS;
-      if (quiet >= patience || stale) {
-        this.#probedAt = now;
+    switch (this.#liveness.check(now, this.#buffered)) {
+      case "probe":
         this.probe();
+        return;
+      case "lost": {
+        const silentMs = Math.round(this.#liveness.silentMs(now));
+        this.#lose(new WeirError("disconnected", `no sign of life from the node for ${silentMs} ms`));
+        this.#socket.disconnect();
       }
-      return;
-    }
-    // What leaves this side shows that the way up is open, however long it is.
-    const backlog = this.#waiting;
-    const drains = backlog < this.#backlogAtAsking;
-    this.#backlogAtAsking = backlog;
-    // The timers of a page that slept fire before what arrived meanwhile is heard: two ticks must say so.
-    this.#silentTicks =
-      quiet >= SILENT_MS && now - this.#askedAt >= SILENT_MS && !drains ? this.#silentTicks + 1 : 0;
-    if (this.#silentTicks >= 2) {
-      this.#lose(new WeirError("disconnected", `the node has been silent for ${Math.round(quiet)} ms`));
-      this.#socket.disconnect();
     }
   }
-
-  #probedAt = 0;
-  #silentTicks = 0;
 
   #lose(error: WeirError): void {
     if (this.#endedBy) return;
@@ -250,12 +205,13 @@ export class Connection extends Emitter<ConnectionEvents> {
   }
 }
 
-/** `payload` as bytes: the browser's client delivers an `ArrayBuffer`, Node's a `Buffer`. */
-export function bytes(payload: ArrayBuffer | Uint8Array): Uint8Array {
+/** Returns `payload` as bytes. The client delivers an `ArrayBuffer` in browsers, a `Buffer` in Node. */
+function bytes(payload: ArrayBuffer | Uint8Array): Uint8Array {
   return payload instanceof Uint8Array ? payload : new Uint8Array(payload);
 }
 
-function waiting(packets: readonly { data?: unknown }[]): number {
+/** Returns the size of unsent packets, in bytes. */
+function size(packets: readonly { data?: unknown }[]): number {
   let sum = 0;
   for (const { data } of packets) {
     if (typeof data === "string") sum += data.length;
@@ -264,12 +220,11 @@ function waiting(packets: readonly { data?: unknown }[]): number {
   return sum;
 }
 
-/** A refusal begins with one of the contract's codes; everything else means that nobody answered. */
+/** Creates the error of a failed attempt. Only a refusal by a node starts with one of the contract's codes. */
 function connectError(url: string, error: Error): WeirError {
   const [code = "", ...rest] = error.message.split(": ");
   if ((CONTRACT_CODES as readonly string[]).includes(code)) {
     return new WeirError(code as ErrorCode, rest.join(": "));
   }
-  const reason = error.message === "timeout" ? "no answer in time" : error.message;
-  return new WeirError("disconnected", `${url} cannot be reached: ${reason}`, { cause: error });
+  return new WeirError("disconnected", `cannot reach ${url}: ${error.message}`, { cause: error });
 }

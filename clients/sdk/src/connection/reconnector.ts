@@ -3,55 +3,58 @@ import { asWeirError, closedError, WeirError } from "../errors.js";
 import type { Address } from "./address.js";
 import { Connection, type ConnectionOptions } from "./connection.js";
 
-/** How long the first attempts may take, then every further one. Early ones are short, since a packet lost then costs seconds. */
+/** Timeouts of the first attempts. They are short, since a packet lost during a handshake costs seconds. */
 const ATTEMPT_MS = [1_000, 1_000, 1_500, 2_000, 5_000];
+/** Timeout of every later attempt. */
 const LATER_ATTEMPT_MS = 10_000;
-const FIRST_PAUSE_MS = 200;
-const LONGEST_PAUSE_MS = 2_000;
+const FIRST_BACKOFF_MS = 200;
+const MAX_BACKOFF_MS = 2_000;
 
-export interface LinkOptions extends ConnectionOptions {
-  /** After so long without a connection it is given up. */
+interface ReconnectorOptions extends ConnectionOptions {
+  /** Time without a connection after which reconnecting is given up. */
   reconnectTimeoutMs: number;
 }
 
-type LinkEvents = {
+type ReconnectorEvents = {
   up: [connection: Connection];
   down: [error: WeirError];
-  /** It will not come back. */
+  /** Reconnecting was given up. */
   failed: [error: WeirError];
 };
 
 /**
- * Keeps a connection to one of several addresses: when one is lost it opens another one, with pauses
- * that grow and differ, until it is closed.
+ * Keeps one connection to a cluster until it is closed. Replaces a lost connection by another one, with
+ * exponential backoff and jitter, and takes turns among the addresses.
  */
-export class Link extends Emitter<LinkEvents> {
+export class Reconnector extends Emitter<ReconnectorEvents> {
   readonly #addresses: readonly Address[];
-  readonly #options: LinkOptions;
+  readonly #options: ReconnectorOptions;
   #connection: Connection | undefined;
   #closed = new AbortController();
+  /** Ends the current backoff. */
   #wake: (() => void) | undefined;
+  /** Number of attempts, which selects the next address. */
   #turn = 0;
 
-  constructor(addresses: readonly Address[], options: LinkOptions) {
+  constructor(addresses: readonly Address[], options: ReconnectorOptions) {
     super();
     this.#addresses = addresses;
     this.#options = options;
     globalThis.addEventListener?.("online", this.#online);
   }
 
-  /** The connection that stands now. */
+  /** Current connection; `undefined` while reconnecting. */
   get connection(): Connection | undefined {
     return this.#connection;
   }
 
-  /** The first connection: each address is tried once, and the last refusal is the error. */
+  /** Opens the first connection. Tries each address once, and rejects with the last error. */
   async open(signal?: AbortSignal): Promise<Connection> {
     let failure = new WeirError("bad_request", "url: empty; connect needs at least one address");
     for (const address of this.#addresses) {
       this.#turn += 1;
       try {
-        return this.#stand(await Connection.open(address, this.#options, signal));
+        return this.#adopt(await Connection.open(address, this.#options, signal));
       } catch (error) {
         failure = asWeirError(error);
         if (!failure.retryable) break;
@@ -61,14 +64,14 @@ export class Link extends Emitter<LinkEvents> {
     throw failure;
   }
 
-  /** Leaves the present node for another connection, `afterMs` from now. */
-  move(afterMs: number): void {
-    const leaving = this.#connection;
+  /** Replaces the current connection in `afterMs`, for instance because its node drains. */
+  replace(afterMs: number): void {
+    const replaced = this.#connection;
     setTimeout(() => {
-      if (this.#connection !== leaving || this.#closed.signal.aborted) return;
-      const reason = new WeirError("draining", "the node is being replaced");
-      leaving?.close(reason);
-      this.#fall(reason);
+      if (this.#connection !== replaced || this.#closed.signal.aborted) return;
+      const reason = new WeirError("draining", "the connection is being replaced");
+      replaced?.close(reason);
+      this.#lose(reason);
     }, afterMs);
   }
 
@@ -86,44 +89,43 @@ export class Link extends Emitter<LinkEvents> {
     this.#wake?.();
   };
 
-  #next(): Address | undefined {
+  #nextAddress(): Address | undefined {
     const address = this.#addresses[this.#turn % this.#addresses.length];
     this.#turn += 1;
     return address;
   }
 
-  #stand(connection: Connection): Connection {
-    // The address that worked is the first to be tried again only after the others.
+  #adopt(connection: Connection): Connection {
     this.#connection = connection;
-    connection.on("lost", (error) => this.#fall(error));
+    connection.on("lost", (error) => this.#lose(error));
     return connection;
   }
 
-  #fall(error: WeirError): void {
+  #lose(error: WeirError): void {
     this.#connection = undefined;
     this.emit("down", error);
-    void this.#restore(error);
+    void this.#reconnect(error);
   }
 
-  async #restore(cause: WeirError): Promise<void> {
+  async #reconnect(cause: WeirError): Promise<void> {
     const since = performance.now();
     let last = cause;
     for (let attempt = 0; !this.#closed.signal.aborted; attempt++) {
-      await this.#pause(attempt);
+      await this.#backOff(attempt);
       if (this.#closed.signal.aborted) return;
       if (performance.now() - since > this.#options.reconnectTimeoutMs) break;
       const timeoutMs = Math.min(this.#options.timeoutMs, ATTEMPT_MS[attempt] ?? LATER_ATTEMPT_MS);
       try {
         const options = { ...this.#options, timeoutMs };
-        const address = this.#next();
+        const address = this.#nextAddress();
         if (!address) break;
         const connection = await Connection.open(address, options, this.#closed.signal);
-        // The link may have been closed after the answer arrived.
+        // `close` may have been called after the node's answer arrived.
         if (this.#closed.signal.aborted) {
           connection.close(closedError());
           return;
         }
-        this.emit("up", this.#stand(connection));
+        this.emit("up", this.#adopt(connection));
         return;
       } catch (error) {
         last = asWeirError(error);
@@ -133,10 +135,10 @@ export class Link extends Emitter<LinkEvents> {
     if (!this.#closed.signal.aborted) this.emit("failed", last);
   }
 
-  /** The first attempt comes at once, but not everybody's in the same instant. */
-  #pause(attempt: number): Promise<void> {
+  /** Waits before an attempt. Jitter spreads the clients of a lost node. */
+  #backOff(attempt: number): Promise<void> {
     const longest =
-      attempt === 0 ? FIRST_PAUSE_MS / 2 : Math.min(FIRST_PAUSE_MS * 2 ** attempt, LONGEST_PAUSE_MS);
+      attempt === 0 ? FIRST_BACKOFF_MS / 2 : Math.min(FIRST_BACKOFF_MS * 2 ** attempt, MAX_BACKOFF_MS);
     return new Promise((resolve) => {
       const timer = setTimeout(resolve, longest * (0.5 + Math.random() / 2));
       this.#wake = () => {

@@ -1,5 +1,5 @@
 import { CaptureClock } from "../capture/capture-clock.js";
-import type { FrameSource } from "../capture/frames.js";
+import type { CaptureReader } from "../capture/frames.js";
 import { readSamples } from "../capture/samples.js";
 import { OPUS } from "../codecs/families.js";
 import { isReclaimed } from "../codecs/faults.js";
@@ -7,10 +7,10 @@ import { asWeirError, WeirError } from "../errors.js";
 import { Level } from "../media/level.js";
 import type { EncoderHost, TrackEncoder } from "./encoder.js";
 
-/** One chunk's length: what conversations use, and fifty chunks a second. */
+/** Duration of a chunk: 20 ms, as usual for conversations. */
 const FRAME_US = 20_000;
 
-/** Encodes sound as Opus by WebCodecs. */
+/** Audio encoder that produces Opus with WebCodecs. */
 export class AudioTrackEncoder implements TrackEncoder {
   readonly codec = OPUS;
   readonly targetBitrate: number;
@@ -19,7 +19,7 @@ export class AudioTrackEncoder implements TrackEncoder {
   readonly #level = new Level();
   #encoder: AudioEncoder;
   #clock = new CaptureClock();
-  #source: FrameSource | undefined;
+  #source: CaptureReader | undefined;
   #format: { sampleRate: number; channels: number } | undefined;
   #stopped = false;
 
@@ -38,12 +38,12 @@ export class AudioTrackEncoder implements TrackEncoder {
     this.#clock = new CaptureClock();
     this.#source = readSamples(
       track,
-      (data) => this.#take(data),
+      (data) => this.#encode(data),
       (error) => this.#fail(error),
     );
   }
 
-  /** Every chunk of sound is one. */
+  /** Does nothing: every audio chunk is a key chunk. */
   requestKey(): void {}
 
   stop(): void {
@@ -66,10 +66,10 @@ export class AudioTrackEncoder implements TrackEncoder {
     return encoder;
   }
 
-  #take(data: AudioData): void {
+  #encode(data: AudioData): void {
     try {
       if (this.#stopped) return;
-      // It came when its last sample was captured, and its timestamp is the first one's.
+      // Data arrives when its last sample is captured, and has the timestamp of its first one.
       this.#clock.observe(data.timestamp + data.duration, performance.now());
       this.#level.add(data);
       if (!this.#host.open()) return;

@@ -1,41 +1,53 @@
+import type { VideoSize } from "../capture/presets.js";
+import type { VideoCodec } from "../codecs/families.js";
 import type { WeirError } from "../errors.js";
 
-/** A chunk as it comes out of an encoder. */
+/** Parameters for the encoder of a track. */
+export interface Encoding {
+  /** Maximum bitrate, in bits per second. */
+  bitrate: number;
+  /** Maximum size of video; `undefined` for audio. */
+  size?: VideoSize;
+  /** Codec to use; by default the best one that all members decode. */
+  codec?: VideoCodec;
+}
+
+/** Chunk from an encoder. */
 export interface Encoded {
-  /** When it was captured, in milliseconds of `performance.now()`. */
+  /** Time of capture, in milliseconds of `performance.now()`. */
   atMs: number;
   key: boolean;
   durationUs?: number;
   payload: Uint8Array;
-  /** The picture's size, where it is one. */
+  /** Size of a video frame. */
   width?: number;
   height?: number;
 }
 
-/** What an encoder works for. */
+/** Track services that an encoder needs. */
 export interface EncoderHost {
-  /** Whether chunks can be sent now; what is captured meanwhile is not encoded. */
+  /** Whether chunks can be sent now. Otherwise nothing is encoded. */
   open(): boolean;
   /** Bytes that wait for the network. */
   backlog(): number;
   send(chunk: Encoded): void;
-  /** It has ended by itself. */
+  /** Reports that the encoder has failed permanently. */
   failed(error: WeirError): void;
 }
 
-/** Encodes what a MediaStreamTrack delivers. */
+/** Encoder of a MediaStreamTrack. */
 export interface TrackEncoder {
   readonly codec: string;
-  /** Bits a second. */
+  /** Current target bitrate, in bits per second. */
   readonly targetBitrate: number;
-  /** Pictures that were left out. */
+  /** Number of frames that were not encoded. */
   readonly skipped: number;
-  /** How loud it is now, 0 to 1; 0 for pictures. */
+  /** Audio level, 0 to 1; 0 for video. */
   readonly level: number;
-  /** Encodes this track from now on, rather than an earlier one. */
+  /** Encodes `track` from now on, in place of an earlier one. */
   start(track: MediaStreamTrack): void;
-  /** The next chunk shall be a key chunk. */
+  /** Makes the next chunk a key chunk. */
   requestKey(): void;
-  /** Stops for good; the track itself goes on. */
+  /** Stops encoding permanently. The MediaStreamTrack continues. */
   stop(): void;
 }

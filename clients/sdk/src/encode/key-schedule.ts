@@ -1,32 +1,33 @@
-/** Key chunks come at least this often, for those who come late. */
-const LONGEST_MS = 4_000;
-/** Requests that come together get one key chunk together. */
-const SHORTEST_MS = 250;
+/** Maximum interval of key chunks, for late joiners. */
+const MAX_MS = 4_000;
+/** Minimum interval of requested key chunks. Requests within it share one. */
+const MIN_MS = 250;
 
-/** When the next picture is to be a key chunk. */
+/** Schedule of key chunks. */
 export class KeySchedule {
   #lastAt = Number.NEGATIVE_INFINITY;
   #wanted = true;
 
-  /** Whether somebody has asked for one that was not made yet. */
+  /** Whether a requested key chunk is still to be produced. */
   get waiting(): boolean {
     return this.#wanted;
   }
 
+  /** Requests a key chunk. */
   request(): void {
     this.#wanted = true;
   }
 
-  /** Whether the picture at `now` is to be one; if so, it counts as made. */
-  take(now: number): boolean {
+  /** Whether the frame at `now` must be a key chunk; if so, it counts as produced. */
+  due(now: number): boolean {
     const since = now - this.#lastAt;
-    if (since < LONGEST_MS && !(this.#wanted && since >= SHORTEST_MS)) return false;
+    if (since < MAX_MS && !(this.#wanted && since >= MIN_MS)) return false;
     this.#lastAt = now;
     this.#wanted = false;
     return true;
   }
 
-  /** The next picture begins anew, whatever came before. */
+  /** Makes the next frame a key chunk, regardless of the interval. */
   restart(): void {
     this.#lastAt = Number.NEGATIVE_INFINITY;
     this.#wanted = true;

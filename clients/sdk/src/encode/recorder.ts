@@ -4,14 +4,20 @@ import { WeirError } from "../errors.js";
 import type { EncoderHost, TrackEncoder } from "./encoder.js";
 import { WebmReader } from "./webm-reader.js";
 
-/** How often the recorder hands over what it has. */
+/** Interval at which the recorder delivers data. */
 const SLICE_MS = 40;
 const KEY_INTERVAL_MS = 2_000;
-/** A recorder makes a key chunk on request only by beginning anew. */
+/** Minimum interval of restarts. Only a restart makes a recorder produce a key chunk on request. */
 const RESTART_MS = 700;
 
-/** What {@link TrackRecorder} can make of such a track; `undefined` if nothing. */
-export function recorderType(kind: "audio" | "video"): { type: string; codec: string } | undefined {
+/** Format of a {@link TrackRecorder}. */
+interface RecorderType {
+  type: string;
+  codec: string;
+}
+
+/** Returns the format to record tracks of this kind in; `undefined` if the browser supports none. */
+export function recorderType(kind: "audio" | "video"): RecorderType | undefined {
   if (typeof MediaRecorder === "undefined") return undefined;
   const codecs = kind === "audio" ? ["opus"] : ["vp8", "vp9"];
   for (const codec of codecs) {
@@ -22,8 +28,8 @@ export function recorderType(kind: "audio" | "video"): { type: string; codec: st
 }
 
 /**
- * Encodes with a MediaRecorder, for browsers without WebCodecs. Its WebM is taken apart, so what is sent
- * are the same chunks, and the others need not know.
+ * Encoder that uses a MediaRecorder, for browsers without WebCodecs. It demuxes the recorded WebM into the same
+ * chunks that WebCodecs produces, so receivers see no difference.
  */
 export class TrackRecorder implements TrackEncoder {
   readonly level = 0;
@@ -38,30 +44,30 @@ export class TrackRecorder implements TrackEncoder {
   #keyAt = 0;
   #waitsForKey = false;
 
-  constructor(host: EncoderHost, made: { type: string; codec: string }, bitrate: number, size?: VideoSize) {
+  constructor(host: EncoderHost, { type, codec }: RecorderType, bitrate: number, size?: VideoSize) {
     this.#host = host;
-    this.#type = made.type;
+    this.#type = type;
     this.#video = size !== undefined;
-    this.codec = made.codec === "vp9" && size ? codecString("vp9", size) : made.codec;
+    this.codec = codec === "vp9" && size ? codecString("vp9", size) : codec;
     this.targetBitrate = bitrate;
   }
 
   start(track: MediaStreamTrack): void {
     this.#track = track;
-    this.#begin();
+    this.#restart();
   }
 
   requestKey(): void {
-    if (this.#video && performance.now() - this.#keyAt > RESTART_MS) this.#begin();
+    if (this.#video && performance.now() - this.#keyAt > RESTART_MS) this.#restart();
   }
 
   stop(): void {
-    this.#end();
+    this.#stopRecorder();
     this.#track = undefined;
   }
 
-  #begin(): void {
-    this.#end();
+  #restart(): void {
+    this.#stopRecorder();
     if (!this.#track) return;
     const options: MediaRecorderOptions & { videoKeyFrameIntervalDuration: number } = {
       mimeType: this.#type,
@@ -95,7 +101,7 @@ export class TrackRecorder implements TrackEncoder {
     recorder.start(SLICE_MS);
   }
 
-  #end(): void {
+  #stopRecorder(): void {
     const recorder = this.#recorder;
     this.#recorder = undefined;
     if (recorder && recorder.state !== "inactive") recorder.stop();
@@ -103,7 +109,7 @@ export class TrackRecorder implements TrackEncoder {
 
   #deliver(atMs: number, key: boolean, payload: Uint8Array): void {
     if (key) this.#keyAt = performance.now();
-    // What was not sent is missing for those that follow, up to the next key chunk.
+    // Without this chunk, the following ones are undecodable up to the next key chunk.
     if (!this.#host.open()) {
       this.#waitsForKey = true;
       return;

@@ -1,32 +1,33 @@
 import { CaptureClock } from "../capture/capture-clock.js";
-import { type FrameSource, readFrames } from "../capture/frames.js";
-import type { VideoCodec, VideoSize } from "../capture/presets.js";
-import { encoderConfig } from "../codecs/families.js";
+import { type CaptureReader, readFrames } from "../capture/frames.js";
+import type { VideoSize } from "../capture/presets.js";
+import { encoderConfig, type VideoCodec } from "../codecs/families.js";
 import { isReclaimed } from "../codecs/faults.js";
 import { asWeirError, WeirError } from "../errors.js";
 import { BitrateControl } from "./bitrate.js";
 import type { EncoderHost, TrackEncoder } from "./encoder.js";
 import { KeySchedule } from "./key-schedule.js";
 
-/** With more pictures inside of the encoder it does not keep up. */
-const QUEUE = 2;
-/** A source that shows nothing new, such as a screen, delivers nothing: its last picture is sent again. */
+/** Maximum frames in the encoder. A longer queue means that it does not keep up. */
+const MAX_QUEUE = 2;
+/** Pause of the source after which its last frame is repeated. A screen without changes delivers no frames. */
 const STILL_MS = 200;
-const REST_MS = 1_000;
+/** Interval of repeated frames while nobody waits for a key chunk. */
+const REPEAT_MS = 1_000;
 
-/** Encodes pictures by WebCodecs. */
+/** Video encoder that uses WebCodecs. */
 export class VideoTrackEncoder implements TrackEncoder {
   readonly level = 0;
   readonly #host: EncoderHost;
-  readonly #most: VideoSize;
+  readonly #max: VideoSize;
   readonly #bitrate: BitrateControl;
   readonly #keys = new KeySchedule();
   #family: VideoCodec;
   #encoder: VideoEncoder;
   #config: VideoEncoderConfig | undefined;
   #clock = new CaptureClock();
-  #source: FrameSource | undefined;
-  /** Through which pictures go that the encoder does not take as they are. */
+  #source: CaptureReader | undefined;
+  /** Canvas that converts frames whose pixel format the encoder rejects; `undefined` if not needed. */
   #redraw: OffscreenCanvasRenderingContext2D | undefined;
   #latest: VideoFrame | undefined;
   #latestAt = 0;
@@ -35,16 +36,16 @@ export class VideoTrackEncoder implements TrackEncoder {
   #skipped = 0;
   #stopped = false;
 
-  constructor(host: EncoderHost, family: VideoCodec, most: VideoSize) {
+  constructor(host: EncoderHost, family: VideoCodec, max: VideoSize) {
     this.#host = host;
     this.#family = family;
-    this.#most = most;
-    this.#bitrate = new BitrateControl(most.bitrate);
+    this.#max = max;
+    this.#bitrate = new BitrateControl(max.bitrate);
     this.#encoder = this.#open();
   }
 
   get codec(): string {
-    return encoderConfig(this.#family, this.#most).codec;
+    return encoderConfig(this.#family, this.#max).codec;
   }
 
   get family(): VideoCodec {
@@ -65,7 +66,7 @@ export class VideoTrackEncoder implements TrackEncoder {
     this.#redraw = undefined;
     this.#lastTimestamp = Number.NEGATIVE_INFINITY;
     this.#keys.restart();
-    this.#source = readFrames(track, (frame) => this.#take(frame));
+    this.#source = readFrames(track, (frame) => this.#frame(frame));
     clearInterval(this.#still);
     this.#still = setInterval(() => this.#repeat(), STILL_MS);
   }
@@ -74,7 +75,7 @@ export class VideoTrackEncoder implements TrackEncoder {
     this.#keys.request();
   }
 
-  /** Goes on with another codec. */
+  /** Switches to another codec, starting with a key chunk. */
   change(family: VideoCodec): void {
     this.#family = family;
     this.#config = undefined;
@@ -96,7 +97,7 @@ export class VideoTrackEncoder implements TrackEncoder {
       error: (error) => {
         if (this.#stopped) return;
         if (isReclaimed(error)) {
-          // The codec and the frames are fine.
+          // Neither the codec nor the frames are at fault.
           if (this.#encoder === encoder) this.#reopen();
           return;
         }
@@ -104,7 +105,7 @@ export class VideoTrackEncoder implements TrackEncoder {
           this.#host.failed(new WeirError("not_supported", `the encoder failed: ${error.message}`));
           return;
         }
-        // Some cameras' pixels are of a format that can be drawn, and not be encoded.
+        // Some cameras use a pixel format that can be drawn but not encoded.
         this.#redraw = new OffscreenCanvas(2, 2).getContext("2d", { alpha: false }) ?? undefined;
         this.#reopen();
       },
@@ -119,7 +120,7 @@ export class VideoTrackEncoder implements TrackEncoder {
     this.#encoder = this.#open();
   }
 
-  /** What is encoded for `frame`; whoever asks closes it. */
+  /** Returns the frame to encode, which the caller closes. */
   #picture(frame: VideoFrame): VideoFrame {
     if (!this.#redraw) return frame.clone();
     const { canvas } = this.#redraw;
@@ -129,7 +130,7 @@ export class VideoTrackEncoder implements TrackEncoder {
     return new VideoFrame(canvas, { timestamp: frame.timestamp });
   }
 
-  #take(frame: VideoFrame): void {
+  #frame(frame: VideoFrame): void {
     const now = performance.now();
     if (this.#stopped) {
       frame.close();
@@ -139,21 +140,21 @@ export class VideoTrackEncoder implements TrackEncoder {
     this.#latest?.close();
     this.#latest = frame;
     this.#latestAt = now;
-    const interval = 1_000_000 / this.#most.frameRate;
-    // Cameras deliver more than they are asked for; three quarters leave room for their unevenness.
+    const interval = 1_000_000 / this.#max.frameRate;
+    // Cameras exceed the requested rate. Three quarters of the interval tolerate their jitter.
     if (frame.timestamp - this.#lastTimestamp < interval * 0.75) return;
     this.#encode(frame, now);
   }
 
-  /** Sends the last picture once more, where none came for a while. */
+  /** Encodes the last frame again after a pause of the source. */
   #repeat(): void {
     const latest = this.#latest;
     const now = performance.now();
     const rest = now - this.#latestAt;
     if (!latest || rest < STILL_MS) return;
     const timestamp = Math.max(this.#lastTimestamp + 1, latest.timestamp + Math.round(rest * 1_000));
-    // Once a second is enough to keep it alive, unless somebody waits for a key chunk.
-    if (!this.#keys.waiting && timestamp - this.#lastTimestamp < REST_MS * 1_000) return;
+    // A slow repetition suffices unless a receiver waits for a key chunk.
+    if (!this.#keys.waiting && timestamp - this.#lastTimestamp < REPEAT_MS * 1_000) return;
     const again = new VideoFrame(latest, { timestamp });
     this.#encode(again, now);
     again.close();
@@ -166,7 +167,7 @@ export class VideoTrackEncoder implements TrackEncoder {
     }
     // Its error event may still be pending.
     if (this.#encoder.state === "closed") this.#reopen();
-    if (this.#encoder.encodeQueueSize > QUEUE || this.#bitrate.tooMuch(this.#host.backlog())) {
+    if (this.#encoder.encodeQueueSize > MAX_QUEUE || this.#bitrate.exceeds(this.#host.backlog())) {
       this.#skipped += 1;
       return;
     }
@@ -174,7 +175,7 @@ export class VideoTrackEncoder implements TrackEncoder {
       this.#configure(frame, now);
       this.#lastTimestamp = frame.timestamp;
       const picture = this.#picture(frame);
-      this.#encoder.encode(picture, { keyFrame: this.#keys.take(now) });
+      this.#encoder.encode(picture, { keyFrame: this.#keys.due(now) });
       picture.close();
     } catch (error) {
       if (isReclaimed(error)) {
@@ -188,20 +189,20 @@ export class VideoTrackEncoder implements TrackEncoder {
 
   #configure(frame: VideoFrame, now: number): void {
     const bitrate = this.#bitrate.step(now);
-    // The source's shape, no larger than asked for and than the network takes; encoders want even numbers.
+    // Keeps the aspect ratio, within the maximum size and the bitrate. Encoders need even numbers.
     const scale =
       this.#bitrate.scale *
       Math.min(
         1,
-        Math.sqrt((this.#most.width * this.#most.height) / (frame.displayWidth * frame.displayHeight)),
+        Math.sqrt((this.#max.width * this.#max.height) / (frame.displayWidth * frame.displayHeight)),
       );
     const width = Math.max(2, Math.round((frame.displayWidth * scale) / 2) * 2);
     const height = Math.max(2, Math.round((frame.displayHeight * scale) / 2) * 2);
     const same = this.#config?.width === width && this.#config.height === height;
     if (same && bitrate === undefined) return;
     if (!same) this.#keys.restart();
-    const size = { width, height, frameRate: this.#most.frameRate, bitrate: this.#bitrate.target };
-    // The codec string names the largest size, so that it stays what was published.
+    const size = { width, height, frameRate: this.#max.frameRate, bitrate: this.#bitrate.target };
+    // The codec string stays that of the maximum size, which was announced.
     this.#config = { ...encoderConfig(this.#family, size), codec: this.codec };
     this.#encoder.configure(this.#config);
   }

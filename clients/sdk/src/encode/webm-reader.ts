@@ -1,6 +1,6 @@
-/** A frame out of a WebM stream. */
-export interface WebmFrame {
-  /** Milliseconds since the stream's beginning. */
+/** Frame of a WebM stream. */
+interface WebmFrame {
+  /** Milliseconds since the start of the stream. */
   timeMs: number;
   key: boolean;
   payload: Uint8Array;
@@ -10,12 +10,12 @@ const CLUSTER = 0x1f43b675;
 const TIMESTAMP = 0xe7;
 const SIMPLE_BLOCK = 0xa3;
 const BLOCK = 0xa1;
-/** Elements whose content is read as if it stood outside of them: the Segment, Clusters and BlockGroups. */
-const ENTERED: ReadonlySet<number> = new Set([0x18538067, CLUSTER, 0xa0]);
+/** Elements whose children are read in place: Segment, Cluster and BlockGroup. */
+const CONTAINERS: ReadonlySet<number> = new Set([0x18538067, CLUSTER, 0xa0]);
 
 /**
- * Takes a WebM stream of one track apart into its frames, as it comes in. It knows what browsers
- * record: elements of unknown size, SimpleBlocks without lacing, timestamps in milliseconds.
+ * Streaming demuxer for WebM with one track. Supports what browsers record: elements of unknown size,
+ * SimpleBlocks without lacing, timestamps in milliseconds.
  *
  * RFC 8794 (EBML), RFC 9559 (Matroska).
  */
@@ -23,7 +23,7 @@ export class WebmReader {
   #rest = new Uint8Array(0);
   #clusterMs = 0;
 
-  /** The frames that are complete with these bytes. */
+  /** Returns the frames that these bytes complete. */
   read(bytes: Uint8Array): WebmFrame[] {
     const all = new Uint8Array(this.#rest.length + bytes.length);
     all.set(this.#rest);
@@ -35,7 +35,7 @@ export class WebmReader {
       const size = id && number(all, at + id.length, true);
       if (!id || !size) break;
       const start = at + id.length + size.length;
-      if (ENTERED.has(id.value)) {
+      if (CONTAINERS.has(id.value)) {
         at = start;
         continue;
       }
@@ -67,8 +67,8 @@ export class WebmReader {
 }
 
 /**
- * The variable-length number at `at`: an element's id with its marker, or a size without it. An
- * unknown size is `Infinity`.
+ * Reads the variable-length number at `at`: an element's id with its marker, or a size without it. An unknown
+ * size is `Infinity`.
  */
 function number(
   bytes: Uint8Array,

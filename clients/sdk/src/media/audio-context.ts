@@ -1,24 +1,28 @@
-/** What Opus works at, and what every browser can play. */
+/** Sample rate of Opus, which every browser can play. */
 export const SAMPLE_RATE = 48_000;
 
 let shared: AudioContext | undefined;
 
-/** The one AudioContext of the page's rooms. Browsers allow few, and two have two clocks. */
+/** Returns the AudioContext that all rooms of the page share. Browsers allow few, and each has its own clock. */
 export function audioContext(): AudioContext {
   shared ??= new AudioContext({ sampleRate: SAMPLE_RATE, latencyHint: "interactive" });
   return shared;
 }
 
-const loaded = new Map<() => void, Promise<void>>();
+/** Function or class that is loaded into the audio thread as text. */
+type WorkletCode = (abstract new (...args: never) => object) | ((...args: never) => void);
+
+const loaded = new Map<WorkletCode, Promise<void>>();
 
 /**
- * Loads the body of `processor` into the context's audio thread, once. It must use nothing from outside
- * of itself: only its text goes there.
+ * Runs `processor` with `classes` as its arguments in the audio thread, once. Their text alone goes there, so
+ * they must not use anything else.
  */
-export function loadWorklet(processor: () => void): Promise<void> {
+export function loadWorklet(processor: WorkletCode, ...classes: WorkletCode[]): Promise<void> {
   let loading = loaded.get(processor);
   if (!loading) {
-    const url = URL.createObjectURL(new Blob([`(${processor})()`], { type: "text/javascript" }));
+    const code = `(${processor})(${classes.map(String).join(", ")})`;
+    const url = URL.createObjectURL(new Blob([code], { type: "text/javascript" }));
     loading = audioContext()
       .audioWorklet.addModule(url)
       .finally(() => URL.revokeObjectURL(url));

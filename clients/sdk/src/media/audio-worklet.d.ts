@@ -1,4 +1,4 @@
-// The scope of an AudioWorklet, as far as the processors of this SDK use it.
+// Global scope of an AudioWorklet, as far as this SDK's processors use it.
 
 declare class AudioWorkletProcessor {
   readonly port: MessagePort;

@@ -1,8 +1,9 @@
-/** What some browsers have on the window and TypeScript's library does not know. */
-export interface MediaStreamTrackProcessor<T> {
+/** Reader of a track's frames, which TypeScript's library does not declare. */
+interface MediaStreamTrackProcessor<T> {
   readonly readable: ReadableStream<T>;
 }
 
+/** Track of frames that the page writes. */
 export interface MediaStreamTrackGenerator<T> extends MediaStreamTrack {
   readonly writable: WritableStream<T>;
 }
@@ -17,13 +18,13 @@ interface Window {
 
 const browser = globalThis as Window;
 
-/** Reads `track` frame by frame, where the browser can. */
+/** Creates a reader of `track`; `undefined` in browsers without MediaStreamTrackProcessor. */
 export function processor<T>(track: MediaStreamTrack): MediaStreamTrackProcessor<T> | undefined {
   const { MediaStreamTrackProcessor } = browser;
   return MediaStreamTrackProcessor && new MediaStreamTrackProcessor<T>({ track });
 }
 
-/** A track of frames that are written to it, where the browser can. */
+/** Creates a track that frames are written to; `undefined` in browsers without MediaStreamTrackGenerator. */
 export function generator(kind: "video"): MediaStreamTrackGenerator<VideoFrame> | undefined {
   const { MediaStreamTrackGenerator } = browser;
   return MediaStreamTrackGenerator && new MediaStreamTrackGenerator<VideoFrame>({ kind });

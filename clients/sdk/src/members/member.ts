@@ -1,24 +1,25 @@
 import type { JsonObject, WireMember } from "../protocol.js";
 import { isObject, type Succession, succession } from "./succession.js";
 
-/** Under this key of a member's metadata the SDK says what it needs to know of the member. */
+/** Key of a member's metadata that holds the SDK's own part. */
 const OWN_KEY = "weir";
 
-/** A member of the room. The object is replaced, not changed, when the member changes. */
+/** Member of a room. A change replaces the object. */
 export interface Member {
   readonly id: string;
   readonly name: string;
-  /** What was attached; `{}` if that was no object. */
+  /** Metadata that the member attached; `{}` if it is not an object. */
   readonly metadata: JsonObject;
   /** Milliseconds since the Unix epoch. */
   readonly joinedAt: number;
   readonly isSelf: boolean;
-  /** Codecs that it decodes, such as `vp8` and `opus`; `undefined` if it did not say. */
+  /** Codecs that the member decodes, such as `vp8` and `opus`; `undefined` if unknown. */
   readonly decodes: readonly string[] | undefined;
-  /** Whether its chunks go through a transform: without the same one they make no sense. */
+  /** Whether the member transforms its chunks. Only members with the same transform can decode them. */
   readonly transforms: boolean;
 }
 
+/** Creates a member from its wire form. */
 export function member(wire: WireMember, selfId: string | undefined): Member {
   const whole = isObject(wire.metadata) ? wire.metadata : {};
   const { [OWN_KEY]: own, ...metadata } = whole;
@@ -34,7 +35,7 @@ export function member(wire: WireMember, selfId: string | undefined): Member {
   };
 }
 
-/** `metadata` with what the SDK adds to it. */
+/** Returns `metadata` with the SDK's own part added. */
 export function wireMetadata(
   metadata: JsonObject,
   own: { decodes: string[]; transforms: boolean } & Succession,
@@ -42,7 +43,7 @@ export function wireMetadata(
   return { ...metadata, [OWN_KEY]: own as unknown as JsonObject };
 }
 
-/** Whom a member says that it succeeds, and how its own successor will prove it. */
+/** Returns what a member's metadata claims about its succession. */
 export function memberSuccession({ metadata }: WireMember): Succession {
   return isObject(metadata) ? succession(metadata[OWN_KEY]) : {};
 }

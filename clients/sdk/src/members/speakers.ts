@@ -1,23 +1,22 @@
-import type { LocalTrack } from "../tracks/local-track.js";
-import type { RemoteTrack } from "../tracks/remote-track.js";
+import type { TrackKind } from "../protocol.js";
 import type { Member } from "./member.js";
 
-/** Quieter sound is not speech. */
+/** Minimum level of speech. */
 const THRESHOLD = 0.015;
-/** Who has paused for less is still speaking. */
+/** Pause after which a member no longer counts as speaking. */
 const HOLD_MS = 800;
 
-/** Who is speaking, from how loud everybody is now and then. */
+/** Active-speaker detection from regularly sampled levels. */
 export class Speakers {
   readonly #heardAt = new Map<string, number>();
   #active: readonly Member[] = [];
 
-  /** The loudest first. */
+  /** Speaking members, the loudest first. */
   get active(): readonly Member[] {
     return this.#active;
   }
 
-  /** Takes in how loud each member is; whether other ones speak now. */
+  /** Records each member's level. Returns whether the set of speaking members has changed. */
   observe(levels: ReadonlyMap<Member, number>, now: number): boolean {
     const before = new Set(this.#active.map(({ id }) => id));
     const present = new Set<string>();
@@ -34,12 +33,16 @@ export class Speakers {
   }
 }
 
-/** How loud each member speaks; what a shared screen sounds like is not speech. */
+/** Source of a member's level. */
+interface AudibleTrack {
+  readonly kind: TrackKind;
+  readonly source: string | undefined;
+  readonly level: number;
+}
+
+/** Returns each member's level: that of its loudest audio track, shared screens excluded. */
 export function loudness(
-  tracks: readonly {
-    track: Pick<LocalTrack | RemoteTrack, "kind" | "source" | "level">;
-    member: Member | undefined;
-  }[],
+  tracks: readonly { track: AudibleTrack; member: Member | undefined }[],
 ): Map<Member, number> {
   const levels = new Map<Member, number>();
   for (const { track, member } of tracks) {

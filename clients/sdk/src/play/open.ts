@@ -10,22 +10,23 @@ import type { PicturePlayer, PlayerHost, SoundPlayer } from "./player.js";
 import { AudioPlayer } from "./sound/audio-player.js";
 import type { Lane } from "./timeline.js";
 
-export interface Opened {
+/** Player, before the browser has confirmed that it decodes the track. */
+interface OpenedPlayer {
   player: PicturePlayer | SoundPlayer;
   /** Whether the browser decodes the track. Chunks must wait until this resolves. */
   supported: Promise<boolean>;
 }
 
 /**
- * Opens the player for a track: WebCodecs where available and the codec is not a container's, Media Source
- * Extensions otherwise. `undefined` if neither plays it.
+ * Opens the player for a track: WebCodecs for bare codecs where available, Media Source Extensions otherwise.
+ * Returns `undefined` if neither plays the track.
  */
 export function openPlayer(
   wire: WireTrack,
   surface: Surface,
   lane: Lane,
   host: PlayerHost,
-): Opened | undefined {
+): OpenedPlayer | undefined {
   const { kind } = wire;
   const codec = normalCodec(wire.codec);
   const init = wire.init === undefined ? undefined : fromBase64(wire.init);
@@ -34,13 +35,13 @@ export function openPlayer(
   if (!codec.includes("/")) {
     if (kind === "video" && typeof VideoDecoder !== "undefined") {
       const config = { codec, ...description };
-      const supported = answer(() => VideoDecoder.isConfigSupported(config));
+      const supported = isSupported(() => VideoDecoder.isConfigSupported(config));
       return { player: new VideoPlayer(config, surface, lane, host), supported };
     }
     if (kind === "audio" && typeof AudioDecoder !== "undefined") {
       const sampleRate = wire.sampleRate ?? 48_000;
       const config = { codec, sampleRate, numberOfChannels: wire.channels ?? 1, ...description };
-      const supported = answer(() => AudioDecoder.isConfigSupported(config));
+      const supported = isSupported(() => AudioDecoder.isConfigSupported(config));
       return { player: new AudioPlayer(config, lane, host), supported };
     }
   }
@@ -50,22 +51,23 @@ export function openPlayer(
 }
 
 /**
- * Awaits a support query. Invalid configurations, or unknown ones in older browsers, throw or reject:
- * `false`.
+ * Awaits a support query. Returns `false` if it throws, as for invalid configurations, or for unknown ones in
+ * older browsers.
  */
-async function answer(ask: () => Promise<{ supported?: boolean }>): Promise<boolean> {
+async function isSupported(query: () => Promise<{ supported?: boolean }>): Promise<boolean> {
   try {
-    return (await ask()).supported === true;
+    return (await query()).supported === true;
   } catch {
     return false;
   }
 }
 
+/** Returns what to feed Media Source Extensions with; `undefined` if they cannot play the track. */
 function feedOf(wire: WireTrack, codec: string, init: Uint8Array | undefined): Feed | undefined {
   if (codec.includes("/")) return { type: codec, init };
   const family = codecFamily(codec);
   const { width = 640, height = 360, sampleRate = 48_000, channels = 1 } = wire;
-  // The header stores the channel count in one byte, and more than two channels need a mapping.
+  // More than two channels need a channel mapping, which the header does not have.
   if (family === "opus" && channels <= 2)
     return { writer: new WebmWriter({ kind: "audio", codec: family, sampleRate, channels }) };
   if (family === "vp8" || family === "vp9")

@@ -1,56 +1,59 @@
-/** A chunk of a track as it arrived, after the transform. */
-export interface MediaChunk {
+/** Received chunk of a track, after the transform. */
+export interface Chunk {
+  /** Number of the chunk in its track. */
   seq: number;
-  /** Microseconds of the track's clock. */
+  /** Microseconds on the track's clock. */
   ts: number;
+  /** Whether decoding can start here. */
   key: boolean;
+  /** Duration in microseconds, if the publisher sends it. */
   dur?: number;
-  /** Cached by the node for those who come late. */
+  /** Whether the node cached the chunk for late joiners. */
   replay: boolean;
   payload: Uint8Array;
 }
 
-/** What a player works for. */
+/** Track services that a player needs. */
 export interface PlayerHost {
-  /** Nothing can be shown before the next key chunk. */
+  /** Requests a key chunk, before which nothing can be shown. */
   needKey(): void;
   /** Reports that this browser cannot play the track after all. */
   unsupported(reason: string): void;
-  /** So many chunks made no sense. */
+  /** Reports chunks that could not be decoded. */
   undecodable(chunks: number): void;
-  /** The picture of `ts` is on the screen. */
+  /** Reports that the frame or sound of `ts` is presented. Audio has no size: 0 × 0. */
   shown(ts: number, width: number, height: number): void;
-  /** So many pictures were decoded and not shown. */
+  /** Reports frames that were decoded but not shown. */
   dropped(frames: number): void;
-  /** So many times there was no sound to play. */
+  /** Reports how many times the audio buffer ran empty. */
   starved(times: number): void;
-  /** The browser does not let it sound yet. */
+  /** Reports that the browser blocks audio. */
   blocked(): void;
 }
 
-/** Decodes a track and presents it. */
-export interface Player {
-  push(chunk: MediaChunk): void;
-  /** Chunks are missing here; the next one is a key chunk. */
+/** Decoder and presenter of a track. */
+interface Player {
+  push(chunk: Chunk): void;
+  /** Marks a gap. Playback continues at the next key chunk. */
   gap(): void;
-  /** How loud it is now, 0 to 1. */
+  /** Audio level, 0 to 1. */
   readonly level: number;
-  /** What is held back, in milliseconds. */
+  /** Length of the jitter buffer, in milliseconds. */
   readonly bufferMs: number;
   stop(): void;
 }
 
-/** A player of pictures. */
+/** Player of video. */
 export interface PicturePlayer extends Player {
-  /** There is something now that shows them. */
+  /** Starts decoding, since the surface is no longer empty. */
   begin(): void;
 }
 
-/** A player of sound. */
+/** Player of audio. */
 export interface SoundPlayer extends Player {
-  /** 0 to 1. */
+  /** Volume, 0 to 1. */
   volume: number;
-  /** Where it goes to the speakers, for those who want to have it elsewhere too. */
+  /** Node whose output goes to the speakers. */
   readonly node: AudioNode | undefined;
   mediaStream(): MediaStream | undefined;
 }

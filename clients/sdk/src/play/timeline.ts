@@ -1,25 +1,27 @@
-/** Over how many chunks the delay is looked at: some seconds. */
+/** Number of chunks whose delays are kept: some seconds. */
 const WINDOW = 200;
+/** Interval of measurements, in chunks. */
 const EVERY = 10;
-/** The first chunks, which come while the page is still busy with beginning, tell nothing about later ones. */
+/** Number of first chunks that are not measured, since they arrive while the page is busy starting. */
 const WARM_UP = 25;
-/** As many of all chunks are to be there in time: a picture that is late is less of a loss than a hole in the sound. */
+/** Share of chunks that must be in time. A late frame disturbs less than a hole in the sound. */
 const IN_TIME = { audio: 0.985, video: 0.95 };
-/** Tracks of one member whose clocks differ by more are not in step by intention. */
+/** Maximum difference between delays of tracks on the same clock. */
 const SAME_CLOCK_MS = 2_000;
-/** Sound waits no longer than this for its picture. */
-const LONGEST_WAIT_MS = 200;
+/** Maximum additional delay of audio for lip sync with late video. */
+const MAX_SYNC_MS = 200;
 
 /**
- * When the chunks of one member are due. Each of its tracks is a lane, which knows how late chunks are
- * ready; sound and picture of one clock are presented with the same delay, the greater of what they need.
+ * Presentation times of one member's tracks. Each track is a lane that measures when its chunks are ready.
+ * Audio and video on the same clock share one delay, the larger of what they need.
  *
  * A delay is the time of presentation (milliseconds of `performance.now()`) minus the chunk's `ts` in
- * milliseconds. Clocks begin anywhere, so only differences of delays mean something.
+ * milliseconds. Clocks have arbitrary origins, so only differences of delays are meaningful.
  */
 export class Timeline {
   readonly #lanes = new Set<Lane>();
 
+  /** Adds a lane for a track. */
   lane(kind: "audio" | "video"): Lane {
     const lane = new Lane(kind, this.#lanes);
     this.#lanes.add(lane);
@@ -27,7 +29,7 @@ export class Timeline {
   }
 }
 
-/** The delays of one track. */
+/** Delays of one track. */
 export class Lane {
   readonly #kind: "audio" | "video";
   readonly #lanes: Set<Lane>;
@@ -43,10 +45,10 @@ export class Lane {
     this.#lanes = lanes;
   }
 
-  /** The chunk of `tsUs` could be presented from `nowMs` on. */
+  /** Records that the chunk of `tsUs` was ready for presentation at `nowMs`. */
   observe(tsUs: number, nowMs: number): void {
     const delay = nowMs - tsUs / 1_000;
-    // A clock that jumped: what was before tells nothing.
+    // The publisher's clock has jumped, which invalidates earlier delays.
     if (this.#needed !== undefined && Math.abs(delay - this.#needed) > SAME_CLOCK_MS) this.reset();
     this.#delays[this.#count % WINDOW] = delay;
     this.#count += 1;
@@ -56,7 +58,7 @@ export class Lane {
     } else if (this.#count < 2 * EVERY || this.#count % EVERY === 0) this.#measure();
   }
 
-  /** The track begins anew. */
+  /** Discards all measurements. */
   reset(): void {
     this.#count = 0;
     this.#warm = false;
@@ -64,26 +66,27 @@ export class Lane {
     this.#playing = undefined;
   }
 
-  /** Sound is heard with this delay now. */
+  /** Records the delay with which audio is currently heard. */
   played(delayMs: number): void {
     this.#playing = { delayMs, at: performance.now() };
   }
 
+  /** Removes the lane from its timeline. */
   stop(): void {
     this.#lanes.delete(this);
   }
 
-  /** How much the delays differ: from the least one to the one that nearly all keep. */
+  /** Jitter: difference between the least delay and the one that nearly all chunks meet. */
   get jitterMs(): number {
     return this.#needed === undefined ? 0 : this.#needed - this.#least;
   }
 
-  /** What this track alone needs; `undefined` before its first chunk. */
+  /** Delay that this track alone needs; `undefined` before its first chunk. */
   get needed(): number | undefined {
     return this.#needed;
   }
 
-  /** The delay to present with; `undefined` before the first chunk. */
+  /** Delay to present with; `undefined` before the first chunk. */
   get delay(): number | undefined {
     const own = this.#needed;
     if (own === undefined) return undefined;
@@ -93,9 +96,9 @@ export class Lane {
       const heard = other.#heard;
       const needed = this.#kind === "video" ? heard : other.#needed;
       if (needed === undefined || Math.abs(needed - own) > SAME_CLOCK_MS) continue;
-      // Sound leads: pictures are shown when their sound is heard, and sound waits for late pictures.
+      // Video follows the audio that is heard; audio waits for late video.
       if (this.#kind === "video") delay = needed;
-      else delay = Math.max(delay, Math.min(needed, own + LONGEST_WAIT_MS));
+      else delay = Math.max(delay, Math.min(needed, own + MAX_SYNC_MS));
     }
     return delay;
   }

@@ -5,45 +5,51 @@ import type { LocalTrack } from "../tracks/local-track.js";
 import type { RemoteTrack } from "../tracks/remote-track.js";
 
 /**
- * - `connected`: in no room
+ * State of a {@link Room}.
+ *
+ * - `connected`: outside any room
  * - `joined`: in a room
- * - `reconnecting`: the connection was lost; it comes back by itself, into the room it was in
- * - `closed`: for good, by `close()`, by `leave()` while it reconnects, or by an error
+ * - `reconnecting`: connection lost; the SDK reconnects and rejoins the room
+ * - `closed`: ended permanently, by `close()`, by `leave()` during a reconnect, or by an error
  */
 export type ConnectionState = "connected" | "joined" | "reconnecting" | "closed";
 
+/** Options of {@link Room.join}. */
 export interface JoinOptions {
-  /** For people; at most 128 characters. */
+  /** Display name, at most 128 characters. */
   name?: string;
-  /** Anything; at most 16 KiB as JSON, with some of it for the SDK. */
+  /** Metadata for the other members: at most 16 KiB of JSON, part of which the SDK uses. */
   metadata?: JsonObject;
-  /** Receive every track of the others without asking. Default true. */
+  /** Subscribe to every track of the other members. Default true. */
   autoSubscribe?: boolean;
   /**
-   * Creates a missing room with default values: `true` at each join, `"return"` only when rejoining after a
-   * lost connection. A restarted node without Redis has lost its rooms; with either value, former members
-   * meet in theirs again. Omitted, the node's `rooms.create_on_join` decides; `false` rejects with
-   * `room_not_found`.
+   * Create the room, with default properties, if it is missing: `true` on every join, `"return"` only on a
+   * rejoin after a lost connection. With either value a call survives a restart of a node without Redis,
+   * which loses its rooms. `false` rejects with `room_not_found`. Omitted, the node's
+   * `rooms.create_on_join` decides.
    */
   create?: boolean | "return";
 }
 
+/** Options of {@link Room.send}. */
 export interface MessageOptions {
   topic?: string;
-  /** Ids of members; everybody else if left out. */
+  /** Ids of the recipients. Default: all other members. */
   to?: string[];
 }
 
+/** Message from another member. */
 export interface Message {
   from: Member;
   topic?: string;
   data: unknown;
 }
 
+/** Events of a {@link Room}. */
 export type RoomEvents = {
   /**
-   * Error that ended the room for `closed`, none after `close()` or `leave()`. For `reconnecting`, the error
-   * that broke the connection.
+   * State change. `error` is the cause of `closed`, unless `close()` or `leave()` was called, or the cause of
+   * `reconnecting`.
    */
   state: [state: ConnectionState, error?: WeirError];
   "member:joined": [member: Member];
@@ -53,17 +59,17 @@ export type RoomEvents = {
   "track:updated": [track: RemoteTrack];
   "track:unpublished": [track: RemoteTrack];
   "room:updated": [info: RoomInfo];
-  /** The room is no more; the connection is. */
+  /** The room was closed; the connection remains. */
   "room:closed": [reason: string];
   message: [message: Message];
-  /** Other members speak than before; the loudest first. */
+  /** The set of speaking members has changed. The loudest comes first. */
   speakers: [members: readonly Member[]];
   "local:published": [track: LocalTrack];
   "local:updated": [track: LocalTrack];
-  /** Also when its source has ended by itself. */
+  /** Emitted after `unpublish()`, and when the track's source has ended. */
   "local:unpublished": [track: LocalTrack];
-  /** Whether the browser wants a click before sound is heard: call `startAudio()` from one. */
+  /** The browser blocks or unblocks audio. While blocked, call `startAudio()` from a click handler. */
   "audio:blocked": [blocked: boolean];
-  /** What no call waits for. */
+  /** Failure that no call reports. Emitted at most once a second for each code. */
   error: [error: WeirError];
 };

@@ -1,134 +1,138 @@
 import type { AudioOptions, MicrophoneOptions, VideoOptions } from "../capture/presets.js";
-import { decodes } from "../codecs/families.js";
 import type { Connection } from "../connection/connection.js";
-import type { Link } from "../connection/reconnector.js";
+import type { Reconnector } from "../connection/reconnector.js";
 import { ServerClock } from "../connection/server-clock.js";
 import { Emitter } from "../emitter.js";
 import { asWeirError, closedError, refusal, WeirError } from "../errors.js";
-import { type Member, memberSuccession, wireMetadata } from "../members/member.js";
+import type { Member } from "../members/member.js";
 import { loudness, Speakers } from "../members/speakers.js";
-import { newSecret, proves, type Succession } from "../members/succession.js";
 import type {
   Json,
   JsonObject,
   Notices,
-  ReceivedHeader,
   Requests,
   RoomInfo,
+  Snapshot,
   TrackDescription,
-  WireMember,
 } from "../protocol.js";
 import type { LocalTrack } from "../tracks/local-track.js";
-import { Publications, type PublicationsHost } from "../tracks/publications.js";
+import { Publications } from "../tracks/publications.js";
 import type { RemoteTrack } from "../tracks/remote-track.js";
 import type { ChunkTransform } from "../transform/transform.js";
-import { Sound } from "./audio-output.js";
+import { AudioOutput } from "./audio-output.js";
+import { ErrorThrottle } from "./error-throttle.js";
 import type { ConnectionState, JoinOptions, MessageOptions, RoomEvents } from "./events.js";
-import { Roster, type RosterHost } from "./roster.js";
+import { joinArgument, type Membership, memberMetadata, predecessor } from "./membership.js";
+import { REJOIN_MS, rejoin } from "./rejoin.js";
+import { Roster } from "./roster.js";
 import { type Change, difference, View } from "./view.js";
 
-/** How often it is looked who speaks. */
+/** Interval at which speaking members are detected. */
 const SPEAKERS_MS = 200;
-/** A seat that a lost connection still holds is free after the node's heartbeat has ended. */
-const SEAT_HELD_MS = 60_000;
-const SEAT_AGAIN_MS = 1_000;
 
-type Secret = Awaited<ReturnType<typeof newSecret>>;
-
-/** The room that it is in, and what it needs to come back into it. */
-interface Membership {
-  room: string;
-  options: JoinOptions;
-  selfId: string;
-  view: View;
-  /** Proves to the others that who comes back is the same. */
-  secret: Secret;
-}
-
-/** A connection to a cluster, and the room that it is in. Made by {@link connect}. */
+/**
+ * Connection to a cluster, and the room that it has joined. Created by {@link connect}.
+ *
+ * ```ts
+ * const room = await connect("http://localhost:8080");
+ * room.on("track:published", (track) => {
+ *   if (track.kind === "video") track.attach(canvas);
+ * });
+ * await room.join("standup", { name: "Ann" });
+ * ```
+ */
 export class Room extends Emitter<RoomEvents> {
-  readonly #link: Link;
+  readonly #reconnector: Reconnector;
   readonly #transform: ChunkTransform | undefined;
   readonly #clock = new ServerClock();
   readonly #speakers = new Speakers();
-  readonly #sound: Sound;
+  readonly #audio = new AudioOutput((blocked) => this.emit("audio:blocked", blocked));
+  readonly #publications: Publications;
+  readonly #roster: Roster;
+  readonly #errors = new ErrorThrottle();
+  /** Aborted when the room is closed. */
   readonly #over = new AbortController();
   #state: ConnectionState = "connected";
   #membership: Membership | undefined;
   /** Connection that the membership belongs to, even before the state reflects it. */
   #home: Connection | undefined;
-  /** Call of {@link join} whose answer is pending. */
+  /** Pending {@link join}. */
   #joining: Promise<void> | undefined;
   #leaving = false;
-  /** Error that ended the room. */
+  /** Error that closed the room. */
   #endedBy: WeirError | undefined;
-  /** What arrived before the answer to `room:join` was taken in. */
+  /** Events that arrived before the answer to `room:join` was applied. */
   #early: (() => void)[] | undefined;
-  #listening: ReturnType<typeof setInterval> | undefined;
-  #errorsTold = new Map<string, number>();
+  #speakerPoll: ReturnType<typeof setInterval> | undefined;
 
   /** @internal Use {@link connect}. */
-  constructor(link: Link, connection: Connection, transform: ChunkTransform | undefined) {
+  constructor(reconnector: Reconnector, connection: Connection, transform: ChunkTransform | undefined) {
     super();
-    this.#link = link;
+    this.#reconnector = reconnector;
     this.#transform = transform;
-    this.#sound = new Sound((blocked) => this.emit("audio:blocked", blocked));
+    this.#publications = this.#newPublications();
+    this.#roster = this.#newRoster();
     this.#listen(connection);
-    link.on("down", (error) => this.#down(error));
-    link.on("up", (next) => this.#up(next));
-    link.on("failed", (error) => this.#end(error));
+    reconnector.on("down", (error) => this.#disconnected(error));
+    reconnector.on("up", (next) => this.#reconnected(next));
+    reconnector.on("failed", (error) => this.#end(error));
   }
 
+  /** State of the connection. */
   get state(): ConnectionState {
     return this.#state;
   }
 
-  /** The room that it is in, also while it reconnects. */
+  /** Properties of the joined room, also during a reconnect; `undefined` outside a room. */
   get info(): RoomInfo | undefined {
     return this.#membership?.view.room;
   }
 
+  /** This client's own member; `undefined` outside a room. */
   get self(): Member | undefined {
     return this.#membership && this.#roster.members.get(this.#membership.selfId);
   }
 
-  /** Everybody in the room by id, oneself included. */
+  /** All members of the room by id, including this client's own. */
   get members(): ReadonlyMap<string, Member> {
     return this.#roster.members;
   }
 
-  /** The others' tracks by id. */
+  /** Tracks of the other members by id. */
   get tracks(): ReadonlyMap<number, RemoteTrack> {
     return this.#roster.tracks;
   }
 
-  /** One's own tracks. */
+  /** Tracks that this client publishes. */
   get published(): ReadonlySet<LocalTrack> {
     return this.#publications.tracks;
   }
 
-  /** Who speaks, the loudest first, oneself included. */
+  /** Speaking members, the loudest first, including this client's own. */
   get activeSpeakers(): readonly Member[] {
     return this.#speakers.active;
   }
 
-  /** Whether the browser wants a click before sound is heard. */
+  /** Whether the browser blocks audio until the user interacts with the page. See {@link startAudio}. */
   get audioBlocked(): boolean {
-    return this.#sound.blocked;
+    return this.#audio.blocked;
   }
 
-  /** To the node and back. */
+  /** Round-trip time to the node, in milliseconds; `undefined` before the first measurement. */
   get roundTripMs(): number | undefined {
-    return this.#link.connection?.roundTripMs;
+    return this.#reconnector.connection?.roundTripMs;
   }
 
-  /** Makes a room, and joins none. `room_exists` if the id is taken. */
+  /**
+   * Creates a room without joining it. Without `id`, the node generates one. Rejects with `room_exists` if the
+   * id is taken.
+   */
   async create(options: { id?: string; metadata?: Json; maxMembers?: number } = {}): Promise<RoomInfo> {
     return (await this.#request("room:create", options)).room;
   }
 
   /**
-   * Joins a room. Rejects with `room_not_found` (unless {@link JoinOptions.create}), `room_full` or
+   * Joins a room. Rejects with `room_not_found` (unless {@link JoinOptions.create} is set), `room_full` or
    * `already_joined`.
    */
   async join(room: string, options: JoinOptions = {}): Promise<void> {
@@ -136,7 +140,7 @@ export class Room extends Emitter<RoomEvents> {
     this.#joining = joining;
     try {
       await joining;
-      this.#become("joined");
+      this.#setState("joined");
     } finally {
       if (this.#joining === joining) this.#joining = undefined;
     }
@@ -161,54 +165,58 @@ export class Room extends Emitter<RoomEvents> {
     try {
       await connection.request("room:leave", {});
     } catch (error) {
-      const unheard = error instanceof WeirError && error.code === "timeout";
-      if (this.#state !== "closed" && !unheard) throw error;
+      const timeout = error instanceof WeirError && error.code === "timeout";
+      if (this.#state !== "closed" && !timeout) throw error;
       this.#end(undefined);
       return;
     } finally {
       this.#leaving = false;
     }
-    this.#forget();
-    this.#become("connected");
+    this.#leaveRoom();
+    this.#setState("connected");
   }
 
-  /** Ends the connection, and everything with it. */
+  /** Closes the connection permanently, leaves the room and stops all captures. */
   close(): void {
     this.#end(undefined);
   }
 
-  /** Changes one's own name or metadata. */
+  /** Updates the name or the metadata of this client's own member. */
   async update(changes: { name?: string; metadata?: JsonObject }): Promise<void> {
     const { metadata, ...rest } = changes;
+    const secret = this.#membership?.secret;
     const whole = metadata && {
-      metadata: await this.#wireMetadata(metadata, this.#membership?.secret),
+      metadata: await memberMetadata(metadata, this.#transform !== undefined, secret),
     };
     await this.#request("member:update", { ...rest, ...whole });
-    // What it comes back with after a lost connection.
+    // A rejoin uses the new values.
     if (this.#membership) this.#membership.options = { ...this.#membership.options, ...changes };
   }
 
-  /** Sends a message to all others, or to those named; JSON with binary in it, at most 64 KiB. */
+  /**
+   * Sends a message to all other members, or to those named in `options.to`. `data` is JSON that may contain
+   * binary values, at most 64 KiB.
+   */
   async send(data: unknown, options: MessageOptions = {}): Promise<void> {
     await this.#request("message", { ...options, data });
   }
 
-  /** Captures and publishes a camera; rejects as {@link captureCamera} does. */
+  /** Captures and publishes a camera. Rejects like {@link captureCamera}. */
   publishCamera(options: VideoOptions & { deviceId?: string } = {}): Promise<LocalTrack> {
     return this.#publications.camera(options);
   }
 
-  /** Captures and publishes a microphone; rejects as {@link captureMicrophone} does. */
+  /** Captures and publishes a microphone. Rejects like {@link captureMicrophone}. */
   publishMicrophone(options: MicrophoneOptions = {}): Promise<LocalTrack> {
     return this.#publications.microphone(options);
   }
 
-  /** Has the user choose what to share, and publishes its picture and, if there is some, its sound. */
+  /** Prompts the user for a screen, and publishes its video and, if `audio` is set and available, its audio. */
   publishScreen(options: VideoOptions & { audio?: boolean } = {}): Promise<LocalTrack[]> {
     return this.#publications.screen(options);
   }
 
-  /** Publishes a track that was captured elsewhere; it is not stopped when it is unpublished. */
+  /** Publishes a track that the page captured. Unpublishing does not stop it. */
   async publish(
     track: MediaStreamTrack,
     options: VideoOptions & AudioOptions & { source?: string; name?: string } = {},
@@ -216,72 +224,58 @@ export class Room extends Emitter<RoomEvents> {
     return this.#publications.track({ track }, options);
   }
 
-  /** Publishes a track of raw chunks, which {@link LocalTrack.write} sends. */
+  /** Publishes a track of raw chunks. Send them with {@link LocalTrack.write}. */
   publishChunks(description: TrackDescription): Promise<LocalTrack> {
     return this.#publications.chunks(description);
   }
 
-  /** Lets the others be heard; to be called from a click if {@link audioBlocked}. */
+  /** Unblocks audio. Call it from a click handler while {@link audioBlocked}. */
   async startAudio(): Promise<void> {
-    await this.#sound.start();
+    await this.#audio.start();
     for (const track of this.#roster.tracks.values()) track.unblock();
   }
 
-  /** Has sound come out of another device; `not_supported` where the browser has no choice. */
+  /** Selects the speaker to play on. Rejects with `not_supported` in browsers that offer no choice. */
   setSpeaker(deviceId: string): Promise<void> {
-    return this.#sound.use(deviceId);
+    return this.#audio.select(deviceId);
   }
 
-  readonly #publications = new Publications(
-    ((room: Room) => ({
-      get connection() {
-        return room.#link.connection;
-      },
-      get clock() {
-        return room.#clock;
-      },
-      get transform() {
-        return room.#transform;
-      },
-      closed: room.#over.signal,
-      ready: () => room.#connection(),
+  #newPublications(): Publications {
+    return new Publications({
+      clock: this.#clock,
+      transform: this.#transform,
+      closed: this.#over.signal,
+      connection: () => this.#reconnector.connection,
+      ready: () => this.#connection(),
       decodes: () =>
-        [...room.#roster.members.values()].filter(({ isSelf }) => !isSelf).map((each) => each.decodes),
-      updated: (track) => room.emit("local:updated", track),
-      published: (track) => room.emit("local:published", track),
+        [...this.#roster.members.values()].filter(({ isSelf }) => !isSelf).map((each) => each.decodes),
+      updated: (track) => this.emit("local:updated", track),
+      published: (track) => this.emit("local:published", track),
       unpublished: (track) => {
-        if (room.#publications.tracks.delete(track)) room.emit("local:unpublished", track);
+        if (this.#publications.tracks.delete(track)) this.emit("local:unpublished", track);
       },
-      failed: (error) => room.#tell(error),
-    }))(this) satisfies PublicationsHost,
-  );
+      failed: (error) => this.#report(error),
+    });
+  }
 
-  readonly #roster = new Roster(
-    ((room: Room) => ({
-      get selfId() {
-        return room.#membership?.selfId;
-      },
-      get autoSubscribes() {
-        return room.#autoSubscribes;
-      },
-      get clock() {
-        return room.#clock;
-      },
-      get transform() {
-        return room.#transform;
-      },
-      request: (event, argument) => room.#request(event, argument),
-      audioBlocked: () => room.#sound.unheard(),
-      emit: (event, ...args) => room.emit(event, ...args),
-    }))(this) satisfies RosterHost,
-  );
+  #newRoster(): Roster {
+    return new Roster({
+      clock: this.#clock,
+      transform: this.#transform,
+      selfId: () => this.#membership?.selfId,
+      autoSubscribes: () => this.#autoSubscribes,
+      request: (event, argument) => this.#request(event, argument),
+      audioBlocked: () => this.#audio.suppressed(),
+      emit: (event, ...args) => this.emit(event, ...args),
+    });
+  }
 
-  /** Returns the connection of its room, or the one outside a room. */
+  /** Returns the connection that requests go through. Throws `closed`, or `disconnected` during a reconnect. */
   #connection(): Connection {
     if (this.#state === "closed") throw closedError(this.#endedBy);
-    const { connection } = this.#link;
+    const { connection } = this.#reconnector;
     if (connection && (this.#state !== "reconnecting" || connection === this.#home)) return connection;
-    throw new WeirError("disconnected", "there is no connection now; it is coming back");
+    throw new WeirError("disconnected", "no connection; the SDK is reconnecting");
   }
 
   async #request<E extends keyof Requests>(event: E, argument: Requests[E][0]): Promise<Requests[E][1]> {
@@ -289,57 +283,35 @@ export class Room extends Emitter<RoomEvents> {
   }
 
   async #join(connection: Connection, room: string, options: JoinOptions): Promise<void> {
-    const { metadata = {}, create, ...rest } = options;
-    const secret = await newSecret();
     const last = this.#membership;
-    // Omitted: the node's configuration decides.
-    const creates = create === "return" ? (last ? true : undefined) : create;
-    const after = last?.secret && { id: last.selfId, secret: last.secret.secret };
-    const whole = await this.#wireMetadata(metadata, secret, after && { after });
+    const transforms = this.#transform !== undefined;
+    const { argument, secret } = await joinArgument({ room, options, last, transforms });
     const early: (() => void)[] = [];
     this.#early = early;
     const askedAt = performance.now();
     try {
-      const snapshot = await connection.request("room:join", {
-        ...rest,
-        room,
-        metadata: whole,
-        ...(creates === undefined ? {} : { create: creates }),
-      });
+      const snapshot = await connection.request("room:join", argument);
       if (this.#state === "closed") throw closedError(this.#endedBy);
       this.#clock.observe(snapshot.self.joinedAt, askedAt, performance.now());
-      const view = new View(snapshot);
-      const before = last?.view ?? new View({ ...snapshot, members: [], tracks: [] });
-      this.#membership = { room, options, selfId: snapshot.self.id, view, secret };
       this.#home = connection;
-      // The room may not know yet that the lost connection's member is gone.
-      if (last && last.selfId !== snapshot.self.id) view.retire(last.selfId);
-      const kept = new Set(this.#roster.tracks.keys());
-      for (const change of difference(before, view)) this.#apply(change);
-      for (const id of kept) this.#roster.tracks.get(id)?.resume(this.#autoSubscribes);
-      this.#listening ??= setInterval(() => this.#hear(), SPEAKERS_MS);
+      const selfId = snapshot.self.id;
+      this.#enter(snapshot, { room, options, selfId, view: new View(snapshot), secret }, last);
     } finally {
       if (this.#early === early) this.#early = undefined;
     }
     for (const step of early) step();
   }
 
-  async #wireMetadata(metadata: JsonObject, secret: Secret, after?: Succession): Promise<JsonObject> {
-    return wireMetadata(metadata, {
-      decodes: await decodes(),
-      transforms: this.#transform !== undefined,
-      ...(secret && { seal: secret.seal }),
-      ...after,
-    });
-  }
-
-  /** Somebody who came back is not there twice. */
-  async #succeed(came: WireMember): Promise<void> {
-    const said = memberSuccession(came);
-    const view = this.#membership?.view;
-    const before = said.after && view?.members.get(said.after.id);
-    if (!view || !before || !(await proves(said, memberSuccession(before)))) return;
-    if (this.#membership?.view === view) for (const change of view.retire(before.id)) this.#apply(change);
+  /** Makes `next` the current membership, and emits the changes since `last`. */
+  #enter(snapshot: Snapshot, next: Membership, last: Membership | undefined): void {
+    const before = last?.view ?? new View({ ...snapshot, members: [], tracks: [] });
+    this.#membership = next;
+    // The room may still list the member of the lost connection.
+    if (last && last.selfId !== next.selfId) next.view.retire(last.selfId);
+    const kept = new Set(this.#roster.tracks.keys());
+    for (const change of difference(before, next.view)) this.#apply(change);
+    for (const id of kept) this.#roster.tracks.get(id)?.resume(this.#autoSubscribes);
+    this.#speakerPoll ??= setInterval(() => this.#detectSpeakers(), SPEAKERS_MS);
   }
 
   get #autoSubscribes(): boolean {
@@ -347,17 +319,15 @@ export class Room extends Emitter<RoomEvents> {
   }
 
   #listen(connection: Connection): void {
-    const now = (step: () => void) => {
-      if (this.#link.connection !== connection) return;
+    const dispatch = (step: () => void) => {
+      if (this.#reconnector.connection !== connection) return;
       if (this.#early) this.#early.push(step);
       else step();
     };
-    connection.on("notice", (event, argument) => now(() => this.#notice(event, argument as never)));
-    connection.on("media", (header, payload) => now(() => this.#media(header, payload)));
-  }
-
-  #media(header: ReceivedHeader, payload: Uint8Array): void {
-    this.#roster.tracks.get(header.track)?.receive(header, payload);
+    connection.on("notice", (event, argument) => dispatch(() => this.#notice(event, argument as never)));
+    connection.on("media", (header, payload) =>
+      dispatch(() => this.#roster.tracks.get(header.track)?.receive(header, payload)),
+    );
   }
 
   #notice<E extends keyof Notices>(event: E, argument: Notices[E]): void {
@@ -369,8 +339,8 @@ export class Room extends Emitter<RoomEvents> {
         this.#publications.requestKey(notice.argument.track);
         return;
       case "room:closed":
-        this.#forget();
-        this.#become("connected");
+        this.#leaveRoom();
+        this.#setState("connected");
         this.emit("room:closed", notice.argument.reason);
         return;
       case "message": {
@@ -384,10 +354,10 @@ export class Room extends Emitter<RoomEvents> {
         return;
       }
       case "node:draining":
-        this.#link.move(notice.argument.reconnectInMs);
+        this.#reconnector.replace(notice.argument.reconnectInMs);
         return;
       case "error":
-        this.#tell(refusal(notice.argument.error));
+        this.#report(refusal(notice.argument.error));
         return;
       default:
         for (const change of this.#membership?.view.apply(notice.event, notice.argument) ?? [])
@@ -398,56 +368,45 @@ export class Room extends Emitter<RoomEvents> {
   #apply(change: Change): void {
     this.#roster.apply(change);
     if (change.what !== "member:joined" && change.what !== "member:updated") return;
-    this.#publications.suit();
-    void this.#succeed(change.member);
+    this.#publications.adapt();
+    const view = this.#membership?.view;
+    if (!view) return;
+    void predecessor(view, change.member).then((id) => {
+      if (id === undefined || this.#membership?.view !== view) return;
+      for (const retired of view.retire(id)) this.#apply(retired);
+    });
   }
 
-  #down(error: WeirError): void {
+  #disconnected(error: WeirError): void {
     if (this.#leaving) {
       this.#end(undefined);
       return;
     }
     this.#publications.suspend();
-    this.#become("reconnecting", error);
+    this.#setState("reconnecting", error);
   }
 
-  async #up(connection: Connection): Promise<void> {
+  async #reconnected(connection: Connection): Promise<void> {
     this.#listen(connection);
     const membership = this.#membership;
     if (!membership) {
-      this.#become("connected");
+      this.#setState("connected");
       return;
     }
     try {
-      await this.#returnTo(connection, membership.room, membership.options);
+      await rejoin(() => this.#join(connection, membership.room, membership.options));
     } catch (error) {
       const reason = asWeirError(error);
       if (connection.ended) return;
-      // What may pass is tried again, over another connection.
-      if (reason.retryable) this.#link.move(SEAT_AGAIN_MS);
+      if (reason.retryable) this.#reconnector.replace(REJOIN_MS);
       else this.#end(reason);
       return;
     }
-    this.#become("joined");
+    this.#setState("joined");
     this.#publications.restore(connection);
   }
 
-  /** The lost connection may still hold the seat: a full room is tried for as long as it can. */
-  async #returnTo(connection: Connection, room: string, options: JoinOptions): Promise<void> {
-    const until = performance.now() + SEAT_HELD_MS;
-    for (;;) {
-      try {
-        await this.#join(connection, room, options);
-        return;
-      } catch (error) {
-        const full = error instanceof WeirError && error.code === "room_full";
-        if (!full || performance.now() > until) throw error;
-      }
-      await new Promise((resolve) => setTimeout(resolve, SEAT_AGAIN_MS));
-    }
-  }
-
-  #hear(): void {
+  #detectSpeakers(): void {
     const own = [...this.published].map((track) => ({ track, member: this.self }));
     const others = [...this.#roster.tracks.values()].map((track) => ({ track, member: track.member }));
     if (this.#speakers.observe(loudness([...own, ...others]), performance.now())) {
@@ -455,25 +414,22 @@ export class Room extends Emitter<RoomEvents> {
     }
   }
 
-  /** Tells of an error that nobody waits for; of those that chunks cause, some each second are enough. */
-  #tell(error: WeirError): void {
-    const now = performance.now();
-    if (now - (this.#errorsTold.get(error.code) ?? Number.NEGATIVE_INFINITY) < 1_000) return;
-    this.#errorsTold.set(error.code, now);
-    this.emit("error", error);
+  /** Emits an error that no call reports. */
+  #report(error: WeirError): void {
+    if (this.#errors.admits(error, performance.now())) this.emit("error", error);
   }
 
-  #become(state: ConnectionState, error?: WeirError): void {
+  #setState(state: ConnectionState, error?: WeirError): void {
     if (this.#state === "closed") return;
     this.#state = state;
     if (error) this.emit("state", state, error);
     else this.emit("state", state);
   }
 
-  /** It is in no room any more. */
-  #forget(): void {
-    clearInterval(this.#listening);
-    this.#listening = undefined;
+  /** Discards the membership with all members and tracks. */
+  #leaveRoom(): void {
+    clearInterval(this.#speakerPoll);
+    this.#speakerPoll = undefined;
     this.#membership = undefined;
     this.#home = undefined;
     this.#publications.clear();
@@ -483,10 +439,10 @@ export class Room extends Emitter<RoomEvents> {
   #end(error: WeirError | undefined): void {
     if (this.#state === "closed") return;
     this.#endedBy = error;
-    this.#link.close(closedError(error));
-    this.#forget();
-    this.#sound.stop();
-    this.#become("closed", error);
+    this.#reconnector.close(closedError(error));
+    this.#leaveRoom();
+    this.#audio.stop();
+    this.#setState("closed", error);
     this.#over.abort();
   }
 }

@@ -4,34 +4,44 @@ import { RemoteTrack, type RemoteTrackHost } from "../tracks/remote-track.js";
 import type { RoomEvents } from "./events.js";
 import type { Change } from "./view.js";
 
-/** What a roster needs of its room. */
-export interface RosterHost extends Omit<RemoteTrackHost, "member" | "timeline"> {
-  readonly selfId: string | undefined;
-  /** Whether tracks are received without asking. */
-  readonly autoSubscribes: boolean;
+/** Room services that a roster needs. */
+interface RosterHost extends Omit<RemoteTrackHost, "member" | "timeline"> {
+  selfId(): string | undefined;
+  /** Whether tracks are subscribed to automatically. */
+  autoSubscribes(): boolean;
   emit<E extends keyof RoomEvents>(event: E, ...args: RoomEvents[E]): void;
 }
 
-/** Who is in the room with what, as users see it. */
+/** Members of a room and the tracks of the others, as the page sees them. */
 export class Roster {
   readonly members = new Map<string, Member>();
-  /** The others' tracks. */
+  /** Tracks of the other members. */
   readonly tracks = new Map<number, RemoteTrack>();
   readonly #timelines = new Map<string, Timeline>();
   readonly #host: RosterHost;
+  readonly #trackHost: RemoteTrackHost;
 
   constructor(host: RosterHost) {
     this.#host = host;
+    const { clock, transform, request, audioBlocked } = host;
+    this.#trackHost = {
+      clock,
+      transform,
+      request,
+      audioBlocked,
+      member: (id) => this.member(id),
+      timeline: (id) => this.#timeline(id),
+    };
   }
 
-  /** The member of this id; one without a name if there is none, since a message may be older than its sender's leaving. */
+  /** Returns the member of this id. A sender that has left is returned without a name. */
   member(id: string): Member {
     return this.members.get(id) ?? member({ id, name: "", metadata: {}, joinedAt: 0 }, undefined);
   }
 
-  /** Takes a change over, and tells of it; not of oneself coming and going. */
+  /** Applies a change and emits its event, except for this client's own joining and leaving. */
   apply(change: Change): void {
-    const { selfId } = this.#host;
+    const selfId = this.#host.selfId();
     switch (change.what) {
       case "member:joined":
       case "member:updated": {
@@ -49,7 +59,7 @@ export class Roster {
       }
       case "track:published": {
         if (change.track.member === selfId) return;
-        const track = new RemoteTrack(change.track, this.#trackHost, this.#host.autoSubscribes);
+        const track = new RemoteTrack(change.track, this.#trackHost, this.#host.autoSubscribes());
         this.tracks.set(track.id, track);
         this.#host.emit("track:published", track);
         return;
@@ -73,7 +83,7 @@ export class Roster {
     }
   }
 
-  /** Forgets all, without a word. */
+  /** Removes all members and tracks without emitting events. */
   clear(): void {
     for (const track of this.tracks.values()) track.stop();
     this.tracks.clear();
@@ -81,20 +91,10 @@ export class Roster {
     this.#timelines.clear();
   }
 
-  readonly #trackHost: RemoteTrackHost = ((roster: Roster) => ({
-    request: (event, argument) => roster.#host.request(event, argument),
-    member: (id) => roster.member(id),
-    timeline: (id) => {
-      const timeline = roster.#timelines.get(id) ?? new Timeline();
-      roster.#timelines.set(id, timeline);
-      return timeline;
-    },
-    get clock() {
-      return roster.#host.clock;
-    },
-    get transform() {
-      return roster.#host.transform;
-    },
-    audioBlocked: () => roster.#host.audioBlocked(),
-  }))(this);
+  /** Returns the timeline that all tracks of a member share. */
+  #timeline(id: string): Timeline {
+    const timeline = this.#timelines.get(id) ?? new Timeline();
+    this.#timelines.set(id, timeline);
+    return timeline;
+  }
 }

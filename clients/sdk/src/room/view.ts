@@ -1,6 +1,6 @@
 import type { LeaveReason, Notices, RoomInfo, Snapshot, WireMember, WireTrack } from "../protocol.js";
 
-/** One thing that became different in a room. */
+/** Change of one thing in a room. */
 export type Change =
   | { what: "member:joined"; member: WireMember }
   | { what: "member:updated"; member: WireMember }
@@ -15,13 +15,13 @@ type RoomNotice = Exclude<
   "track:keyframe-requested" | "room:closed" | "message" | "media:gap" | "node:draining" | "error"
 >;
 
-/** A room as this member knows it: a snapshot, and the changes since. */
+/** State of a room as this client knows it: a snapshot, and the changes since. */
 export class View {
   #room: RoomInfo;
   #version: number;
   readonly members = new Map<string, WireMember>();
   readonly tracks = new Map<number, WireTrack>();
-  /** Who counts as gone before the room says so. */
+  /** Ids of members that are hidden before the room reports them as gone. */
   readonly #retired = new Set<string>();
 
   constructor(snapshot: Snapshot) {
@@ -31,15 +31,12 @@ export class View {
     for (const track of snapshot.tracks) this.tracks.set(track.id, track);
   }
 
+  /** Current properties of the room. */
   get room(): RoomInfo {
     return this.#room;
   }
 
-  get version(): number {
-    return this.#version;
-  }
-
-  /** Takes a member for gone, whatever is still told of it. */
+  /** Removes a member and its tracks, and ignores later events about them. */
   retire(id: string): Change[] {
     const member = this.members.get(id);
     if (!member) return [];
@@ -53,7 +50,7 @@ export class View {
     ];
   }
 
-  /** What `event` changes: nothing if it is known already. */
+  /** Applies an event. Returns the changes: none if the snapshot contained them already. */
   apply<E extends RoomNotice>(event: E, argument: Notices[E]): Change[] {
     if (argument.version <= this.#version) return [];
     this.#version = argument.version;
@@ -92,7 +89,7 @@ export class View {
   }
 }
 
-/** What became different between two views of a room: before a connection was lost, and after it came back. */
+/** Returns the changes between two views of a room: before a connection was lost, and after the rejoin. */
 export function difference(before: View, after: View): Change[] {
   const changes: Change[] = [];
   for (const track of before.tracks.values()) {

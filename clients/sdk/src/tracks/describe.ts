@@ -1,12 +1,12 @@
 import { type AudioOptions, type VideoOptions, videoSize } from "../capture/presets.js";
+import type { Encoding } from "../encode/encoder.js";
 import type { TrackDescription } from "../protocol.js";
-import type { Encoding } from "./local-track.js";
 
 const AUDIO_BITRATE = 32_000;
 
 /**
- * How `track` is announced, and how it is encoded. The codec of video is open until it is known what the
- * others decode.
+ * Returns the announcement of `track`, and the parameters of its encoder. The video codec is chosen later,
+ * from those that the other members decode.
  */
 export function describe(
   track: MediaStreamTrack,
@@ -30,10 +30,10 @@ export function describe(
       encoding: { bitrate: options.bitrate ?? AUDIO_BITRATE },
     };
   }
-  const most = videoSize(options, source === "screen" ? "screen" : "360p");
-  const { width = most.width, height = most.height } = track.getSettings();
+  const max = videoSize(options, source === "screen" ? "screen" : "360p");
+  const { width = max.width, height = max.height } = track.getSettings();
   return {
-    description: { ...described, width, height, frameRate: most.frameRate, kind: "video", codec: "" },
-    encoding: { bitrate: most.bitrate, size: most, ...(options.codec ? { codec: options.codec } : {}) },
+    description: { ...described, width, height, frameRate: max.frameRate, kind: "video", codec: "" },
+    encoding: { bitrate: max.bitrate, size: max, ...(options.codec ? { codec: options.codec } : {}) },
   };
 }

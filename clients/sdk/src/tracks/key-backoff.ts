@@ -1,12 +1,12 @@
-const FIRST_MS = 500;
-const LONGEST_MS = 8_000;
-/** Minimum time that frames are shown before a recovery counts as one. */
+const INITIAL_MS = 500;
+const MAX_MS = 8_000;
+/** Time for which frames must be shown before the stream counts as recovered. */
 const STEADY_MS = 3_000;
 
 /**
  * Exponential backoff of key chunk requests. The delay doubles with each request. It is reset once frames are
- * still shown some seconds after a request. A key chunk that fails to decode,
- * or whose following chunks fail, resets nothing.
+ * still shown some seconds after a request. A key chunk that fails to decode, or whose successors fail, does
+ * not reset it.
  */
 export class KeyBackoff {
   /** Number of requests since the last reset. */
@@ -14,18 +14,18 @@ export class KeyBackoff {
   #askedAt = Number.NEGATIVE_INFINITY;
 
   get #delayMs(): number {
-    return Math.min(FIRST_MS * 2 ** Math.max(0, this.#count - 1), LONGEST_MS);
+    return Math.min(INITIAL_MS * 2 ** Math.max(0, this.#count - 1), MAX_MS);
   }
 
   /** Whether a request may be sent at `now`; if so, it counts as sent. */
-  take(now: number): boolean {
+  admits(now: number): boolean {
     if (now - this.#askedAt < this.#delayMs) return false;
     this.#askedAt = now;
     this.#count += 1;
     return true;
   }
 
-  /** Records that a frame is shown at `now`. */
+  /** Records that a frame was shown at `now`. */
   shown(now: number): void {
     if (now - this.#askedAt >= Math.max(this.#delayMs, STEADY_MS)) this.#count = 0;
   }

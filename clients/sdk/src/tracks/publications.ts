@@ -4,10 +4,11 @@ import type { Connection } from "../connection/connection.js";
 import { asWeirError, closedError, WeirError } from "../errors.js";
 import type { TrackDescription } from "../protocol.js";
 import { describe } from "./describe.js";
-import { type Capture, LocalTrack, type LocalTrackHost } from "./local-track.js";
+import { LocalTrack, type LocalTrackHost } from "./local-track.js";
+import type { Capture } from "./track-source.js";
 
 /** Room services that publications need. */
-export interface PublicationsHost extends LocalTrackHost {
+interface PublicationsHost extends LocalTrackHost {
   /** Returns the connection to publish over. Throws `disconnected` or `closed` if there is none. */
   ready(): Connection;
   /** Signal that aborts when the room is closed. */
@@ -15,7 +16,7 @@ export interface PublicationsHost extends LocalTrackHost {
   published(track: LocalTrack): void;
 }
 
-/** Local tracks in a room. */
+/** Tracks that this client publishes in a room. */
 export class Publications {
   readonly tracks = new Set<LocalTrack>();
   readonly #host: PublicationsHost;
@@ -24,12 +25,14 @@ export class Publications {
     this.#host = host;
   }
 
+  /** Captures and publishes a camera. */
   camera(options: VideoOptions & { deviceId?: string }): Promise<LocalTrack> {
     const again = (deviceId: string | undefined) =>
       captureCamera({ ...options, ...(deviceId === undefined ? {} : { deviceId }) });
     return this.#capture("camera", options, again, options.deviceId);
   }
 
+  /** Captures and publishes a microphone. */
   microphone(options: MicrophoneOptions): Promise<LocalTrack> {
     const { processing = true } = options;
     const again = (deviceId: string | undefined) =>
@@ -37,6 +40,7 @@ export class Publications {
     return this.#capture("microphone", options, again, options.deviceId);
   }
 
+  /** Captures and publishes a screen, with its audio if requested. */
   async screen(options: VideoOptions & { audio?: boolean }): Promise<LocalTrack[]> {
     this.#host.ready();
     const stop = (late: MediaStreamTrack[]) => {
@@ -44,7 +48,8 @@ export class Publications {
     };
     const captured = await this.#whileOpen(captureScreen(options), stop);
     // A new capture would need the user's consent, but this one ends with its track.
-    const again = () => Promise.reject(new WeirError("not_supported", "a screen is shared anew, not again"));
+    const again = () =>
+      Promise.reject(new WeirError("not_supported", "a screen cannot be captured again; share it anew"));
     const tracks: LocalTrack[] = [];
     for (const track of captured) {
       const source = track.kind === "video" ? "screen" : "screen-audio";
@@ -53,6 +58,7 @@ export class Publications {
     return tracks;
   }
 
+  /** Publishes captured media. */
   track(
     capture: Capture,
     options: VideoOptions & AudioOptions & { source?: string; name?: string },
@@ -61,6 +67,7 @@ export class Publications {
     return this.#announce(new LocalTrack(description, this.#host, capture, encoding));
   }
 
+  /** Publishes a track of raw chunks. */
   chunks(description: TrackDescription): Promise<LocalTrack> {
     return this.#announce(new LocalTrack(description, this.#host));
   }
@@ -79,13 +86,14 @@ export class Publications {
     }
   }
 
+  /** Forwards a request for a key chunk to the track. */
   requestKey(id: number): void {
     for (const track of this.tracks) if (track.id === id) track.requestKey();
   }
 
-  /** Adapts encoding to the codecs that all present members decode. */
-  suit(): void {
-    for (const track of this.tracks) track.suit().catch((error) => this.#host.failed(asWeirError(error)));
+  /** Switches tracks to codecs that all present members decode. */
+  adapt(): void {
+    for (const track of this.tracks) track.adapt().catch((error) => this.#host.failed(asWeirError(error)));
   }
 
   /** Stops every track without notifying the node. */
@@ -133,7 +141,7 @@ export class Publications {
     this.tracks.add(track);
     this.#host.published(track);
     // A member may have joined during the announcement.
-    this.suit();
+    this.adapt();
     return track;
   }
 }

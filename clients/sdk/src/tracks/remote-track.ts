@@ -2,82 +2,78 @@ import type { ServerClock } from "../connection/server-clock.js";
 import { Emitter } from "../emitter.js";
 import { WeirError } from "../errors.js";
 import type { Member } from "../members/member.js";
-import { MediaSourcePlayer } from "../play/container/media-source.js";
-import { openPlayer } from "../play/open.js";
-import { Surface } from "../play/picture/surface.js";
-import type { MediaChunk, PicturePlayer, PlayerHost, SoundPlayer } from "../play/player.js";
-import type { Lane, Timeline } from "../play/timeline.js";
+import type { Chunk } from "../play/player.js";
+import type { Timeline } from "../play/timeline.js";
 import type { ReceivedHeader, Requests, TrackKind, WireTrack } from "../protocol.js";
-import { type ChunkInfo, type ChunkTransform, InOrder } from "../transform/transform.js";
+import { Sequencer } from "../transform/sequencer.js";
+import type { ChunkInfo, ChunkTransform } from "../transform/transform.js";
 import { KeyBackoff } from "./key-backoff.js";
-import { Rate, type RemoteTrackStats } from "./stats.js";
+import { ReceiveMeter } from "./meters.js";
+import { Playback } from "./playback.js";
+import type { RemoteTrackStats } from "./stats.js";
 
-/** Maximum chunks that are kept until the browser reports whether it decodes them. */
-const EARLY = 64;
-/** A `ts` that is farther from the node's clock was not stamped with it. */
+/** Maximum difference between the node's clock and a `ts` that was taken from it. */
 const SAME_CLOCK_MS = 60_000;
+/** Minimum interval of `undecodable` events. */
+const UNDECODABLE_MS = 1_000;
 
-/** A chunk as it is told to those who listen. */
-export type Chunk = MediaChunk;
-
+/** Missing chunks of a track. */
 export interface Gap {
-  /** The first and the last number that is missing. */
+  /** First missing `seq`. */
   from: number;
+  /** Last missing `seq`. */
   to: number;
+  /** `slow`: this member's network is too slow. `lost`: the chunks were lost between nodes. */
   reason: "slow" | "lost";
 }
 
+/** Events of a {@link RemoteTrack}. */
 export type RemoteTrackEvents = {
-  /** Each chunk, after the transform. */
+  /** A chunk arrived. Emitted after the transform. */
   chunk: [chunk: Chunk];
-  /** Chunks are missing here. */
+  /** Chunks are missing before the next one. */
   gap: [gap: Gap];
-  /** The first picture is shown, or the first sound played. */
+  /** The first frame is shown, or the first sound played. */
   firstframe: [];
-  /** Chunks make no sense: another key, or damaged. Told at most once a second. */
+  /** Chunks cannot be decoded: damaged, or encrypted with another key. Emitted at most once a second. */
   undecodable: [];
-  /**
-   * Error `not_supported`: this browser cannot play the track. Emitted once, and again after a codec change.
-   */
+  /** `not_supported`: this browser cannot play the track. Emitted once for each codec of the track. */
   error: [error: WeirError];
 };
 
-/** What a track needs of its room. */
+/** Room services that a remote track needs. */
 export interface RemoteTrackHost {
-  request<E extends keyof Requests>(event: E, argument: Requests[E][0]): Promise<Requests[E][1]>;
-  member(id: string): Member;
-  timeline(member: string): Timeline;
   readonly clock: ServerClock;
   readonly transform: ChunkTransform | undefined;
+  request<E extends keyof Requests>(event: E, argument: Requests[E][0]): Promise<Requests[E][1]>;
+  member(id: string): Member;
+  /** Returns the timeline that all tracks of a member share. */
+  timeline(member: string): Timeline;
+  /** Reports that the browser blocks audio. */
   audioBlocked(): void;
 }
 
-/** A track that somebody else publishes. */
+/**
+ * Track of another member. Listed in {@link Room.tracks}, and passed to `track:published`.
+ *
+ * ```ts
+ * room.on("track:published", (track) => {
+ *   if (track.kind !== "video") return; // audio plays by itself
+ *   track.attach(document.querySelector("canvas"));
+ *   track.on("firstframe", () => console.log(`${track.member.name} is visible`));
+ * });
+ * ```
+ */
 export class RemoteTrack extends Emitter<RemoteTrackEvents> {
   readonly #host: RemoteTrackHost;
-  readonly #order = new InOrder();
-  readonly #rate = { bits: new Rate(), shown: new Rate(), chunks: new Rate() };
-  readonly #sums = { chunks: 0, bytes: 0, gaps: 0, lost: 0, dropped: 0, starved: 0, undecodable: 0 };
-  /** Where its pictures are shown, whatever decodes them. */
-  readonly #surface = new Surface();
+  readonly #sequencer = new Sequencer();
+  readonly #meter = new ReceiveMeter();
+  readonly #playback: Playback;
+  readonly #keys = new KeyBackoff();
   #wire: WireTrack;
   #subscribed: boolean;
-  #player: (PicturePlayer | SoundPlayer) | undefined;
-  #picture: PicturePlayer | undefined;
-  #sound: SoundPlayer | undefined;
-  #lane: Lane | undefined;
-  #volume = 1;
-  /** Number of opened players; callbacks of earlier players are ignored. */
-  #attempt = 0;
-  /** Whether a player is or was open. */
-  #opened = false;
-  /** Chunks that wait for the browser's answer; `undefined` once it has answered. */
-  #early: MediaChunk[] | undefined;
-  #error: WeirError | undefined;
-  readonly #keys = new KeyBackoff();
-  #told = { first: false, undecodableAt: Number.NEGATIVE_INFINITY };
-  #size: { width: number; height: number } | undefined;
-  #latencyMs: number | undefined;
+  #presented = false;
+  #undecodableAt = Number.NEGATIVE_INFINITY;
 
   /** @internal */
   constructor(wire: WireTrack, host: RemoteTrackHost, subscribed: boolean) {
@@ -85,10 +81,19 @@ export class RemoteTrack extends Emitter<RemoteTrackEvents> {
     this.#wire = wire;
     this.#host = host;
     this.#subscribed = subscribed;
-    if (subscribed) this.#open();
+    this.#playback = new Playback({
+      needKey: () => this.#requestKey(),
+      undecodable: (chunks) => this.#undecodable(chunks),
+      shown: (ts, width, height) => this.#shown(ts, width, height),
+      dropped: (frames) => this.#meter.count("dropped", frames),
+      starved: (times) => this.#meter.count("starved", times),
+      blocked: () => this.#host.audioBlocked(),
+      unplayable: (error) => this.emit("error", error),
+    });
+    if (subscribed) this.#play();
   }
 
-  /** A small integer, unique in the room. */
+  /** Id of the track, unique in the room. */
   get id(): number {
     return this.#wire.id;
   }
@@ -97,12 +102,12 @@ export class RemoteTrack extends Emitter<RemoteTrackEvents> {
     return this.#wire.kind;
   }
 
-  /** Who publishes it. */
+  /** Publisher of the track. */
   get member(): Member {
     return this.#host.member(this.#wire.member);
   }
 
-  /** Where it comes from: `camera`, `microphone`, `screen`, `screen-audio`, or what its publisher said. */
+  /** Source: `camera`, `microphone`, `screen`, `screen-audio`, or the publisher's own term. */
   get source(): string | undefined {
     return this.#wire.source;
   }
@@ -115,11 +120,12 @@ export class RemoteTrack extends Emitter<RemoteTrackEvents> {
     return this.#wire.codec;
   }
 
-  /** Pixels, as announced. */
+  /** Announced width, in pixels. */
   get width(): number | undefined {
     return this.#wire.width;
   }
 
+  /** Announced height, in pixels. */
   get height(): number | undefined {
     return this.#wire.height;
   }
@@ -130,255 +136,156 @@ export class RemoteTrack extends Emitter<RemoteTrackEvents> {
 
   /** Reason why this browser cannot play the track; `undefined` if none is known. */
   get error(): WeirError | undefined {
-    return this.#error;
+    return this.#playback.error;
   }
 
-  /** Whether its chunks are received. */
+  /** Whether this client receives the track. */
   get subscribed(): boolean {
     return this.#subscribed;
   }
 
-  /** How loud it is now, 0 to 1; 0 for everything but sound. */
+  /** Current audio level, 0 to 1; 0 for other kinds. */
   get level(): number {
-    return this.#wire.muted ? 0 : (this.#player?.level ?? 0);
+    return this.#wire.muted ? 0 : this.#playback.level;
   }
 
-  /** How loud it is played, 0 to 1. */
+  /** Playback volume, 0 to 1. */
   get volume(): number {
-    return this.#volume;
+    return this.#playback.volume;
   }
 
   set volume(volume: number) {
-    this.#volume = Math.min(1, Math.max(0, volume));
-    if (this.#sound) this.#sound.volume = this.#volume;
+    this.#playback.volume = volume;
   }
 
-  /** Its sound on the way to the speakers, to connect it elsewhere too; `undefined` where there is none. */
+  /** Node whose output goes to the speakers, to connect it elsewhere too; `undefined` without audio. */
   get audioNode(): AudioNode | undefined {
-    return this.#sound?.node;
+    return this.#playback.audioNode;
   }
 
-  /** Draws its pictures there, in their own size; style the canvas to scale them. Video only. */
+  /** Draws video on `canvas`, at the video's own size. Scale it with CSS. */
   attach(canvas: HTMLCanvasElement): void {
     this.#expect("video");
-    this.#surface.attach(canvas);
-    this.#picture?.begin();
+    this.#playback.attach(canvas);
   }
 
+  /** Stops drawing on `canvas`. */
   detach(canvas: HTMLCanvasElement): void {
-    this.#surface.detach(canvas);
+    this.#playback.detach(canvas);
   }
 
-  /** Its pictures as a stream for a `<video>`; or its sound, which plays without one, so mute that. */
+  /** Returns the track as a stream for a `<video>` or `<audio>`. Audio plays anyway, so mute that element. */
   mediaStream(): MediaStream {
-    if (this.kind === "video") {
-      const stream = this.#surface.mediaStream();
-      this.#picture?.begin();
-      return stream;
-    }
+    if (this.kind === "video") return this.#playback.videoStream();
     this.#expect("audio");
-    const stream = this.#sound?.mediaStream();
+    const stream = this.#playback.audioStream();
     if (stream) return stream;
-    throw new WeirError("not_supported", `track ${this.id} has no sound to stream: "${this.codec}"`);
+    throw new WeirError("not_supported", `track ${this.id} plays no audio to stream: "${this.codec}"`);
   }
 
+  /** Subscribes to the track. Needed only after `autoSubscribe: false` or {@link unsubscribe}. */
   async subscribe(): Promise<void> {
     await this.#host.request("track:subscribe", { track: this.id });
     if (this.#subscribed) return;
     this.#subscribed = true;
-    if (!this.#player) this.#open();
-    else if (this.kind === "video") this.#ask();
+    if (!this.#playback.open) this.#play();
+    else this.#requestKey();
   }
 
+  /** Unsubscribes from the track, to save bandwidth. */
   async unsubscribe(): Promise<void> {
     await this.#host.request("track:unsubscribe", { track: this.id });
     this.#subscribed = false;
-    this.#break();
+    this.#playback.gap();
   }
 
-  /** Asks its publisher for a key chunk. */
+  /** Requests a key chunk from the publisher. The SDK requests those that it needs itself. */
   async requestKeyframe(): Promise<void> {
-    this.#keys.take(performance.now());
+    this.#keys.admits(performance.now());
     await this.#host.request("track:request-keyframe", { track: this.id });
   }
 
+  /** Returns the track's receive statistics. */
   stats(): RemoteTrackStats {
-    const shown = this.kind === "video" ? this.#rate.shown : this.#rate.chunks;
-    return {
-      codec: this.codec,
-      bitrate: Math.round(this.#rate.bits.perSecond()),
-      frameRate: shown.perSecond(),
-      ...this.#size,
-      ...this.#sums,
-      ...(this.#latencyMs === undefined ? {} : { latencyMs: this.#latencyMs }),
-      jitterMs: this.#lane?.jitterMs ?? 0,
-      bufferMs: this.#player?.bufferMs ?? 0,
-    };
+    const { jitterMs, bufferMs } = this.#playback;
+    return { codec: this.codec, ...this.#meter.stats(this.kind), jitterMs, bufferMs };
   }
 
-  /** @internal */
+  /** @internal Decodes and plays a chunk. */
   receive(header: ReceivedHeader, payload: Uint8Array): void {
     if (!this.#subscribed) return;
-    this.#sums.chunks += 1;
-    this.#sums.bytes += payload.length;
-    this.#rate.bits.add(payload.length * 8);
-    this.#rate.chunks.add(1);
+    this.#meter.received(payload.length);
     const { seq, ts, dur, replay } = header;
-    const chunk = {
-      seq,
-      ts,
-      key: header.key === true,
-      replay: replay === true,
-      ...(dur === undefined ? {} : { dur }),
-    };
+    const key = header.key === true;
+    const chunk = { seq, ts, key, replay: replay === true, ...(dur === undefined ? {} : { dur }) };
     const { transform } = this.#host;
-    const info: ChunkInfo = { track: this.id, kind: this.kind, codec: this.codec, ts, key: chunk.key };
-    this.#order.run(
+    const info: ChunkInfo = { track: this.id, kind: this.kind, codec: this.codec, ts, key };
+    this.#sequencer.run(
       () => transform?.decode(payload, info) ?? payload,
-      (opened) => this.#play({ ...chunk, payload: opened }),
+      (decoded) => this.#deliver({ ...chunk, payload: decoded }),
       () => {
-        this.#break();
+        this.#playback.gap();
         this.#undecodable(1);
       },
     );
   }
 
-  /** @internal */
+  /** @internal Records missing chunks. */
   miss(gap: Gap): void {
-    this.#sums.gaps += 1;
-    this.#sums.lost += gap.to - gap.from + 1;
-    // Behind the chunks that are still being decoded.
-    this.#order.run(
+    this.#meter.gap(gap.to - gap.from + 1);
+    // Queued behind the chunks that are still being decoded.
+    this.#sequencer.run(
       () => new Uint8Array(0),
       () => {
-        this.#break();
+        this.#playback.gap();
         this.emit("gap", gap);
       },
       () => {},
     );
   }
 
-  /** @internal */
+  /** @internal Applies a new announcement. A codec change opens another player. */
   update(wire: WireTrack): void {
     const before = this.#wire;
     this.#wire = wire;
     if (before.codec === wire.codec && before.init === wire.init) return;
-    if (!this.#opened) return;
-    this.#close();
+    if (!this.#playback.opened) return;
+    this.#playback.close();
     this.#keys.reset();
-    if (this.#subscribed) this.#open();
+    if (this.#subscribed) this.#play();
   }
 
-  /** @internal The connection is another one: what comes next need not follow what came before. */
+  /** @internal Resumes over another connection, whose chunks need not follow the earlier ones. */
   resume(subscribed: boolean): void {
     this.#subscribed = subscribed;
-    this.#break();
-    this.#lane?.reset();
+    this.#playback.gap();
+    this.#playback.resetDelays();
     this.#keys.reset();
-    if (subscribed && this.kind === "video") this.#ask();
+    if (subscribed) this.#requestKey();
   }
 
-  /** @internal Plays what the browser did not let sound before a click. */
+  /** @internal Resumes audio that the browser blocked. */
   unblock(): void {
-    if (this.#player instanceof MediaSourcePlayer) this.#player.resume();
+    this.#playback.unblock();
   }
 
-  /** @internal */
+  /** @internal Stops playback permanently. */
   stop(): void {
-    this.#close();
-    this.#surface.stop();
+    this.#playback.stop();
   }
 
-  #play(chunk: MediaChunk): void {
-    if (!this.#subscribed) return;
-    // A decoder of sound would make noise of it rather than say that it makes no sense.
-    if (this.member.transforms && !this.#host.transform) this.#undecodable(1);
-    else this.#push(chunk);
-    this.emit("chunk", chunk);
-  }
-
-  #push(chunk: MediaChunk): void {
-    if (!this.#early) {
-      this.#player?.push(chunk);
-      return;
-    }
-    this.#early.push(chunk);
-    if (this.#early.length > EARLY) this.#early.shift();
-  }
-
-  /** Marks a gap: the next chunk does not follow the previous one. */
-  #break(): void {
-    if (this.#early) this.#early = [];
-    this.#player?.gap();
-  }
-
-  #open(): void {
+  #play(): void {
     if (this.kind === "data") return;
-    this.#opened = true;
-    this.#error = undefined;
-    const attempt = ++this.#attempt;
-    const refuse = (reason: string) => {
-      if (this.#attempt === attempt) this.#refuse(reason);
-    };
-    const host: PlayerHost = {
-      needKey: () => this.#ask(),
-      unsupported: refuse,
-      undecodable: (chunks) => this.#undecodable(chunks),
-      shown: (ts, width, height) => this.#shown(ts, width, height),
-      dropped: (frames) => {
-        this.#sums.dropped += frames;
-      },
-      starved: (times) => {
-        this.#sums.starved += times;
-      },
-      blocked: () => this.#host.audioBlocked(),
-    };
-    this.#lane = this.#host.timeline(this.#wire.member).lane(this.kind);
-    const opened = openPlayer(this.#wire, this.#surface, this.#lane, host);
-    if (!opened) {
-      // Deferred, so that listeners added on the track's event receive it.
-      queueMicrotask(() => refuse("neither WebCodecs nor Media Source Extensions know it"));
-      return;
-    }
-    const { player, supported } = opened;
-    this.#player = player;
-    this.#early = [];
-    if ("begin" in player) this.#picture = player;
-    if ("volume" in player) {
-      this.#sound = player;
-      player.volume = this.#volume;
-    }
-    void supported.then((can) => {
-      if (!can) refuse("its decoders do not know it");
-      else if (this.#attempt === attempt) this.#start(player);
-    });
+    const lane = this.#host.timeline(this.#wire.member).lane(this.kind);
+    this.#playback.start(this.#wire, lane);
   }
 
-  /** Plays the chunks that arrived while the browser's answer was pending. */
-  #start(player: PicturePlayer | SoundPlayer): void {
-    const early = this.#early ?? [];
-    this.#early = undefined;
-    for (const chunk of early) player.push(chunk);
-    if (this.kind === "video" && !early.some(({ key }) => key)) this.#ask();
-  }
-
-  #refuse(reason: string): void {
-    const { codec, sampleRate, channels } = this.#wire;
-    const sound = [sampleRate && `${sampleRate} Hz`, channels && `${channels} channels`];
-    const what = [`"${codec}"`, ...(this.kind === "audio" ? sound : [])].filter(Boolean).join(", ");
-    this.#close();
-    this.#error = new WeirError("not_supported", `this browser cannot play ${what}: ${reason}`);
-    this.emit("error", this.#error);
-  }
-
-  #close(): void {
-    this.#attempt += 1;
-    this.#player?.stop();
-    this.#lane?.stop();
-    this.#player = undefined;
-    this.#picture = undefined;
-    this.#sound = undefined;
-    this.#early = undefined;
+  #deliver(chunk: Chunk): void {
+    if (!this.#subscribed) return;
+    // An audio decoder would turn transformed chunks into noise instead of failing.
+    if (this.member.transforms && !this.#host.transform) this.#undecodable(1);
+    else this.#playback.push(chunk);
+    this.emit("chunk", chunk);
   }
 
   #expect(kind: TrackKind): void {
@@ -386,29 +293,29 @@ export class RemoteTrack extends Emitter<RemoteTrackEvents> {
     throw new WeirError("not_supported", `track ${this.id} is ${this.kind}, not ${kind}`);
   }
 
-  /** Requests a key chunk, subject to the backoff. A refusal is ignored: a later request follows. */
-  #ask(): void {
-    if (!this.#player || this.#early || !this.#subscribed || this.kind !== "video") return;
-    if (!this.#keys.take(performance.now())) return;
+  /** Requests a key chunk of video, subject to the backoff. Ignores a refusal: a later request follows. */
+  #requestKey(): void {
+    if (!this.#playback.ready || !this.#subscribed || this.kind !== "video") return;
+    if (!this.#keys.admits(performance.now())) return;
     this.#host.request("track:request-keyframe", { track: this.id }).catch(() => {});
   }
 
   #undecodable(chunks: number): void {
-    this.#sums.undecodable += chunks;
+    this.#meter.count("undecodable", chunks);
     const now = performance.now();
-    if (now - this.#told.undecodableAt < 1_000) return;
-    this.#told.undecodableAt = now;
+    if (now - this.#undecodableAt < UNDECODABLE_MS) return;
+    this.#undecodableAt = now;
     this.emit("undecodable");
   }
 
   #shown(ts: number, width: number, height: number): void {
-    this.#rate.shown.add(1);
-    this.#keys.shown(performance.now());
-    if (width > 0) this.#size = { width, height };
-    const latency = this.#host.clock.at(performance.now()) - ts / 1_000;
-    if (this.kind === "video" && Math.abs(latency) < SAME_CLOCK_MS) this.#latencyMs = Math.max(0, latency);
-    if (this.#told.first) return;
-    this.#told.first = true;
+    const now = performance.now();
+    this.#meter.shown(width, height);
+    this.#keys.shown(now);
+    const latency = this.#host.clock.at(now) - ts / 1_000;
+    if (this.kind === "video" && Math.abs(latency) < SAME_CLOCK_MS) this.#meter.latency(Math.max(0, latency));
+    if (this.#presented) return;
+    this.#presented = true;
     this.emit("firstframe");
   }
 }

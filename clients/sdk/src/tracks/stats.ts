@@ -1,81 +1,54 @@
-const BUCKET_MS = 250;
-const BUCKETS = 8;
-
-/** How much of something there was a second, over the last two seconds. */
-export class Rate {
-  readonly #sums = new Float64Array(BUCKETS);
-  #newest = 0;
-  #since: number | undefined;
-
-  add(amount: number, now = performance.now()): void {
-    this.#since ??= now;
-    this.#turn(now);
-    const at = this.#newest % BUCKETS;
-    this.#sums[at] = (this.#sums[at] ?? 0) + amount;
-  }
-
-  perSecond(now = performance.now()): number {
-    if (this.#since === undefined) return 0;
-    this.#turn(now);
-    let sum = 0;
-    for (const each of this.#sums) sum += each;
-    const span = Math.min(now - this.#since, (BUCKETS - 1) * BUCKET_MS + (now % BUCKET_MS));
-    return span < BUCKET_MS ? 0 : (sum * 1_000) / span;
-  }
-
-  #turn(now: number): void {
-    const bucket = Math.floor(now / BUCKET_MS);
-    if (bucket - this.#newest >= BUCKETS) this.#sums.fill(0);
-    else for (let each = this.#newest + 1; each <= bucket; each++) this.#sums[each % BUCKETS] = 0;
-    this.#newest = Math.max(bucket, this.#newest);
-  }
-}
-
-/** What arrives of a track, and what becomes of it. */
+/** Receive statistics of a track, since it was published. */
 export interface RemoteTrackStats {
   codec: string;
-  /** Payload received, in bits a second. */
+  /** Received payload, in bits per second. */
   bitrate: number;
-  /** Pictures shown a second for video, chunks received a second for everything else. */
+  /** Frames shown per second for video, chunks received per second otherwise. */
   frameRate: number;
   width?: number;
   height?: number;
-  /** Chunks received. */
+  /** Received chunks. */
   chunks: number;
-  /** Bytes of payload received. */
+  /** Received payload, in bytes. */
   bytes: number;
-  /** How many times chunks were announced as missing. */
+  /** Announced gaps. */
   gaps: number;
-  /** Chunks announced as missing. */
+  /** Chunks missing in these gaps. */
   lost: number;
-  /** Pictures decoded and not shown, since a newer one was due. */
+  /** Frames that were decoded but not shown, because a newer one was due. */
   dropped: number;
-  /** How many times there was no sound to play, pauses of its publisher included. */
+  /** Times the audio buffer ran empty, including pauses of the publisher. */
   starved: number;
-  /** Chunks that neither the transform nor the decoder could make sense of. */
+  /** Chunks that the transform or the decoder rejected. */
   undecodable: number;
-  /** From capture to presentation, estimated through the node's clock; only for tracks that an SDK publishes. */
+  /**
+   * Estimated latency from capture to presentation, in milliseconds. Only for video whose `ts` is on the
+   * node's clock, as that of other SDKs is.
+   */
   latencyMs?: number;
-  /** How much the chunks' ways differ. */
+  /** Network jitter, in milliseconds. */
   jitterMs: number;
-  /** What is held back to play evenly. */
+  /** Length of the jitter buffer, in milliseconds. */
   bufferMs: number;
 }
 
-/** What leaves of a track. */
+/** Send statistics of a track, since it was published. */
 export interface LocalTrackStats {
   codec: string;
-  /** Payload sent, in bits a second. */
+  /** Sent payload, in bits per second. */
   bitrate: number;
-  /** What the encoder is asked for, in bits a second; 0 for raw chunks. */
+  /** Bitrate that the encoder is set to, in bits per second; 0 for raw chunks. */
   targetBitrate: number;
-  /** Chunks sent a second: pictures, for video. */
+  /** Chunks sent per second: frames, for video. */
   frameRate: number;
   width?: number;
   height?: number;
+  /** Sent chunks. */
   chunks: number;
+  /** Sent payload, in bytes. */
   bytes: number;
-  /** Pictures that were not encoded, since the encoder or the network lagged. */
+  /** Frames that were not encoded, because the encoder or the network lagged. */
   skipped: number;
+  /** Sent key chunks. */
   keyframes: number;
 }

@@ -1,13 +1,19 @@
 import type { ChunkInfo, ChunkTransform } from "./transform.js";
 
-/** NIST SP 800-38D, 8.2.2: a random initialization vector of 96 bits, for at most 2^32 chunks of one key. */
+/** Size of a random initialization vector: 96 bits, for at most 2^32 chunks per key (NIST SP 800-38D, 8.2.2). */
 const IV_BYTES = 12;
 const TAG_BYTES = 16;
 
 /**
- * End-to-end encryption with one key for all members of a room: AES-GCM, each payload as its
- * initialization vector, ciphertext and tag. That a chunk is a key chunk, and its `ts`, are
- * authenticated with it, so nobody on the way can change them unnoticed.
+ * Creates a transform for end-to-end encryption with AES-GCM and one key for all members of a room.
+ *
+ * A payload becomes initialization vector, ciphertext and tag. The tag also authenticates `ts` and `key`, so
+ * that no node can change them unnoticed.
+ *
+ * ```ts
+ * const key = await importKey(await generateKey());
+ * const room = await connect(url, { transform: aesGcm(key) });
+ * ```
  */
 export function aesGcm(key: CryptoKey): ChunkTransform {
   return {
@@ -28,7 +34,7 @@ export function aesGcm(key: CryptoKey): ChunkTransform {
   };
 }
 
-/** A new key of 128 bits for {@link importKey}, as text that fits into a link. */
+/** Generates a 128-bit key, as text that fits into a link. Pass it to {@link importKey}. */
 export async function generateKey(): Promise<string> {
   const bytes = crypto.getRandomValues(new Uint8Array(16));
   return btoa(String.fromCharCode(...bytes))
@@ -37,9 +43,9 @@ export async function generateKey(): Promise<string> {
     .replaceAll("=", "");
 }
 
-/** The key that {@link generateKey} wrote; rejects with a `TypeError` if `text` is none. */
+/** Imports a key of {@link generateKey}. Rejects with a `TypeError` if `text` is not one. */
 export async function importKey(text: string): Promise<CryptoKey> {
-  if (!/^[A-Za-z0-9_-]{22}$/.test(text)) throw new TypeError("a key is 22 characters of base64url");
+  if (!/^[A-Za-z0-9_-]{22}$/.test(text)) throw new TypeError("a key has 22 base64url characters");
   const bytes = Uint8Array.from(atob(text.replaceAll("-", "+").replaceAll("_", "/")), (each) =>
     each.charCodeAt(0),
   );

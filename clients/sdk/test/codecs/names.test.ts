@@ -1,9 +1,9 @@
 import { expect, test } from "vitest";
 import { normalCodec } from "../../src/codecs/names";
 import { member } from "../../src/members/member";
-import { member as wireMember } from "../fakes";
+import { wireMember } from "../fakes";
 
-test("a codec in any case is spelled as browsers know it", () => {
+test("codec of any case gets the spelling of browsers", () => {
   for (const [given, spelled] of [
     ["VP8", "vp8"],
     [" vp8 ", "vp8"],
@@ -25,7 +25,7 @@ test("a codec in any case is spelled as browsers know it", () => {
   }
 });
 
-test("a MIME type in any case is spelled as browsers know it", () => {
+test("MIME type of any case gets the spelling of browsers", () => {
   for (const [given, spelled] of [
     ['video/WebM;codecs="VP8"', 'video/webm;codecs="vp8"'],
     ["VIDEO/webm; Codecs=VP8,Opus", 'video/webm;codecs="vp8,opus"'],
@@ -37,7 +37,7 @@ test("a MIME type in any case is spelled as browsers know it", () => {
   }
 });
 
-test("what other programs say that they decode is understood in any case", () => {
+test("decodable codecs of other clients are case-insensitive", () => {
   const metadata = { weir: { decodes: ["VP8", "Opus", 3] } };
   expect(member({ ...wireMember("ann"), metadata }, "me").decodes).toEqual(["vp8", "opus"]);
 });

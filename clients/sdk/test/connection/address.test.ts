@@ -6,7 +6,7 @@ afterEach(() => vi.unstubAllGlobals());
 
 const page = (href: string) => vi.stubGlobal("location", new URL(href));
 
-test("an address without a scheme is refused with the one to write", () => {
+test("address without a scheme is refused with a suggestion", () => {
   for (const [given, write] of [
     ["localhost:8080", "http://localhost:8080"],
     ["localhost", "http://localhost"],
@@ -20,7 +20,7 @@ test("an address without a scheme is refused with the one to write", () => {
   }
 });
 
-test("an address that cannot work is refused with what is wrong, and is not retryable", async () => {
+test("invalid address is refused with the reason, and is not retryable", async () => {
   for (const [given, message] of [
     ["", "url: empty"],
     ["  ", "url: empty"],
@@ -33,7 +33,7 @@ test("an address that cannot work is refused with what is wrong, and is not retr
     ["ftp://localhost", 'has the scheme "ftp"'],
     ["mailto:ann@example.com", 'has the scheme "mailto"'],
     ["file:///etc/hosts", 'has the scheme "file"'],
-    ["/weir", "is not complete"],
+    ["/weir", "is relative"],
     ["//localhost:8080", 'write "http://localhost:8080"'],
     [undefined as unknown as string, "undefined"],
   ] as const) {
@@ -46,7 +46,7 @@ test("an address that cannot work is refused with what is wrong, and is not retr
   await expect(connect(["http://localhost:1", "localhost:2"])).rejects.toMatchObject({ code: "bad_request" });
 });
 
-test("what can work leads to the node's endpoint", () => {
+test("valid address yields the node's endpoint", () => {
   const { origin, path } = parseAddress("http://localhost:8080");
   expect([origin, path]).toEqual(["http://localhost:8080", "/socket.io/"]);
   expect(parseAddress("https://example.com/call/").path).toBe("/call/socket.io/");
@@ -59,7 +59,7 @@ test("what can work leads to the node's endpoint", () => {
   });
 });
 
-test("a page completes what begins with a slash, and nothing else", () => {
+test("only an address that starts with a slash is resolved against the page", () => {
   page("https://weir.example.com/room/1");
   expect(parseAddress("//node.example.com/x").origin).toBe("https://node.example.com");
   for (const given of ["", "::1:8080", "a b", "?node", "#", "weir", "room/2"]) {
@@ -68,7 +68,7 @@ test("a page completes what begins with a slash, and nothing else", () => {
   expect(parseAddress(new URL("https://node.example.com/x")).path).toBe("/x/socket.io/");
 });
 
-test("a page over https is told that browsers keep it from unencrypted nodes", () => {
+test("page over https is refused unencrypted nodes", () => {
   page("https://weir.example.com/");
   expect(() => parseAddress("http://node.example.com")).toThrow("is not encrypted");
   expect(() => parseAddress("ws://node.example.com")).toThrow("is not encrypted");

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { parseAddress } from "../../src/connection/address";
 import { Connection } from "../../src/connection/connection";
-import { Link } from "../../src/connection/reconnector";
+import { Reconnector } from "../../src/connection/reconnector";
 import { WeirError } from "../../src/errors";
 
 type Listener = (...args: unknown[]) => void;
@@ -56,7 +56,7 @@ beforeEach(() => {
 });
 afterEach(() => vi.useRealTimers());
 
-test("a request that waits is rejected when the connection is closed, and so is every later one", async () => {
+test("closed connection rejects pending and later requests", async () => {
   const connection = await Connection.open(ADDRESS, OPTIONS);
   const waits = connection.request("room:leave", {});
   const reason = new WeirError("closed", "done");
@@ -65,14 +65,14 @@ test("a request that waits is rejected when the connection is closed, and so is 
   await expect(connection.request("room:leave", {})).rejects.toBe(reason);
 });
 
-test("a request that waits is rejected when the connection is lost", async () => {
+test("lost connection rejects pending requests", async () => {
   const connection = await Connection.open(ADDRESS, OPTIONS);
   const waits = connection.request("room:leave", {});
   socket(0).lose();
   await expect(waits).rejects.toMatchObject({ code: "disconnected", retryable: true });
 });
 
-test("an attempt that was ended before it began opens nothing", async () => {
+test("aborted attempt opens no socket", async () => {
   await expect(Connection.open(ADDRESS, OPTIONS, AbortSignal.abort())).rejects.toMatchObject({
     code: "aborted",
     retryable: false,
@@ -80,29 +80,29 @@ test("an attempt that was ended before it began opens nothing", async () => {
   expect(sockets).toHaveLength(0);
 });
 
-test("a link that is closed while it reconnects opens nothing more", async () => {
-  const link = new Link([ADDRESS], OPTIONS);
+test("reconnector that is closed while it reconnects opens no socket", async () => {
+  const reconnector = new Reconnector([ADDRESS], OPTIONS);
   const up = vi.fn();
-  link.on("up", up);
-  await link.open();
+  reconnector.on("up", up);
+  await reconnector.open();
   socket(0).lose();
-  link.close();
+  reconnector.close();
   await vi.advanceTimersByTimeAsync(60_000);
   expect(sockets).toHaveLength(1);
   expect(up).not.toHaveBeenCalled();
 });
 
-test("a link that is closed just as its next connection stands ends that one", async () => {
-  const link = new Link([ADDRESS], OPTIONS);
+test("reconnector that is closed as a connection opens closes that one", async () => {
+  const reconnector = new Reconnector([ADDRESS], OPTIONS);
   const up = vi.fn();
-  link.on("up", up);
-  await link.open();
+  reconnector.on("up", up);
+  await reconnector.open();
   socket(0).lose();
   const open = Connection.open;
   vi.spyOn(Connection, "open").mockImplementationOnce(async (...args) => {
     const connection = await open.call(Connection, ...args);
     // Closes between the answer and the code that awaits it.
-    queueMicrotask(() => link.close());
+    queueMicrotask(() => reconnector.close());
     return connection;
   });
   await vi.advanceTimersByTimeAsync(1_000);

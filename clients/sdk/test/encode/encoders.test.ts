@@ -121,7 +121,7 @@ async function sound(at: number): Promise<void> {
   await vi.waitFor(() => expect(sent.length).toBeGreaterThanOrEqual(at));
 }
 
-test("an encoder of pictures that the browser took back is opened again, with the same codec, as often as it happens", async () => {
+test("reclaimed video encoder is reopened with the same codec, any number of times", async () => {
   const encoder = new VideoTrackEncoder(host, "vp8", SIZE);
   stop = () => encoder.stop();
   encoder.start({} as MediaStreamTrack);
@@ -129,7 +129,7 @@ test("an encoder of pictures that the browser took back is opened again, with th
   for (let times = 1; times <= 5; times++) {
     FakeEncoder.made.at(-1)?.fail("QuotaExceededError");
     await picture(times + 1);
-    expect(sent.at(-1)?.key, "it begins anew").toBe(true);
+    expect(sent.at(-1)?.key, "starts with a key chunk").toBe(true);
     expect(FakeEncoder.made.at(-1)?.config?.codec).toBe("vp8");
   }
   expect(failed).toEqual([]);
@@ -141,7 +141,7 @@ test("an encoder of pictures that the browser took back is opened again, with th
   expect(failed).toMatchObject([{ code: "not_supported" }]);
 });
 
-test("an encoder that was closed before its error is heard is opened again", async () => {
+test("encoder that closes before its error event is reopened", async () => {
   const encoder = new VideoTrackEncoder(host, "vp8", SIZE);
   stop = () => encoder.stop();
   encoder.start({} as MediaStreamTrack);
@@ -155,7 +155,7 @@ test("an encoder that was closed before its error is heard is opened again", asy
   expect(failed).toEqual([]);
 });
 
-test("an encoder of sound that the browser took back is opened again", async () => {
+test("reclaimed audio encoder is reopened", async () => {
   const encoder = new AudioTrackEncoder(host, 32_000);
   stop = () => encoder.stop();
   encoder.start({} as MediaStreamTrack);

@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { WebmReader } from "../../src/encode/webm-reader";
 import { WebmWriter } from "../../src/play/container/webm-writer";
 
-test("what the writer writes, the reader reads, in pieces of any size", () => {
+test("reader reads the writer's stream in pieces of any size", () => {
   const writer = new WebmWriter({ kind: "video", codec: "vp8", width: 640, height: 360 });
   const frames = Array.from({ length: 100 }, (_, index) => ({
     timeMs: index * 400,
@@ -24,7 +24,7 @@ test("what the writer writes, the reader reads, in pieces of any size", () => {
   }
 });
 
-test("a stream of sound has the header that Opus needs", () => {
+test("audio stream has the header of Opus", () => {
   const writer = new WebmWriter({ kind: "audio", codec: "opus", sampleRate: 48_000, channels: 2 });
   expect(writer.type).toBe('audio/webm;codecs="opus"');
   expect(new TextDecoder("latin1").decode(writer.header())).toContain("OpusHead");

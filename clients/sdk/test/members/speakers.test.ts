@@ -6,7 +6,7 @@ const who = (id: string): Member => member({ id, name: id, metadata: {}, joinedA
 const [ann, bob] = [who("ann"), who("bob")];
 const names = (speakers: Speakers) => speakers.active.map(({ id }) => id);
 
-test("who is loud speaks, the loudest first, and a short pause does not end it", () => {
+test("active speakers are sorted by level and survive a short pause", () => {
   const speakers = new Speakers();
   const levels = (one: number, other: number) =>
     new Map([
@@ -24,7 +24,7 @@ test("who is loud speaks, the loudest first, and a short pause does not end it",
   expect(names(speakers)).toEqual([]);
 });
 
-test("a member is as loud as its loudest sound, a screen's apart", () => {
+test("member's level is that of its loudest track, screens excluded", () => {
   const sound = (source: string, level: number, of: Member) => ({
     track: { kind: "audio" as const, source, level },
     member: of,

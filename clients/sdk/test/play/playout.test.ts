@@ -1,5 +1,12 @@
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import { type PlayoutCommand, type PlayoutReport, playoutProcessor } from "../../src/play/sound/playout";
+import { JitterBuffer } from "../../src/play/sound/jitter-buffer";
+import { Playout } from "../../src/play/sound/playout";
+import {
+  type PlayoutCommand,
+  type PlayoutReport,
+  playoutProcessor,
+} from "../../src/play/sound/playout-processor";
+import { TimeStretcher } from "../../src/play/sound/time-stretcher";
 
 const RATE = 48_000;
 const QUANTUM = 128;
@@ -17,11 +24,11 @@ let processor: Processor;
 let reports: PlayoutReport[];
 let now: number;
 
-/** The audio thread, as far as the processor sees it. */
+/** Fakes the audio thread's scope. */
 beforeEach(() => {
   reports = [];
   now = 0;
-  let made: (new () => Processor) | undefined;
+  let registered: (new () => Processor) | undefined;
   vi.stubGlobal("sampleRate", RATE);
   Object.defineProperty(globalThis, "currentTime", { get: () => now, configurable: true });
   vi.stubGlobal(
@@ -31,17 +38,17 @@ beforeEach(() => {
     },
   );
   vi.stubGlobal("registerProcessor", (_: string, processorClass: new () => Processor) => {
-    made = processorClass;
+    registered = processorClass;
   });
-  playoutProcessor();
-  if (!made) throw new Error("nothing was registered");
-  processor = new made();
+  playoutProcessor(Playout, JitterBuffer, TimeStretcher);
+  if (!registered) throw new Error("no processor registered");
+  processor = new registered();
 });
 afterEach(() => vi.unstubAllGlobals());
 
-const tell = (data: PlayoutCommand) => processor.port.onmessage({ data });
+const post = (data: PlayoutCommand) => processor.port.onmessage({ data });
 
-/** Twenty milliseconds of a tone, which begin at `at` seconds. */
+/** Returns 20 ms of a tone, from `at` seconds. */
 function tone(at: number): PlayoutCommand {
   const samples = Float32Array.from({ length: RATE / 50 }, (_, index) =>
     Math.sin(2 * Math.PI * HZ * (at + index / RATE)),
@@ -49,13 +56,13 @@ function tone(at: number): PlayoutCommand {
   return { samples: [samples], at };
 }
 
-/** Runs for `seconds`; whatever is in `due` is told when its time has come. */
+/** Renders `seconds` of audio, and posts each command of `due` at its time. */
 function run(seconds: number, due: { time: number; command: PlayoutCommand }[] = []): number[] {
   const heard: number[] = [];
   for (const end = now + seconds; now < end; now += QUANTUM / RATE) {
     for (let next = due[0]; next && next.time <= now; next = due[0]) {
       due.shift();
-      tell(next.command);
+      post(next.command);
     }
     const output = [new Float32Array(QUANTUM), new Float32Array(QUANTUM)];
     processor.process([], [output]);
@@ -64,7 +71,7 @@ function run(seconds: number, due: { time: number; command: PlayoutCommand }[] =
   return heard;
 }
 
-/** Chunks that arrive when they are complete and so late, but never before an earlier one. */
+/** Returns chunks in order, each of which arrives late by `lateness` after its last sample. */
 function chunks(count: number, lateness: (index: number) => number, from = 0) {
   let last = 0;
   return Array.from({ length: count }, (_, index) => {
@@ -73,15 +80,15 @@ function chunks(count: number, lateness: (index: number) => number, from = 0) {
   });
 }
 
-/** The tone's height in what was heard, by its passages upward through zero. */
-function height(heard: number[]): number {
+/** Returns the frequency of a tone, by its upward zero crossings. */
+function frequency(heard: number[]): number {
   const rises = heard.flatMap((sample, at) =>
     at > 0 && (heard[at - 1] ?? 0) < 0 && sample >= 0 ? [at] : [],
   );
   return ((rises.length - 1) * RATE) / ((rises.at(-1) ?? 0) - (rises[0] ?? 0));
 }
 
-/** The longest silence, in seconds. */
+/** Returns the longest silence, in seconds. */
 function silence(heard: number[]): number {
   let longest = 0;
   let quiet = 0;
@@ -92,19 +99,19 @@ function silence(heard: number[]): number {
   return longest / RATE;
 }
 
-test("chunks that come unevenly are heard evenly", () => {
-  tell({ delay: 0.06 });
+test("playout smooths jitter", () => {
+  post({ delay: 0.06 });
   const heard = run(
     2,
     chunks(100, (index) => ((index * 7) % 30) / 1_000),
   ).slice(RATE * 0.1);
   expect(silence(heard)).toBeLessThan(0.001);
-  expect(height(heard)).toBeCloseTo(HZ, 0);
+  expect(frequency(heard)).toBeCloseTo(HZ, 0);
   expect(reports.at(-1)?.starved).toBe(0);
 });
 
-test("it leaves when it is due", () => {
-  tell({ delay: 0.1 });
+test("sample plays when it is due", () => {
+  post({ delay: 0.1 });
   run(
     1,
     chunks(50, () => 0),
@@ -112,37 +119,37 @@ test("it leaves when it is due", () => {
   expect(reports.at(-1)?.delay).toBeCloseTo(0.1, 2);
 });
 
-test("a later time is reached by repeating, an earlier one by cutting, and the tone stays", () => {
-  tell({ delay: 0.06 });
+test("changed delay is reached without silence or change of pitch", () => {
+  post({ delay: 0.06 });
   const due = chunks(400, () => 0);
   run(1, due);
-  tell({ delay: 0.12 });
+  post({ delay: 0.12 });
   const later = run(2, due);
   expect(reports.at(-1)?.delay).toBeGreaterThan(0.105);
-  expect(height(later)).toBeCloseTo(HZ, -1);
+  expect(frequency(later)).toBeCloseTo(HZ, -1);
   expect(silence(later)).toBeLessThan(0.001);
-  tell({ delay: 0.05 });
+  post({ delay: 0.05 });
   const earlier = run(2, due);
   expect(reports.at(-1)?.delay).toBeLessThan(0.065);
-  expect(height(earlier)).toBeCloseTo(HZ, -1);
+  expect(frequency(earlier)).toBeCloseTo(HZ, -1);
   expect(silence(earlier)).toBeLessThan(0.001);
 });
 
-test("where chunks are missing there is silence of their length, and what follows is in time", () => {
-  tell({ delay: 0.06 });
+test("missing chunks are silence of their length, and later ones stay in time", () => {
+  post({ delay: 0.06 });
   const due = chunks(100, () => 0).filter((_, index) => index < 40 || index >= 50);
   const heard = run(2, due).slice(RATE * 0.1);
   expect(silence(heard)).toBeCloseTo(0.2, 1);
   expect(reports.at(-1)?.delay).toBeCloseTo(0.06, 2);
 });
 
-test("a stream whose clock jumps goes on with the new time", () => {
-  tell({ delay: 0.06 });
+test("playout follows a jump of the clock", () => {
+  post({ delay: 0.06 });
   run(
     1,
     chunks(50, () => 0),
   );
-  tell({ delay: 0.06 - 100 });
+  post({ delay: 0.06 - 100 });
   const heard = run(
     1,
     chunks(50, () => 0, 1).map(({ time, command }) => ({ time, command: shifted(command, 100) })),

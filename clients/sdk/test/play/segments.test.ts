@@ -9,7 +9,7 @@ const box = (type: string, ...content: number[]) => [
 ];
 const bytes = (...parts: number[][]) => new Uint8Array(parts.flat());
 
-test("the header of a WebM piece ends at its first Cluster", () => {
+test("WebM header ends at the first Cluster", () => {
   const writer = new WebmWriter({ kind: "video", codec: "vp8", width: 640, height: 360 });
   const header = writer.header();
   const cluster = writer.chunk(0, true, new Uint8Array([1, 2, 3]));
@@ -20,7 +20,7 @@ test("the header of a WebM piece ends at its first Cluster", () => {
   expect(startsSegment("audio/webm", cluster.subarray(3))).toBe(false);
 });
 
-test("the header of an MP4 piece ends at its first media segment", () => {
+test("MP4 header ends at the first media segment", () => {
   const header = [...box("ftyp", 1, 2), ...box("moov", 3)];
   expect(initSegment(bytes(header))).toEqual(bytes(header));
   expect(initSegment(bytes(header, box("moof", 4), box("mdat", 5)))).toEqual(bytes(header));
@@ -31,7 +31,7 @@ test("the header of an MP4 piece ends at its first media segment", () => {
   expect(initSegment(new Uint8Array(0))).toBeUndefined();
 });
 
-test("streams without a header start anywhere", () => {
+test("stream without a header starts anywhere", () => {
   expect(needsInit('video/mp4;codecs="avc1.42E01F"')).toBe(true);
   expect(needsInit("audio/mpeg")).toBe(false);
   expect(startsSegment("audio/mpeg", new Uint8Array([1]))).toBe(true);

@@ -1,18 +1,22 @@
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import type { Connection } from "../../src/connection/connection";
-import type { Link } from "../../src/connection/reconnector";
+import type { Reconnector } from "../../src/connection/reconnector";
 import { closedError, WeirError } from "../../src/errors";
 import { Room } from "../../src/room/room";
-import { data, FakeConnection, FakeLink, snapshot } from "../fakes";
+import { dataTrack, FakeConnection, FakeReconnector, snapshot } from "../fakes";
 
-let link: FakeLink;
+let reconnector: FakeReconnector;
 let room: Room;
 let states: string[];
 
 beforeEach(async () => {
   vi.useFakeTimers();
-  link = new FakeLink();
-  room = new Room(link as unknown as Link, link.connection as unknown as Connection, undefined);
+  reconnector = new FakeReconnector();
+  room = new Room(
+    reconnector as unknown as Reconnector,
+    reconnector.connection as unknown as Connection,
+    undefined,
+  );
   states = [];
   room.on("state", (state) => states.push(state));
 });
@@ -23,8 +27,9 @@ afterEach(() => {
 });
 
 async function joined(): Promise<FakeConnection> {
-  const connection = link.connection as FakeConnection;
-  connection.answer = (event) => (event === "room:join" ? snapshot(4, ["ann"]) : { track: data(3, "me") });
+  const connection = reconnector.connection as FakeConnection;
+  connection.answer = (event) =>
+    event === "room:join" ? snapshot(4, ["ann"]) : { track: dataTrack(3, "me") };
   await room.join("r");
   return connection;
 }
@@ -40,28 +45,28 @@ function held() {
   return { promise, answer, refuse };
 }
 
-test("leaving while it reconnects ends it at once, and nothing comes back", async () => {
+test("leaving during a reconnect closes the room at once", async () => {
   await joined();
-  link.lose();
+  reconnector.lose();
   await room.leave();
   expect(states).toEqual(["joined", "reconnecting", "closed"]);
-  expect(link.close).toHaveBeenCalled();
+  expect(reconnector.close).toHaveBeenCalled();
   const next = new FakeConnection();
-  link.restore(next);
+  reconnector.restore(next);
   await vi.advanceTimersByTimeAsync(60_000);
   expect(next.asked).toEqual([]);
   expect(room.state).toBe("closed");
   expect(room.members.size).toBe(0);
 });
 
-test("without a room there is none to leave", async () => {
-  link.lose();
+test("leaving outside a room during a reconnect is refused", async () => {
+  reconnector.lose();
   await expect(room.leave()).rejects.toMatchObject({ code: "disconnected", retryable: true });
   expect(room.state).toBe("reconnecting");
 });
 
-test("leaving while it joins leaves once it has joined", async () => {
-  const connection = link.connection as FakeConnection;
+test("leaving during a join leaves after it", async () => {
+  const connection = reconnector.connection as FakeConnection;
   connection.answer = (event) => (event === "room:join" ? snapshot(4, ["ann"]) : {});
   const joining = room.join("r");
   const leaving = room.leave();
@@ -71,8 +76,8 @@ test("leaving while it joins leaves once it has joined", async () => {
   expect(room.info).toBeUndefined();
 });
 
-test("a joining that is refused leaves nothing to leave", async () => {
-  const connection = link.connection as FakeConnection;
+test("leaving during a refused join sends no request", async () => {
+  const connection = reconnector.connection as FakeConnection;
   connection.answer = () => {
     throw new WeirError("room_full", "full");
   };
@@ -84,13 +89,13 @@ test("a joining that is refused leaves nothing to leave", async () => {
   expect(room.state).toBe("connected");
 });
 
-test("leaving while it comes back into the room ends it as well", async () => {
+test("leaving during a rejoin closes the room", async () => {
   await joined();
-  link.lose();
+  reconnector.lose();
   const next = new FakeConnection();
   const join = held();
   next.answer = () => join.promise;
-  link.restore(next);
+  reconnector.restore(next);
   await vi.waitFor(() => expect(next.asked).toHaveLength(1));
   await room.leave();
   expect(room.state).toBe("closed");
@@ -100,18 +105,18 @@ test("leaving while it comes back into the room ends it as well", async () => {
   expect(room.self).toBeUndefined();
 });
 
-test("a connection that is lost while it leaves has left", async () => {
+test("connection lost while leaving closes the room", async () => {
   const connection = await joined();
   const leave = held();
   connection.answer = () => leave.promise;
   const leaving = room.leave();
-  link.lose();
+  reconnector.lose();
   leave.refuse(new WeirError("disconnected", "gone"));
   await leaving;
   expect(states).toEqual(["joined", "closed"]);
 });
 
-test("a node that does not answer does not keep anybody", async () => {
+test("leaving that times out closes the room", async () => {
   const connection = await joined();
   connection.answer = () => {
     throw new WeirError("timeout", "no answer");
@@ -120,7 +125,7 @@ test("a node that does not answer does not keep anybody", async () => {
   expect(room.state).toBe("closed");
 });
 
-test("a refused leaving changes nothing", async () => {
+test("refused leaving keeps the room", async () => {
   const connection = await joined();
   connection.answer = () => {
     throw new WeirError("unavailable", "not now");
@@ -129,10 +134,10 @@ test("a refused leaving changes nothing", async () => {
   expect(room.state).toBe("joined");
 });
 
-test("after the end every call fails for good, with the reason", async () => {
+test("every call on a closed room fails with the cause", async () => {
   await joined();
   const track = await room.publishChunks({ kind: "data", codec: "text" });
-  link.emit("failed", new WeirError("unauthorized", "the token has expired"));
+  reconnector.emit("failed", new WeirError("unauthorized", "the token has expired"));
   expect(room.state).toBe("closed");
   const fails = {
     code: "closed",
@@ -156,8 +161,8 @@ test("after the end every call fails for good, with the reason", async () => {
   );
 });
 
-test("a room that is closed while it joins is in none", async () => {
-  const connection = link.connection as FakeConnection;
+test("closing during a join rejects it", async () => {
+  const connection = reconnector.connection as FakeConnection;
   const join = held();
   connection.answer = () => join.promise;
   const joining = room.join("r");
@@ -169,7 +174,7 @@ test("a room that is closed while it joins is in none", async () => {
   expect(room.members.size).toBe(0);
 });
 
-test("a room that is closed while the user is asked for the camera fails at once, and lets go of it", async () => {
+test("closing during the camera prompt rejects, and stops the camera", async () => {
   await joined();
   const asked = held();
   vi.stubGlobal("navigator", { mediaDevices: { getUserMedia: () => asked.promise } });
@@ -181,13 +186,13 @@ test("a room that is closed while the user is asked for the camera fails at once
   await vi.waitFor(() => expect(stop).toHaveBeenCalled());
 });
 
-test("nothing is published into a room that it is not back in", async () => {
+test("publishing during a rejoin is refused", async () => {
   await joined();
-  link.lose();
+  reconnector.lose();
   const next = new FakeConnection();
   const join = held();
   next.answer = () => join.promise;
-  link.restore(next);
+  reconnector.restore(next);
   await vi.waitFor(() => expect(next.asked).toHaveLength(1));
   await expect(room.publishChunks({ kind: "data", codec: "text" })).rejects.toMatchObject({
     code: "disconnected",
@@ -196,23 +201,27 @@ test("nothing is published into a room that it is not back in", async () => {
   expect(next.asked.map(([event]) => event)).toEqual(["room:join"]);
 });
 
-test("who joined with `create` makes the room again when it comes back, and who did not does not", async () => {
+test("rejoin creates the room only if `create` says so", async () => {
   for (const [create, first, again] of [
     [true, true, true],
     ["return", undefined, true],
     [false, false, false],
     [undefined, undefined, undefined],
   ] as const) {
-    link = new FakeLink();
+    reconnector = new FakeReconnector();
     room.close();
-    room = new Room(link as unknown as Link, link.connection as unknown as Connection, undefined);
-    const connection = link.connection as FakeConnection;
+    room = new Room(
+      reconnector as unknown as Reconnector,
+      reconnector.connection as unknown as Connection,
+      undefined,
+    );
+    const connection = reconnector.connection as FakeConnection;
     connection.answer = () => snapshot(4, []);
     await room.join("r", create === undefined ? {} : { create });
     const next = new FakeConnection();
     next.answer = () => snapshot(1, [], [], "me2");
-    link.lose();
-    link.restore(next);
+    reconnector.lose();
+    reconnector.restore(next);
     await vi.waitFor(() => expect(room.state).toBe("joined"));
     const asked = [connection, next].map(
       ({ asked: [join] }) => (join?.[1] as { create?: boolean } | undefined)?.create,
@@ -221,7 +230,7 @@ test("who joined with `create` makes the room again when it comes back, and who 
   }
 });
 
-test("a raw track tells of each request for a key chunk, and of a new beginning", async () => {
+test("raw track emits requests for key chunks, also after a reconnect", async () => {
   const connection = await joined();
   const track = await room.publishChunks({ kind: "video", codec: "vp8" });
   const asked = vi.fn();
@@ -230,15 +239,15 @@ test("a raw track tells of each request for a key chunk, and of a new beginning"
   expect(asked).not.toHaveBeenCalled();
   connection.notice("track:keyframe-requested", { track: 3 });
   expect(asked).toHaveBeenCalledTimes(1);
-  link.lose();
+  reconnector.lose();
   const next = new FakeConnection();
-  next.answer = (event) => (event === "room:join" ? snapshot(9, []) : { track: data(8, "me") });
-  link.restore(next);
+  next.answer = (event) => (event === "room:join" ? snapshot(9, []) : { track: dataTrack(8, "me") });
+  reconnector.restore(next);
   await vi.waitFor(() => expect(track.id).toBe(8));
   expect(asked).toHaveBeenCalledTimes(2);
 });
 
-test("the error of the end is one that requests get", () => {
+test("closing passes the closed error to pending requests", () => {
   room.close();
-  expect(link.close).toHaveBeenCalledWith(expect.objectContaining({ code: closedError().code }));
+  expect(reconnector.close).toHaveBeenCalledWith(expect.objectContaining({ code: closedError().code }));
 });

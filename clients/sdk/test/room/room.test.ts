@@ -1,25 +1,29 @@
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import type { Connection } from "../../src/connection/connection";
-import type { Link } from "../../src/connection/reconnector";
+import type { Reconnector } from "../../src/connection/reconnector";
 import { WeirError } from "../../src/errors";
 import type { Snapshot } from "../../src/protocol";
 import { Room } from "../../src/room/room";
-import { data, FakeConnection, FakeLink, member, snapshot } from "../fakes";
+import { dataTrack, FakeConnection, FakeReconnector, snapshot, wireMember } from "../fakes";
 
-let link: FakeLink;
+let reconnector: FakeReconnector;
 let room: Room;
-let told: string[];
+let emitted: string[];
 
 beforeEach(() => {
   vi.useFakeTimers();
-  link = new FakeLink();
-  room = new Room(link as unknown as Link, link.connection as unknown as Connection, undefined);
-  told = [];
-  room.on("member:joined", ({ id }) => told.push(`${id} came`));
-  room.on("member:left", ({ id }, reason) => told.push(`${id} went: ${reason}`));
-  room.on("track:published", ({ id }) => told.push(`track ${id}`));
-  room.on("track:unpublished", ({ id }) => told.push(`no track ${id}`));
-  room.on("state", (state) => told.push(state));
+  reconnector = new FakeReconnector();
+  room = new Room(
+    reconnector as unknown as Reconnector,
+    reconnector.connection as unknown as Connection,
+    undefined,
+  );
+  emitted = [];
+  room.on("member:joined", ({ id }) => emitted.push(`${id} joined`));
+  room.on("member:left", ({ id }, reason) => emitted.push(`${id} left: ${reason}`));
+  room.on("track:published", ({ id }) => emitted.push(`track ${id}`));
+  room.on("track:unpublished", ({ id }) => emitted.push(`no track ${id}`));
+  room.on("state", (state) => emitted.push(state));
 });
 afterEach(() => {
   room.close();
@@ -27,32 +31,32 @@ afterEach(() => {
 });
 
 async function join(found: Snapshot): Promise<FakeConnection> {
-  const connection = link.connection as FakeConnection;
+  const connection = reconnector.connection as FakeConnection;
   connection.answer = (event) => (event === "room:join" ? found : {});
   await room.join("r", { name: "me" });
   return connection;
 }
 
-test("a join tells of everybody who is there, oneself apart, before it is done", async () => {
-  await join(snapshot(4, ["ann"], [data(1, "ann")]));
-  expect(told).toEqual(["ann came", "track 1", "joined"]);
+test("join emits other members and tracks before it resolves", async () => {
+  await join(snapshot(4, ["ann"], [dataTrack(1, "ann")]));
+  expect(emitted).toEqual(["ann joined", "track 1", "joined"]);
   expect([...room.members.keys()]).toEqual(["me", "ann"]);
   expect(room.self?.isSelf).toBe(true);
 });
 
-test("what comes with the answer is told after what it says", async () => {
-  const connection = link.connection as FakeConnection;
+test("events that arrive with the answer are emitted after the snapshot", async () => {
+  const connection = reconnector.connection as FakeConnection;
   connection.answer = () => {
-    connection.notice("member:joined", { member: member("bob"), version: 5 });
-    connection.notice("member:joined", { member: member("ann"), version: 3 });
+    connection.notice("member:joined", { member: wireMember("bob"), version: 5 });
+    connection.notice("member:joined", { member: wireMember("ann"), version: 3 });
     return snapshot(4, ["ann"]);
   };
   await room.join("r");
-  expect(told).toEqual(["ann came", "bob came", "joined"]);
+  expect(emitted).toEqual(["ann joined", "bob joined", "joined"]);
 });
 
-test("a refused join leaves nothing behind", async () => {
-  const connection = link.connection as FakeConnection;
+test("refused join changes nothing", async () => {
+  const connection = reconnector.connection as FakeConnection;
   connection.answer = () => {
     throw new WeirError("room_full", "full");
   };
@@ -61,21 +65,21 @@ test("a refused join leaves nothing behind", async () => {
   expect(room.members.size).toBe(0);
 });
 
-test("after a lost connection it is in the room again, and tells what changed meanwhile", async () => {
-  await join(snapshot(4, ["ann", "bob"], [data(1, "ann")]));
-  told.length = 0;
-  link.lose();
+test("reconnect rejoins the room and emits missed changes", async () => {
+  await join(snapshot(4, ["ann", "bob"], [dataTrack(1, "ann")]));
+  emitted.length = 0;
+  reconnector.lose();
   expect(room.state).toBe("reconnecting");
   await expect(room.send("hello")).rejects.toMatchObject({ code: "disconnected" });
   const next = new FakeConnection();
-  next.answer = () => snapshot(20, ["bob", "cid"], [data(7, "cid")], "me2");
-  link.restore(next);
+  next.answer = () => snapshot(20, ["bob", "cid"], [dataTrack(7, "cid")], "me2");
+  reconnector.restore(next);
   await vi.waitFor(() => expect(room.state).toBe("joined"));
-  expect(told).toEqual([
+  expect(emitted).toEqual([
     "reconnecting",
     "no track 1",
-    "ann went: disconnected",
-    "cid came",
+    "ann left: disconnected",
+    "cid joined",
     "track 7",
     "joined",
   ]);
@@ -83,28 +87,28 @@ test("after a lost connection it is in the room again, and tells what changed me
   expect(room.self?.id).toBe("me2");
 });
 
-test("a published track is published again, under its new number", async () => {
+test("reconnect republishes tracks under new ids", async () => {
   const connection = await join(snapshot(4, []));
-  connection.answer = () => ({ track: data(3, "me") });
+  connection.answer = () => ({ track: dataTrack(3, "me") });
   const track = await room.publishChunks({ kind: "data", codec: "text" });
   track.write(new Uint8Array([1]), { ts: 5 });
   expect(connection.sent).toEqual([[{ track: 3, ts: 5 }, new Uint8Array([1])]]);
-  link.lose();
+  reconnector.lose();
   expect(() => track.write(new Uint8Array([2]))).toThrow("no connection");
   const next = new FakeConnection();
-  next.answer = (event) => (event === "room:join" ? snapshot(9, []) : { track: data(8, "me") });
-  link.restore(next);
+  next.answer = (event) => (event === "room:join" ? snapshot(9, []) : { track: dataTrack(8, "me") });
+  reconnector.restore(next);
   await vi.waitFor(() => expect(track.id).toBe(8));
   track.write(new Uint8Array([3]), { ts: 6, key: true });
   expect(next.sent).toEqual([[{ track: 8, ts: 6, key: true }, new Uint8Array([3])]]);
 });
 
-test("init goes over the wire as base64, and comes back as it is in a room with any number of tracks", async () => {
+test("init is base64 on the wire, whatever the number of tracks", async () => {
   const init = new Uint8Array([0x1a, 0x45, 0xdf, 0xa3]);
-  const tracks = Array.from({ length: 11 }, (_, at) => ({ ...data(at + 1, "ann"), init: "GkXfow==" }));
+  const tracks = Array.from({ length: 11 }, (_, at) => ({ ...dataTrack(at + 1, "ann"), init: "GkXfow==" }));
   const connection = await join(snapshot(4, ["ann"], tracks));
   expect(room.tracks.size).toBe(11);
-  connection.answer = () => ({ track: data(12, "me") });
+  connection.answer = () => ({ track: dataTrack(12, "me") });
   await room.publishChunks({ kind: "data", codec: "text", init });
   expect(connection.asked.at(-1)).toEqual([
     "track:publish",
@@ -112,9 +116,9 @@ test("init goes over the wire as base64, and comes back as it is in a room with 
   ]);
 });
 
-test("a seat that the lost connection still holds is waited for", async () => {
+test("rejoin waits for the seat of the lost connection", async () => {
   await join(snapshot(4, []));
-  link.lose();
+  reconnector.lose();
   const next = new FakeConnection();
   let attempts = 0;
   next.answer = () => {
@@ -122,86 +126,86 @@ test("a seat that the lost connection still holds is waited for", async () => {
     if (attempts < 3) throw new WeirError("room_full", "full");
     return snapshot(9, []);
   };
-  link.restore(next);
-  // Also the fake clock goes on while it is waited.
+  reconnector.restore(next);
+  // `waitFor` also advances the fake clock.
   await vi.waitFor(() => expect(room.state).toBe("joined"), { interval: 500, timeout: 10_000 });
   expect(attempts).toBe(3);
 });
 
-test("a room that is gone meanwhile ends it, with the reason", async () => {
+test("rejoin into a missing room closes the room with the reason", async () => {
   await join(snapshot(4, ["ann"]));
   const closed = vi.fn();
   room.on("state", closed);
-  link.lose();
+  reconnector.lose();
   const next = new FakeConnection();
   next.answer = () => {
     throw new WeirError("room_not_found", "gone");
   };
-  link.restore(next);
+  reconnector.restore(next);
   await vi.waitFor(() => expect(room.state).toBe("closed"));
   expect(closed).toHaveBeenLastCalledWith("closed", expect.objectContaining({ code: "room_not_found" }));
   expect(room.members.size).toBe(0);
 });
 
-test("who came back is not there twice, for itself and for others", async () => {
+test("rejoined member replaces its predecessor for itself and for others", async () => {
   const first = await join(snapshot(4, ["ann"]));
   const said = ({ asked: [first] }: FakeConnection) => {
     const [, argument] = first as [string, { metadata: { weir: { seal: string; after?: { id: string } } } }];
     return argument.metadata;
   };
-  // A second member of the room, who sees the first one come and come back.
-  const otherLink = new FakeLink();
+  // Another member of the room sees both joins.
+  const otherReconnector = new FakeReconnector();
   const other = new Room(
-    otherLink as unknown as Link,
-    otherLink.connection as unknown as Connection,
+    otherReconnector as unknown as Reconnector,
+    otherReconnector.connection as unknown as Connection,
     undefined,
   );
   const seen: string[] = [];
-  other.on("member:joined", ({ id }) => seen.push(`${id} came`));
-  other.on("member:left", ({ id }) => seen.push(`${id} went`));
-  const otherConnection = otherLink.connection as FakeConnection;
+  other.on("member:joined", ({ id }) => seen.push(`${id} joined`));
+  other.on("member:left", ({ id }) => seen.push(`${id} left`));
+  const otherConnection = otherReconnector.connection as FakeConnection;
   otherConnection.answer = () => snapshot(4, ["ann"], [], "other");
   await other.join("r");
   const come = (id: string, connection: FakeConnection, version: number) =>
     otherConnection.notice("member:joined", {
-      member: { ...member(id), metadata: said(connection) },
+      member: { ...wireMember(id), metadata: said(connection) },
       version,
     });
   come("me", first, 5);
 
-  told.length = 0;
-  link.lose();
+  emitted.length = 0;
+  reconnector.lose();
   const next = new FakeConnection();
-  // The room still has the member that was lost.
-  next.answer = () => snapshot(9, ["ann", "me"], [data(3, "me")], "me2");
-  link.restore(next);
+  // The room still lists the lost member.
+  next.answer = () => snapshot(9, ["ann", "me"], [dataTrack(3, "me")], "me2");
+  reconnector.restore(next);
   await vi.waitFor(() => expect(room.state).toBe("joined"));
   expect([...room.members.keys()]).toEqual(["ann", "me2"]);
   expect(room.tracks.size).toBe(0);
-  expect(told).toEqual(["reconnecting", "joined"]);
+  expect(emitted).toEqual(["reconnecting", "joined"]);
   expect(said(next).weir.after).toMatchObject({ id: "me" });
 
   come("me2", next, 6);
   await vi.waitFor(() => expect([...other.members.keys()]).toEqual(["other", "ann", "me2"]));
   otherConnection.notice("member:left", { id: "me", reason: "disconnected", version: 7 });
-  expect(seen.filter((each) => each.startsWith("me went"))).toHaveLength(1);
+  expect(seen.filter((each) => each.startsWith("me left"))).toHaveLength(1);
 
-  // Who cannot prove it succeeds nobody.
+  // A claim without proof has no effect.
   const liar = { weir: { seal: "", after: { id: "me2", secret: "guessed" } } };
-  otherConnection.notice("member:joined", { member: { ...member("liar"), metadata: liar }, version: 8 });
+  otherConnection.notice("member:joined", { member: { ...wireMember("liar"), metadata: liar }, version: 8 });
   await vi.advanceTimersByTimeAsync(100);
   expect([...other.members.keys()]).toEqual(["other", "ann", "me2", "liar"]);
   other.close();
 });
 
-test("a node that is being replaced is left when it says so", async () => {
+test("draining node is left when it says so", async () => {
   const connection = await join(snapshot(4, []));
   connection.notice("node:draining", { reconnectInMs: 1_500 });
-  expect(link.move).toHaveBeenCalledWith(1_500);
+  expect(reconnector.replace).toHaveBeenCalledWith(1_500);
 });
 
-test("chunks reach their track's listeners in order, and gaps between them", async () => {
-  const connection = await join(snapshot(4, ["ann"], [data(1, "ann")]));
+test("chunks and gaps are emitted in order", async () => {
+  const connection = await join(snapshot(4, ["ann"], [dataTrack(1, "ann")]));
   const seen: unknown[] = [];
   const track = room.tracks.get(1);
   track?.on("chunk", ({ seq }) => seen.push(seq));
@@ -213,7 +217,7 @@ test("chunks reach their track's listeners in order, and gaps between them", asy
   expect(track?.stats()).toMatchObject({ chunks: 2, gaps: 1, lost: 3 });
 });
 
-test("refusals that nobody waits for are told, of each code one a second", async () => {
+test("unsolicited refusals are emitted once a second for each code", async () => {
   const connection = await join(snapshot(4, []));
   const codes: string[] = [];
   room.on("error", ({ code }) => codes.push(code));

@@ -4,7 +4,7 @@ import { member } from "../../src/members/member";
 import { Timeline } from "../../src/play/timeline";
 import type { WireTrack } from "../../src/protocol";
 import { RemoteTrack, type RemoteTrackHost } from "../../src/tracks/remote-track";
-import { member as wireMember } from "../fakes";
+import { wireMember } from "../fakes";
 
 /** Fake decoder that supports only `vp8`, and shows nothing. */
 class FakeDecoder {
@@ -93,7 +93,7 @@ async function watch(track: RemoteTrack, ms: number, key = false): Promise<void>
   }
 }
 
-test("a codec that the browser does not know is one error, and no request for a key chunk", async () => {
+test("unknown codec emits one error and requests no key chunk", async () => {
   for (const codec of ["hvc1.1.6.L93.B0", "nonsense", "video/nonsense", ""]) {
     asked = 0;
     const { track, errors } = open(codec);
@@ -104,7 +104,7 @@ test("a codec that the browser does not know is one error, and no request for a 
   }
 });
 
-test("a codec that turns out unknown only when it is configured is one error", async () => {
+test("codec that fails to configure emits one error", async () => {
   for (const codec of ["later", "at once"]) {
     FakeDecoder.made = [];
     asked = 0;
@@ -116,14 +116,14 @@ test("a codec that turns out unknown only when it is configured is one error", a
   }
 });
 
-test("a codec in another case is played", async () => {
+test("codec of another case is played", async () => {
   const { track, errors } = open("VP8");
   await watch(track, 200, true);
   expect(errors).toEqual([]);
   expect(FakeDecoder.made[0]?.decoded.length).toBeGreaterThan(2);
 });
 
-test("a codec that is changed is tried anew", async () => {
+test("codec change opens another player", async () => {
   const { track, errors } = open("nonsense");
   await watch(track, 500);
   track.update(wire("more nonsense"));
@@ -136,7 +136,7 @@ test("a codec that is changed is tried anew", async () => {
   expect(FakeDecoder.made[0]?.decoded.length).toBeGreaterThan(2);
 });
 
-test("a change that is not the codec's tries nothing anew", async () => {
+test("other changes open no player", async () => {
   const { track, errors } = open("nonsense");
   await watch(track, 500);
   track.update({ ...wire("nonsense"), muted: true });
@@ -144,7 +144,7 @@ test("a change that is not the codec's tries nothing anew", async () => {
   expect(errors).toHaveLength(1);
 });
 
-test("chunks that come before the browser has answered are played", async () => {
+test("chunks that arrive before the browser's answer are played", async () => {
   let say: (answer: { supported: boolean }) => void = () => {};
   FakeDecoder.isConfigSupported.mockImplementationOnce(() => new Promise((resolve) => (say = resolve)));
   const { track } = open("vp8");
@@ -163,7 +163,7 @@ test("requests for a key chunk that never comes back off", async () => {
   expect(asked).toBeLessThanOrEqual(9);
 });
 
-test("chunks that no decoder makes sense of do not have key chunks asked for at each", async () => {
+test("undecodable chunks do not each request a key chunk", async () => {
   const { track } = open("vp8");
   const undecodable = vi.fn();
   track.on("undecodable", undecodable);
@@ -177,7 +177,7 @@ test("chunks that no decoder makes sense of do not have key chunks asked for at 
   expect(undecodable).toHaveBeenCalledTimes(10);
 });
 
-test("a decoder that the browser took back is opened again, at a key chunk that is asked for", async () => {
+test("reclaimed decoder is reopened at a requested key chunk", async () => {
   const { track, errors } = open("vp8");
   const undecodable = vi.fn();
   track.on("undecodable", undecodable);
@@ -192,7 +192,7 @@ test("a decoder that the browser took back is opened again, at a key chunk that 
   expect(undecodable).not.toHaveBeenCalled();
 });
 
-test("who subscribes again is played by one player", async () => {
+test("resubscribing keeps the player", async () => {
   const { track } = open("vp8");
   await watch(track, 200, true);
   await track.unsubscribe();

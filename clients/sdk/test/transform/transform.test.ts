@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import { aesGcm, generateKey, importKey } from "../../src/transform/aes-gcm";
-import { type ChunkInfo, InOrder } from "../../src/transform/transform";
+import { Sequencer } from "../../src/transform/sequencer";
+import type { ChunkInfo } from "../../src/transform/transform";
 
 const info = (changes: Partial<ChunkInfo> = {}): ChunkInfo => ({
   track: 1,
@@ -12,7 +13,7 @@ const info = (changes: Partial<ChunkInfo> = {}): ChunkInfo => ({
 });
 const payload = new TextEncoder().encode("a picture");
 
-test("what is encrypted with a key is read with it, whatever the track's number has become", async () => {
+test("same key decrypts, whatever the track's id", async () => {
   const transform = aesGcm(await importKey(await generateKey()));
   const sealed = await transform.encode(payload, info());
   expect(sealed).not.toEqual(payload);
@@ -20,7 +21,7 @@ test("what is encrypted with a key is read with it, whatever the track's number 
   expect(await transform.encode(payload, info())).not.toEqual(sealed);
 });
 
-test("another key, another place in time, a changed byte, and plain chunks are refused", async () => {
+test("another key, another timestamp, a changed byte and plain chunks are refused", async () => {
   const [transform, other] = [
     aesGcm(await importKey(await generateKey())),
     aesGcm(await importKey(await generateKey())),
@@ -38,16 +39,16 @@ test("another key, another place in time, a changed byte, and plain chunks are r
   await expect(transform.decode(payload, info())).rejects.toThrow("not encrypted");
 });
 
-test("text that is no key is refused", async () => {
+test("invalid key text is refused", async () => {
   await expect(importKey("short")).rejects.toThrow(TypeError);
 });
 
-test("results keep the order of the questions, errors among them", async () => {
-  const order = new InOrder();
+test("results and errors keep the order of their steps", async () => {
+  const sequencer = new Sequencer();
   const seen: string[] = [];
   const later: (() => void)[] = [];
   const step = (name: string, step: () => Uint8Array | Promise<Uint8Array>) =>
-    order.run(
+    sequencer.run(
       step,
       () => seen.push(name),
       () => seen.push(`${name} failed`),

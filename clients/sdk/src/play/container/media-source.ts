@@ -1,26 +1,29 @@
 import { isUnsupported } from "../../codecs/faults.js";
 import type { Surface } from "../picture/surface.js";
-import type { MediaChunk, PicturePlayer, PlayerHost, SoundPlayer } from "../player.js";
+import type { Chunk, PicturePlayer, PlayerHost, SoundPlayer } from "../player.js";
 import { initSegment, needsInit, startsSegment } from "./segments.js";
 import type { WebmWriter } from "./webm-writer.js";
 
-/** So far behind the newest chunk the player begins to hurry, and ends it again; beyond the last it jumps. */
+/** Delay behind the newest data above which playback speeds up. */
 const HURRY_S = 0.5;
+/** Delay below which it returns to normal speed. */
 const HURRIED_S = 0.3;
-const JUMP_S = 1;
-const BEHIND_S = 0.1;
 const HURRY_RATE = 1.1;
-/** What has been played is kept so long. */
+/** Delay above which playback jumps forward. */
+const JUMP_S = 1;
+/** Delay after a jump. */
+const BEHIND_S = 0.1;
+/** Duration of played data that is kept. */
 const KEPT_S = 10;
-/** Same, once the browser's buffer is full. */
+/** Duration that is kept once the browser's buffer is full. */
 const KEPT_FULL_S = 1;
 /** Maximum bytes queued for the browser. */
 const QUEUE_BYTES = 16 * 1_048_576;
 
-/** What a {@link MediaSourcePlayer} is fed with: chunks that are muxed here, or pieces of a container. */
+/** Input of a {@link MediaSourcePlayer}: chunks to mux, or pieces of a container. */
 export type Feed = { writer: WebmWriter } | { type: string; init: Uint8Array | undefined };
 
-/** Whether the browser plays this here. */
+/** Whether Media Source Extensions play this input. */
 export function mediaSourcePlays(feed: Feed): boolean {
   return typeof MediaSource !== "undefined" && MediaSource.isTypeSupported(feedType(feed));
 }
@@ -90,7 +93,7 @@ export class MediaSourcePlayer implements PicturePlayer, SoundPlayer {
     return Math.max(0, this.#end - this.#element.currentTime) * 1_000;
   }
 
-  /** It decodes from the first key chunk on, whether or not somebody looks. */
+  /** Does nothing: the browser decodes whether or not there is an output. */
   begin(): void {}
 
   mediaStream(): MediaStream | undefined {
@@ -98,7 +101,7 @@ export class MediaSourcePlayer implements PicturePlayer, SoundPlayer {
     return element.captureStream?.();
   }
 
-  push(chunk: MediaChunk): void {
+  push(chunk: Chunk): void {
     const init = "writer" in this.#feed ? undefined : initSegment(chunk.payload);
     if (init) this.#init = init;
     if (this.#waitsForKey && !this.#startsAt(chunk, init !== undefined)) {
@@ -117,7 +120,7 @@ export class MediaSourcePlayer implements PicturePlayer, SoundPlayer {
     this.#waitsForKey = true;
   }
 
-  /** Plays what the browser did not let sound before a click. */
+  /** Resumes playback that the browser blocked. */
   resume(): void {
     this.#play();
   }
@@ -130,14 +133,14 @@ export class MediaSourcePlayer implements PicturePlayer, SoundPlayer {
   }
 
   /** Whether playback can start at this chunk. Every muxed audio chunk counts as a key chunk. */
-  #startsAt({ key, payload }: MediaChunk, init: boolean): boolean {
+  #startsAt({ key, payload }: Chunk, init: boolean): boolean {
     if ("writer" in this.#feed) return key || !this.#video;
     if (init) return true;
     if (!this.#init && needsInit(this.#feed.type)) return false;
     return key || (!this.#video && startsSegment(this.#feed.type, payload));
   }
 
-  #bytes({ ts, key, payload }: MediaChunk): Uint8Array {
+  #bytes({ ts, key, payload }: Chunk): Uint8Array {
     if (!("writer" in this.#feed)) return payload;
     this.#firstTs ??= ts;
     return this.#feed.writer.chunk(Math.max(0, (ts - this.#firstTs) / 1_000), key, payload);

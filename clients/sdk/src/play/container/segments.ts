@@ -1,19 +1,18 @@
-/** Containers that cannot be decoded without an initialisation segment. */
+/** MIME types of containers that need an initialisation segment. */
 const WITH_INIT = /^\w+\/(webm|mp4|x-matroska)\b/;
 const EBML = [0x1a, 0x45, 0xdf, 0xa3];
 const CLUSTER = [0x1f, 0x43, 0xb6, 0x75];
-/** Boxes that a media segment of MP4 can begin with. */
+/** Boxes that can start a media segment of MP4. */
 const MEDIA_BOXES = ["moof", "styp", "sidx", "emsg", "prft", "mdat"];
 
-/** Whether a stream of this MIME type begins with an initialisation segment. */
+/** Whether a stream of this MIME type starts with an initialisation segment. */
 export function needsInit(type: string): boolean {
   return WITH_INIT.test(type);
 }
 
 /**
- * Returns the initialisation segment at the front of a piece: a WebM header up to its first Cluster (RFC
- * 9559), or the MP4 boxes before the first media segment (ISO 14496-12). `undefined` if the piece begins
- * otherwise.
+ * Returns the initialisation segment at the start of a piece: a WebM header up to its first Cluster (RFC 9559),
+ * or the MP4 boxes before the first media segment (ISO 14496-12). `undefined` if the piece starts otherwise.
  */
 export function initSegment(piece: Uint8Array): Uint8Array | undefined {
   if (startsWith(piece, 0, EBML)) {
@@ -28,14 +27,14 @@ export function initSegment(piece: Uint8Array): Uint8Array | undefined {
   for (let at = 0; at + 8 <= piece.length; ) {
     if (MEDIA_BOXES.includes(boxType(piece, at))) return piece.slice(0, at);
     const size = view.getUint32(at);
-    // 0 extends to the end, and 1 stores the size elsewhere; neither is used before media.
+    // 0 means up to the end, and 1 a size stored elsewhere. Neither occurs before media.
     if (size < 8) break;
     at += size;
   }
   return piece;
 }
 
-/** Whether audio decoding can start at this piece: it begins with a segment, or its container needs none. */
+/** Whether audio decoding can start at this piece: it starts a segment, or its container has none. */
 export function startsSegment(type: string, piece: Uint8Array): boolean {
   if (!needsInit(type)) return true;
   return startsWith(piece, 0, CLUSTER) || MEDIA_BOXES.includes(boxType(piece, 0));

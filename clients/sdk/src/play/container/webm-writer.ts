@@ -1,14 +1,14 @@
-/** What a WebM stream of one track is made for. */
-export type WebmTrack =
+/** Track of a WebM stream. */
+type WebmTrack =
   | { kind: "video"; codec: "vp8" | "vp9"; width: number; height: number }
   | { kind: "audio"; codec: "opus"; sampleRate: number; channels: number };
 
-/** The farthest that a block may be from its Cluster's timestamp, RFC 9559, 10.1: 16 bits of milliseconds. */
+/** Maximum offset of a block from its Cluster's timestamp: 16 bits of milliseconds (RFC 9559, 10.1), rounded down. */
 const CLUSTER_SPAN_MS = 30_000;
 
 /**
- * Writes chunks of one track as a live WebM stream, which is what Media Source Extensions take. Every
- * piece is whole: the header, then one Cluster at each key chunk and its blocks.
+ * Streaming muxer for WebM with one track, for Media Source Extensions. It returns whole pieces: the header,
+ * then a Cluster for each key chunk, and blocks.
  */
 export class WebmWriter {
   readonly #track: WebmTrack;
@@ -18,7 +18,7 @@ export class WebmWriter {
     this.#track = track;
   }
 
-  /** The MIME type of the stream. */
+  /** MIME type of the stream. */
   get type(): string {
     return `${this.#track.kind}/webm;codecs="${this.#track.codec}"`;
   }
@@ -46,7 +46,7 @@ export class WebmWriter {
     ]);
   }
 
-  /** One chunk at `timeMs`; the times of the stream must not go back. */
+  /** Returns the block of a chunk at `timeMs`. Times must not decrease. */
   chunk(timeMs: number, key: boolean, payload: Uint8Array): Uint8Array {
     const time = Math.round(timeMs);
     const parts: Uint8Array[] = [];
@@ -87,7 +87,7 @@ export class WebmWriter {
   }
 }
 
-/** RFC 7845, 5.1. */
+/** Returns the identification header of Opus (RFC 7845, 5.1). */
 function opusHead({ sampleRate, channels }: { sampleRate: number; channels: number }): Uint8Array {
   const head = new Uint8Array(19);
   head.set(text("OpusHead"));
@@ -101,21 +101,17 @@ function element(id: number, content: Uint8Array | Uint8Array[]): Uint8Array {
   const parts = Array.isArray(content) ? content : [content];
   const length = parts.reduce((sum, part) => sum + part.length, 0);
   const size = new Uint8Array(4);
-  // A size of four bytes, whatever it is, begins with 0001.
+  // The prefix 0001 marks a size of four bytes.
   new DataView(size.buffer).setUint32(0, length | 0x10000000);
-  return join([idBytes(id), size, ...parts]);
+  return join([uint(id), size, ...parts]);
 }
 
-/** An element whose size is not known: it lasts until the next of its kind. */
+/** Returns the start of an element of unknown size, which extends to the next one of its kind. */
 function open(id: number): Uint8Array {
-  return join([idBytes(id), new Uint8Array([0x01, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff])]);
+  return join([uint(id), new Uint8Array([0x01, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff])]);
 }
 
-function idBytes(id: number): Uint8Array {
-  return uint(id);
-}
-
-/** A number in as few bytes as it needs. */
+/** Encodes a number in as few bytes as possible. */
 function uint(value: number): Uint8Array {
   const bytes: number[] = [];
   do {

@@ -2,12 +2,12 @@ import type { PlayerHost } from "../player.js";
 import type { Lane } from "../timeline.js";
 import type { Surface } from "./surface.js";
 
-/** More decoded pictures than this are not held, since a decoder has few to give: the oldest is shown early. */
-const MOST = 8;
-/** What is drawn now is on the screen a refresh later. */
-const EARLY_MS = 16;
+/** Maximum decoded frames that are held. Decoders have few; beyond the limit the oldest is shown early. */
+const MAX_FRAMES = 8;
+/** Time from drawing to the next refresh of the screen. */
+const REFRESH_MS = 16;
 
-/** Shows each decoded picture when it is due, and leaves out those that a newer one has overtaken. */
+/** Queue of decoded frames. Shows each frame when it is due, and drops frames that a newer one overtakes. */
 export class Presenter {
   readonly #surface: Surface;
   readonly #lane: Lane;
@@ -21,19 +21,20 @@ export class Presenter {
     this.#host = host;
   }
 
-  /** How long the newest picture still waits, in milliseconds. */
+  /** Time until the newest frame is due, in milliseconds. */
   get bufferMs(): number {
     const newest = this.#frames.at(-1);
     return newest ? Math.max(0, this.#due(newest) - performance.now()) : 0;
   }
 
-  /** Takes a frame over: it is closed here. */
+  /** Adds a frame, which the presenter closes. */
   add(frame: VideoFrame): void {
     this.#frames.push(frame);
-    if (this.#frames.length > MOST) this.#show();
+    if (this.#frames.length > MAX_FRAMES) this.#show();
     this.#schedule();
   }
 
+  /** Closes all frames. */
   clear(): void {
     this.#cancel?.();
     this.#cancel = undefined;
@@ -41,7 +42,7 @@ export class Presenter {
     this.#frames = [];
   }
 
-  /** At once, while it is not known yet how late pictures are. */
+  /** Returns when a frame is due: at once, before delays are known. */
   #due(frame: VideoFrame): number {
     const { delay } = this.#lane;
     return delay === undefined ? Number.NEGATIVE_INFINITY : frame.timestamp / 1_000 + delay;
@@ -63,7 +64,7 @@ export class Presenter {
 
   #present(): void {
     this.#cancel = undefined;
-    const until = performance.now() + EARLY_MS;
+    const until = performance.now() + REFRESH_MS;
     let due = 0;
     while (due < this.#frames.length && this.#due(this.#frames[due] as VideoFrame) <= until) due += 1;
     if (due > 0) {
@@ -73,7 +74,7 @@ export class Presenter {
     this.#schedule();
   }
 
-  /** Shows the oldest picture. */
+  /** Shows the oldest frame. */
   #show(): void {
     const frame = this.#frames.shift();
     if (!frame) return;

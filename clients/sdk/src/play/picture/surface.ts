@@ -1,6 +1,6 @@
 import { generator, type MediaStreamTrackGenerator } from "../../media/media-stream.js";
 
-/** Where a track's pictures are shown: any number of canvases, and one MediaStream. */
+/** Outputs of a video track: any number of canvases, and one MediaStream. */
 export class Surface {
   readonly #canvases = new Map<HTMLCanvasElement, CanvasRenderingContext2D>();
   #stream: MediaStream | undefined;
@@ -8,20 +8,24 @@ export class Surface {
   #writer: WritableStreamDefaultWriter<VideoFrame> | undefined;
   #spare: HTMLCanvasElement | undefined;
 
+  /** Whether there is no output. */
   get empty(): boolean {
     return this.#canvases.size === 0 && this.#stream === undefined;
   }
 
+  /** Adds a canvas. */
   attach(canvas: HTMLCanvasElement): void {
     const context = canvas.getContext("2d", { alpha: false });
-    if (!context) throw new TypeError("the canvas already has a context of another kind than 2d");
+    if (!context) throw new TypeError("the canvas has a context other than 2d");
     this.#canvases.set(canvas, context);
   }
 
+  /** Removes a canvas. */
   detach(canvas: HTMLCanvasElement): void {
     this.#canvases.delete(canvas);
   }
 
+  /** Returns the stream of this track, which is created on the first call. */
   mediaStream(): MediaStream {
     if (this.#stream) return this.#stream;
     this.#track = generator("video");
@@ -36,7 +40,7 @@ export class Surface {
     return this.#stream;
   }
 
-  /** Shows a picture everywhere. */
+  /** Draws a frame on every output. */
   draw(picture: VideoFrame | HTMLVideoElement, width: number, height: number): void {
     for (const [canvas, context] of this.#canvases) {
       if (canvas.width !== width) canvas.width = width;
@@ -45,10 +49,11 @@ export class Surface {
     }
     if (!this.#writer) return;
     const frame = picture instanceof VideoFrame ? picture.clone() : new VideoFrame(picture);
-    // A stream that nobody reads any more takes no frames; that is not ours to report.
+    // A stream that nobody reads any more rejects frames.
     this.#writer.write(frame).catch(() => frame.close());
   }
 
+  /** Removes all outputs. */
   stop(): void {
     this.#writer?.close().catch(() => {});
     for (const track of this.#stream?.getTracks() ?? []) track.stop();

@@ -1,15 +1,15 @@
 import { isReclaimed, isUnsupported } from "../../codecs/faults.js";
-import type { MediaChunk, PicturePlayer, PlayerHost } from "../player.js";
+import type { Chunk, PicturePlayer, PlayerHost } from "../player.js";
 import type { Lane } from "../timeline.js";
 import { Presenter } from "./presenter.js";
 import type { Surface } from "./surface.js";
 
-/** With more chunks waiting inside of it, the decoder does not keep up, and goes on at a key chunk. */
-const QUEUE = 20;
-/** Before anything shows the pictures, so many chunks of the newest group are kept: to begin at once. */
-const KEPT = 300;
+/** Maximum chunks in the decoder. With more it does not keep up, and resumes at a key chunk. */
+const MAX_QUEUE = 20;
+/** Maximum chunks that are kept while there is no output, so that video starts at once. */
+const MAX_KEPT = 300;
 
-/** Decodes pictures by WebCodecs, once there is something that shows them. */
+/** Video player that decodes with WebCodecs. It decodes only while there is an output. */
 export class VideoPlayer implements PicturePlayer {
   readonly level = 0;
   readonly #config: VideoDecoderConfig;
@@ -19,8 +19,8 @@ export class VideoPlayer implements PicturePlayer {
   readonly #presenter: Presenter;
   #decoder: VideoDecoder | undefined;
   #waitsForKey = true;
-  #kept: MediaChunk[] = [];
-  /** The newest chunk that was late by intention: one that was cached, or kept. */
+  #kept: Chunk[] = [];
+  /** Timestamp of the newest chunk that was cached or kept, whose delay is not measured. */
   #oldUntil = Number.NEGATIVE_INFINITY;
 
   constructor(config: VideoDecoderConfig, surface: Surface, lane: Lane, host: PlayerHost) {
@@ -42,7 +42,7 @@ export class VideoPlayer implements PicturePlayer {
     if (this.#waitsForKey) this.#host.needKey();
   }
 
-  push(chunk: MediaChunk): void {
+  push(chunk: Chunk): void {
     if (this.#surface.empty) {
       this.#keep(chunk);
       return;
@@ -56,7 +56,7 @@ export class VideoPlayer implements PicturePlayer {
     }
     try {
       const decoder = this.#decoding();
-      if (decoder.decodeQueueSize > QUEUE && !chunk.key) {
+      if (decoder.decodeQueueSize > MAX_QUEUE && !chunk.key) {
         this.#waitsForKey = true;
         this.#host.dropped(1);
         this.#host.needKey();
@@ -70,7 +70,7 @@ export class VideoPlayer implements PicturePlayer {
         }),
       );
     } catch (error) {
-      // Older browsers throw for an unknown codec, where others report an error.
+      // Older browsers throw for an unknown codec instead of reporting an error.
       this.#fail(error);
     }
   }
@@ -86,10 +86,10 @@ export class VideoPlayer implements PicturePlayer {
     this.#decoder = undefined;
   }
 
-  #keep(chunk: MediaChunk): void {
+  #keep(chunk: Chunk): void {
     if (chunk.key) this.#kept = [chunk];
     else if (this.#kept.length > 0) this.#kept.push(chunk);
-    if (this.#kept.length > KEPT) this.#kept = [];
+    if (this.#kept.length > MAX_KEPT) this.#kept = [];
     this.#waitsForKey = true;
   }
 

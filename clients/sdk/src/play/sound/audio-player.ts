@@ -1,16 +1,19 @@
 import { isReclaimed, isUnsupported } from "../../codecs/faults.js";
 import { audioContext, loadWorklet, SAMPLE_RATE } from "../../media/audio-context.js";
 import { Level } from "../../media/level.js";
-import type { MediaChunk, PlayerHost, SoundPlayer } from "../player.js";
+import type { Chunk, PlayerHost, SoundPlayer } from "../player.js";
 import type { Lane } from "../timeline.js";
 import { HeardClock } from "./heard-clock.js";
-import { type PlayoutCommand, type PlayoutReport, playoutProcessor } from "./playout.js";
+import { JitterBuffer } from "./jitter-buffer.js";
+import { Playout } from "./playout.js";
+import { type PlayoutCommand, type PlayoutReport, playoutProcessor } from "./playout-processor.js";
 import { resample } from "./resample.js";
+import { TimeStretcher } from "./time-stretcher.js";
 
-/** On its way from here to the audio thread. */
+/** Time that samples take from here to the audio thread. */
 const HANDOVER_MS = 3;
 
-/** Decodes sound by WebCodecs and plays it through the page's AudioContext. */
+/** Audio player that decodes with WebCodecs and plays through the page's AudioContext. */
 export class AudioPlayer implements SoundPlayer {
   readonly #config: AudioDecoderConfig;
   readonly #lane: Lane;
@@ -62,8 +65,8 @@ export class AudioPlayer implements SoundPlayer {
     return this.#stream.stream;
   }
 
-  push(chunk: MediaChunk): void {
-    // What was cached has been heard by the others already.
+  push(chunk: Chunk): void {
+    // Cached audio is in the past: the other members have heard it.
     if (chunk.replay || this.#stopped) return;
     try {
       this.#decoding().decode(
@@ -78,7 +81,7 @@ export class AudioPlayer implements SoundPlayer {
     }
   }
 
-  /** What is missing is silence, which the timestamps tell. */
+  /** Does nothing: the timestamps of later chunks show how long the silence lasts. */
   gap(): void {}
 
   stop(): void {
@@ -90,7 +93,7 @@ export class AudioPlayer implements SoundPlayer {
   }
 
   async #open(): Promise<void> {
-    await loadWorklet(playoutProcessor);
+    await loadWorklet(playoutProcessor, Playout, JitterBuffer, TimeStretcher);
     if (this.#stopped) return;
     const worklet = new AudioWorkletNode(audioContext(), "weir-playout", {
       numberOfInputs: 0,
@@ -129,15 +132,15 @@ export class AudioPlayer implements SoundPlayer {
       const latency = this.#clock.observe(now);
       this.#lane.observe(data.timestamp, now + latency + HANDOVER_MS);
       const delay = this.#lane.delay;
-      if (delay !== undefined) this.#tell({ delay: this.#clock.due(delay) });
+      if (delay !== undefined) this.#post({ delay: this.#clock.due(delay) });
       const samples = planes(data);
-      this.#tell({ samples, at: data.timestamp / 1_000_000 }, samples);
+      this.#post({ samples, at: data.timestamp / 1_000_000 }, samples);
     }
     this.#host.shown(data.timestamp, 0, 0);
     data.close();
   }
 
-  #tell(command: PlayoutCommand, moved: Float32Array[] = []): void {
+  #post(command: PlayoutCommand, moved: Float32Array[] = []): void {
     this.#worklet?.port.postMessage(
       command,
       moved.map((each) => each.buffer as ArrayBuffer),
@@ -154,7 +157,7 @@ export class AudioPlayer implements SoundPlayer {
   }
 }
 
-/** At most two channels of `data`, at the context's rate. */
+/** Returns at most two channels of `data`, at the context's sample rate. */
 function planes(data: AudioData): Float32Array[] {
   const channels = Math.min(2, data.numberOfChannels);
   return Array.from({ length: channels }, (_, planeIndex) => {

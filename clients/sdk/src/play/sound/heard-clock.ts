@@ -1,9 +1,9 @@
-/** How much one look at the clocks counts: they are read unevenly. */
-const SHARE = 0.05;
-/** Farther off, it is not unevenness. */
+/** Weight of one reading in the moving average. Readings are noisy. */
+const WEIGHT = 0.05;
+/** Difference from which a reading is a step of the clock instead of noise. */
 const STEP_MS = 60;
 
-/** Maps an AudioContext's time to the time at which it is heard, in milliseconds of `performance.now()`. */
+/** Clock that maps an AudioContext's time to when it is heard, in milliseconds of `performance.now()`. */
 export class HeardClock {
   readonly #context: AudioContext;
   /** Milliseconds of `performance.now()` when the context's time 0 was heard. */
@@ -13,7 +13,7 @@ export class HeardClock {
     this.#context = context;
   }
 
-  /** Reads both clocks; the result is how long it takes now from the audio thread to the ear, in milliseconds. */
+  /** Reads both clocks. Returns the current output latency, in milliseconds. */
   observe(nowMs: number): number {
     const { contextTime = 0, performanceTime = 0 } = this.#context.getOutputTimestamp?.() ?? {};
     const known = contextTime > 0 && performanceTime > 0;
@@ -23,16 +23,16 @@ export class HeardClock {
       : nowMs - this.#context.currentTime * 1_000 + latency;
     const before = this.#offsetMs;
     const near = before !== undefined && Math.abs(offset - before) < STEP_MS;
-    this.#offsetMs = near ? before + (offset - before) * SHARE : offset;
+    this.#offsetMs = near ? before + (offset - before) * WEIGHT : offset;
     return Math.min(200, Math.max(0, this.#context.currentTime * 1_000 + this.#offsetMs - nowMs));
   }
 
-  /** What leaves with `delay` (the context's time minus the track's, in seconds) is heard with the result, as lanes count. */
+  /** Converts `delay` (context time minus track time, in seconds) to the delay of a {@link Lane}. */
   heard(delay: number): number {
     return delay * 1_000 + (this.#offsetMs ?? 0);
   }
 
-  /** The reverse of {@link heard}. */
+  /** Reverses {@link heard}. */
   due(delayMs: number): number {
     return (delayMs - (this.#offsetMs ?? 0)) / 1_000;
   }

@@ -1,4 +1,4 @@
-/** `samples` at another rate, by straight lines between them; the same array if the rate is the same. */
+/** Resamples by linear interpolation. Returns the same array if the rates are equal. */
 export function resample(samples: Float32Array, from: number, to: number): Float32Array {
   if (from === to) return samples;
   const length = Math.round((samples.length * to) / from);
