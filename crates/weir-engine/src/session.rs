@@ -83,25 +83,20 @@ impl Session {
         }))
     }
 
-    /// Takes an event of the client: its name, the packet's array with the name in it, the binary
-    /// attachments, and the number of the acknowledgement that it asks for.
+    /// Handles an event of the client. `text` is the packet's JSON array, including the event's name;
+    /// `ack` is the id of the requested acknowledgement.
     ///
-    /// Chunks are handled before this returns. Requests are handled one after the other; if the
-    /// directory lets one wait, a task goes on with it and with those that follow.
+    /// Chunks are published before this returns. Requests are handled one after the other; if the
+    /// directory is slow, a task continues with them.
     ///
-    /// Whatever is wrong with it, there is an answer. Must be called in a tokio runtime.
+    /// Every request is answered, also if it fails. Must be called in a tokio runtime.
     pub fn receive(&self, name: &str, text: &str, attachments: Vec<Bytes>, ack: Option<i64>) {
-        let reply = self.0.reply(name, ack);
         if name == event::MEDIA {
-            match self.0.publish(text, &attachments) {
-                Ok(seq) => reply.done(Ack::Seq(seq)),
-                Err(fault) => {
-                    let refused = &self.0.engine.counters().chunks_refused;
-                    refused.of(fault.code).add_one();
-                    reply.failed(&fault);
-                }
-            }
-            return;
+            let payload = match &attachments[..] {
+                [payload] => Some(&payload[..]),
+                _ => None,
+            };
+            return self.receive_media(text, payload, ack);
         }
         let limits = &self.0.engine.options().limits;
         let now = self.0.engine.now();
@@ -115,6 +110,23 @@ impl Session {
             }),
             Err(fault) => {
                 self.0.count_failed(&fault);
+                self.0.reply(name, ack).failed(&fault);
+            }
+        }
+    }
+
+    /// Publishes a chunk of the client. `array` is the packet's JSON array, including the event's
+    /// name; `payload` is the packet's attachment, or `None` if it does not have exactly one.
+    ///
+    /// Acknowledges the chunk with its sequence number, or answers with the reason for its refusal.
+    pub fn receive_media(&self, array: &str, payload: Option<&[u8]>, ack: Option<i64>) {
+        let published = self.0.publish(array, payload);
+        let reply = self.0.reply(event::MEDIA, ack);
+        match published {
+            Ok(seq) => reply.done(Ack::Seq(seq)),
+            Err(fault) => {
+                let refused = &self.0.engine.counters().chunks_refused;
+                refused.of(fault.code).add_one();
                 reply.failed(&fault);
             }
         }
@@ -236,24 +248,24 @@ impl Client {
         }
     }
 
-    /// Takes a chunk; answers with its number.
-    fn publish(&self, text: &str, attachments: &[Bytes]) -> Result<u64, Fault> {
+    /// Publishes a chunk. Returns its sequence number.
+    fn publish(&self, array: &str, payload: Option<&[u8]>) -> Result<u64, Fault> {
         let engine = &self.engine;
-        let published = Published::parse(text, attachments, &engine.options().limits)?;
+        let published = Published::parse(array, payload, &engine.options().limits)?;
         let membership = self.membership()?;
         let Membership { room, member } = &*membership;
-        let bytes = published.payload.len();
         let mut publishing = lock(&member.publishing);
         let Some(track) = publishing.track(published.track).cloned() else {
             drop(publishing);
             return Err(room.not_own(published.track));
         };
         let now = engine.now();
-        publishing.quota.take(now, bytes)?;
+        publishing.quota.take(now, published.payload.len())?;
         drop(publishing);
         let counters = engine.counters();
         let sampling = engine.options().chunk_sampling;
-        let (seq, relayed) = track.publish(published, now, sampling, room.is_elsewhere(), counters);
+        let elsewhere = room.is_elsewhere();
+        let (seq, relayed) = track.publish(&published, now, sampling, elsewhere, counters);
         if Hop::is_measured(seq) {
             Hop::Own.took(engine.now().saturating_sub(now));
         }

@@ -8,9 +8,7 @@ use std::{
 use opentelemetry::{KeyValue, trace::SpanContext};
 use weir_cluster::{Hop, Interest, Relayed, trace};
 use weir_core::{Arrived, Beginning, Demand, Flow, Ingest, Offer, Start, Throttle};
-use weir_protocol::{
-    Chunk, Frame, MemberId, Notice, Published, Track as TrackRecord, TrackId, TrackKind,
-};
+use weir_protocol::{Frame, MemberId, Notice, Published, Track as TrackRecord, TrackId, TrackKind};
 
 use crate::{
     Counters, Delivery, Outlet,
@@ -190,7 +188,7 @@ impl Track {
     /// members in the room; the way of one in `sampling` chunks is traced.
     pub(crate) fn publish(
         &self,
-        published: Published,
+        published: &Published<'_>,
         now: Duration,
         sampling: u64,
         elsewhere: bool,
@@ -209,9 +207,11 @@ impl Track {
         let bytes = published.payload.len() as u64;
         counters.chunks_received.of(self.kind).add_one();
         counters.chunk_bytes_received.of(self.kind).add(bytes);
-        let chunk = published.numbered(seq);
         let sampled = (sampling > 0 && seq % sampling == 0).then(Instant::now);
-        self.fan_out(subscribers, &chunk, counts_as_key, counters);
+        let frame = (!subscribers.is_empty()).then(|| published.frame(seq));
+        if let Some(frame) = &frame {
+            self.fan_out(subscribers, frame, seq, counts_as_key, bytes, counters);
+        }
         // Nobody may collect traces, or not this one.
         let trace = sampled
             .map(|begun| self.traced(seq, begun.elapsed()))
@@ -224,13 +224,13 @@ impl Track {
         if !kept && !wanted {
             return (seq, None);
         }
-        let bytes = chunk.payload.len();
         let relayed = Arc::new(Relayed {
-            chunk,
+            chunk: published.chunk(seq, frame.as_ref()),
             counts_as_key,
             trace,
         });
         if kept {
+            let bytes = published.payload.len();
             own.beginning.keep(bytes, Arc::clone(&relayed));
         }
         (seq, wanted.then_some(relayed))
@@ -337,27 +337,40 @@ impl Track {
             Some(Arrived::Next { chunk, lost }) => {
                 counters.chunks_arrived.of(self.kind).add_one();
                 counters.chunks_lost.of(self.kind).add(lost);
-                self.fan_out(subscribers, &chunk.chunk, chunk.counts_as_key, counters);
+                if !subscribers.is_empty() {
+                    let Relayed {
+                        chunk,
+                        counts_as_key,
+                        ..
+                    } = &*chunk;
+                    let (frame, bytes) = (chunk.frame(), chunk.payload.len() as u64);
+                    self.fan_out(
+                        subscribers,
+                        &frame,
+                        chunk.seq,
+                        *counts_as_key,
+                        bytes,
+                        counters,
+                    );
+                }
             }
         }
         false
     }
 
-    /// Hands a chunk to every subscriber.
+    /// Sends a chunk, with a payload of this many bytes, to every subscriber.
     fn fan_out(
         &self,
         subscribers: &mut [Subscriber],
-        chunk: &Chunk,
+        frame: &Frame,
+        seq: u64,
         counts_as_key: bool,
+        bytes: u64,
         counters: &Counters,
     ) {
-        if subscribers.is_empty() {
-            return;
-        }
-        let frame = chunk.frame();
         let (mut sent, mut queued) = (0, 0);
         for subscriber in subscribers {
-            match self.offer(subscriber, chunk.seq, counts_as_key, &frame, counters) {
+            match self.offer(subscriber, seq, counts_as_key, frame, counters) {
                 Some(Delivery::Sent) => sent += 1,
                 Some(Delivery::Queued) => queued += 1,
                 Some(Delivery::Full) => counters.chunks_dropped.of(self.kind).add_one(),
@@ -367,8 +380,8 @@ impl Track {
         }
         counters.chunks_sent.of(self.kind).add(sent);
         counters.chunks_queued.of(self.kind).add(queued);
-        let bytes = (sent + queued) * chunk.payload.len() as u64;
-        counters.chunk_bytes_sent.of(self.kind).add(bytes);
+        let bytes_sent = counters.chunk_bytes_sent.of(self.kind);
+        bytes_sent.add((sent + queued) * bytes);
     }
 
     /// Hands a chunk to one subscriber, unless it is not for it.

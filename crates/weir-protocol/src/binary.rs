@@ -2,7 +2,6 @@
 
 use std::fmt;
 
-use bytes::Bytes;
 use serde::{
     Deserialize, Deserializer, Serialize, Serializer,
     de::{self, MapAccess, Visitor},
@@ -33,7 +32,7 @@ enum Key {
 }
 
 /// The object that stands for attachment `num`.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Placeholder {
     number: usize,
 }
@@ -41,11 +40,6 @@ pub(crate) struct Placeholder {
 impl Placeholder {
     /// Placeholder of a packet's only attachment.
     pub(crate) const FIRST: Self = Self { number: 0 };
-
-    /// The attachment that this stands for, if it is there.
-    pub(crate) fn resolve(self, attachments: &[Bytes]) -> Option<Bytes> {
-        attachments.get(self.number).cloned()
-    }
 }
 
 impl Serialize for Placeholder {

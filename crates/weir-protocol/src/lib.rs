@@ -21,6 +21,7 @@ mod known;
 mod limits;
 mod media;
 mod object;
+mod packet;
 mod request;
 mod shape;
 mod size;
@@ -36,6 +37,7 @@ pub use json::Json;
 pub use limits::Limits;
 pub use media::{Chunk, GapReason, Published};
 pub use object::{Member, Room, Track, TrackKind, TrackSpec, TrackUpdate};
+pub use packet::MediaPacket;
 pub use request::{
     CreateRoom, JoinRoom, PublishTrack, Request, SendMessage, UpdateMember, UpdateTrack,
 };

@@ -1,83 +1,80 @@
-//! Chunks of media: what publishers send and what subscribers get.
+//! Chunks of media: as publishers send them and as subscribers receive them.
+
+use std::fmt::Write;
 
 use bytes::Bytes;
-use serde::{Deserialize, Serialize, de::IgnoredAny};
+use serde::{Deserialize, Deserializer, Serialize, de::IgnoredAny};
 use serde_json::value::RawValue;
 
 use crate::{
-    Fault, Frame, Limits, TrackId, arguments::Arguments, binary::Placeholder, encode::json, event,
-    fields::Fields,
+    Fault, Frame, Limits, TrackId, arguments::Arguments, binary::Placeholder, event,
+    fields::Fields, packet::MediaPacket,
 };
 
 const NOT_BINARY: &str = "must be exactly one binary value";
 
-/// A chunk as its publisher sends it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Published {
-    /// The track that it belongs to.
+/// The end of a chunk's header, and the placeholder of its payload.
+const PAYLOAD_PLACE: &str = r#"},{"_placeholder":true,"num":0}]"#;
+
+/// Upper bound on the length of a `media` event's JSON array.
+const ARRAY_BYTES: usize = 160;
+
+/// A chunk as its publisher sends it. The payload stays in the buffer that it was received in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Published<'a> {
+    /// Track of the chunk.
     pub track: TrackId,
-    /// Microseconds of the track's own clock.
+    /// Timestamp in microseconds of the track's own clock.
     pub ts: i64,
-    /// Whether the publisher says that decoding can start here.
+    /// Whether the publisher marks it as a key chunk, where decoding can start.
     pub key: bool,
-    /// How long it lasts, in microseconds.
+    /// Duration in microseconds.
     pub dur: Option<u64>,
     /// Opaque bytes.
-    pub payload: Bytes,
+    pub payload: &'a [u8],
 }
 
-/// A chunk as its subscribers get it.
+/// A chunk as its subscribers receive it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Chunk {
-    /// The track that it belongs to.
+    /// Track of the chunk.
     pub track: TrackId,
-    /// Its number: 1 for the track's first chunk, one more for each.
+    /// Sequence number: 1 for the track's first chunk, then one more for each.
     pub seq: u64,
-    /// Microseconds of the track's own clock.
+    /// Timestamp in microseconds of the track's own clock.
     pub ts: i64,
-    /// Whether the publisher says that decoding can start here.
+    /// Whether the publisher marks it as a key chunk, where decoding can start.
     pub key: bool,
-    /// How long it lasts, in microseconds.
+    /// Duration in microseconds.
     pub dur: Option<u64>,
     /// Opaque bytes.
     pub payload: Bytes,
 }
 
 impl Chunk {
-    /// Encodes it.
+    /// Encodes the chunk, which copies the payload.
     #[must_use]
     pub fn frame(&self) -> Frame {
-        #[derive(Serialize)]
-        struct Header {
-            track: TrackId,
-            seq: u64,
-            ts: i64,
-            #[serde(skip_serializing_if = "std::ops::Not::not")]
-            key: bool,
-            #[serde(skip_serializing_if = "Option::is_none")]
-            dur: Option<u64>,
-        }
         let Self {
             track,
             seq,
             ts,
             key,
             dur,
+            ref payload,
+        } = *self;
+        let published = Published {
+            track,
+            ts,
+            key,
+            dur,
             payload,
-        } = self;
-        let header = Header {
-            track: *track,
-            seq: *seq,
-            ts: *ts,
-            key: *key,
-            dur: *dur,
         };
-        let body = json(&(event::MEDIA, header, Placeholder::FIRST));
-        Frame::new(None, &body, std::slice::from_ref(payload))
+        published.frame(seq)
     }
 }
 
-/// Why chunks are missing.
+/// Reason for missing chunks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum GapReason {
@@ -93,101 +90,130 @@ struct Header {
     ts: i64,
     #[serde(default)]
     key: bool,
+    #[serde(default, deserialize_with = "present")]
     dur: Option<u64>,
 }
 
-impl Published {
-    /// Parses the arguments of a `media` event: `text` is the packet's array, its name included.
+impl Header {
+    fn of(self, payload: &[u8]) -> Published<'_> {
+        Published {
+            track: TrackId(self.track),
+            ts: self.ts,
+            key: self.key,
+            dur: self.dur,
+            payload,
+        }
+    }
+}
+
+/// Reads a value that may be absent, but not `null`.
+fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+    u64::deserialize(deserializer).map(Some)
+}
+
+impl<'a> Published<'a> {
+    /// Parses a `media` event. `array` is the packet's array, including the event's name; `payload`
+    /// is its attachment, or `None` if the packet does not have exactly one.
     ///
     /// # Errors
     /// `bad_request` naming the field; `too_large` for a header over
     /// [`Limits::media_header_bytes`] or a payload over [`Limits::chunk_bytes`].
-    pub fn parse(text: &str, attachments: &[Bytes], limits: &Limits) -> Result<Self, Fault> {
-        // The usual form first, in one pass; whatever is not of it is looked at again for its fault.
-        let Ok((_, header, place)) =
-            serde_json::from_str::<(IgnoredAny, &RawValue, Placeholder)>(text)
-        else {
-            return Err(arguments_fault(text));
+    pub fn parse(array: &str, payload: Option<&'a [u8]>, limits: &Limits) -> Result<Self, Fault> {
+        // The header is shorter than the whole array.
+        let within = |payload: &&[u8]| {
+            payload.len() <= limits.chunk_bytes && array.len() <= limits.media_header_bytes
         };
-        let length = header.get().len();
-        if length > limits.media_header_bytes {
-            let limit = limits.media_header_bytes;
-            return Err(Fault::too_large("header", length, limit, "bytes"));
+        if let Some(payload) = payload.filter(within)
+            && let Some(header) = usual_header(array)
+        {
+            return Ok(header.of(payload));
         }
-        let payload = place
-            .resolve(attachments)
-            .filter(|_| attachments.len() == 1)
-            .ok_or_else(|| Fault::field("payload", NOT_BINARY))?;
-        if payload.len() > limits.chunk_bytes {
-            return Err(Fault::too_large(
-                "payload",
-                payload.len(),
-                limits.chunk_bytes,
-                "bytes",
-            ));
-        }
-        let header = match usual_header(header.get()) {
-            Some(header) => header,
-            None => slow_header(header, limits)?,
-        };
-        let Header {
-            track,
-            ts,
-            key,
-            dur,
-        } = header;
-        Ok(Self {
-            track: TrackId(track),
-            ts,
-            key,
-            dur,
-            payload,
-        })
+        unusual(array, payload, limits)
     }
 
-    /// This chunk with the number that it was given.
+    /// Encodes the chunk with its sequence number, which copies the payload.
     #[must_use]
-    pub fn numbered(self, seq: u64) -> Chunk {
-        let Self {
-            track,
-            ts,
-            key,
-            dur,
-            payload,
-        } = self;
+    pub fn frame(&self, seq: u64) -> Frame {
+        let Self { track, ts, .. } = self;
+        let mut array = String::with_capacity(ARRAY_BYTES);
+        let name = event::MEDIA;
+        let start = format_args!(r#"["{name}",{{"track":{track},"seq":{seq},"ts":{ts}"#);
+        array.write_fmt(start).expect(INFALLIBLE);
+        if self.key {
+            array.push_str(r#","key":true"#);
+        }
+        if let Some(dur) = self.dur {
+            write!(array, r#","dur":{dur}"#).expect(INFALLIBLE);
+        }
+        array.push_str(PAYLOAD_PLACE);
+        Frame::encode(None, MediaPacket::PREFIX, &array, &[self.payload])
+    }
+
+    /// Returns the chunk with its sequence number. It shares the buffer of `frame`, which
+    /// [`frame`](Self::frame) has returned; without a frame, the payload is copied.
+    #[must_use]
+    pub fn chunk(&self, seq: u64, frame: Option<&Frame>) -> Chunk {
+        let payload = frame.and_then(|frame| frame.attachments().next());
         Chunk {
-            track,
+            track: self.track,
             seq,
-            ts,
-            key,
-            dur,
-            payload,
+            ts: self.ts,
+            key: self.key,
+            dur: self.dur,
+            payload: payload.unwrap_or_else(|| Bytes::copy_from_slice(self.payload)),
         }
     }
 }
 
-/// Parses a header in one pass; `None` if that would take what is none.
-fn usual_header(text: &str) -> Option<Header> {
-    // An array would pass for an object, and `dur: null` for a missing one.
-    let header: Header = serde_json::from_str(text).ok()?;
-    let plain = text.starts_with('{') && (header.dur.is_some() || !text.contains("null"));
-    plain.then_some(header)
+const INFALLIBLE: &str = "writing to a string does not fail";
+
+/// Parses an event of the form that most clients send, in one pass.
+fn usual_header(array: &str) -> Option<Header> {
+    // An array would deserialize like an object.
+    let rest = array.strip_prefix("[\"")?.strip_prefix(event::MEDIA)?;
+    if !rest.starts_with("\",{") {
+        return None;
+    }
+    let (_, header, place) =
+        serde_json::from_str::<(IgnoredAny, Header, Placeholder)>(array).ok()?;
+    (place == Placeholder::FIRST).then_some(header)
 }
 
-/// Parses a header field by field, to name the one that is wrong.
-fn slow_header(raw: &RawValue, limits: &Limits) -> Result<Header, Fault> {
-    let fields = Fields::parse("header", Some(raw), limits)?;
-    Ok(Header {
+/// Parses any other event step by step, to name the field that is wrong.
+fn unusual<'a>(
+    array: &str,
+    payload: Option<&'a [u8]>,
+    limits: &Limits,
+) -> Result<Published<'a>, Fault> {
+    let Ok((_, header, place)) =
+        serde_json::from_str::<(IgnoredAny, &RawValue, Placeholder)>(array)
+    else {
+        return Err(arguments_fault(array));
+    };
+    let (length, limit) = (header.get().len(), limits.media_header_bytes);
+    if length > limit {
+        return Err(Fault::too_large("header", length, limit, "bytes"));
+    }
+    let Some(payload) = payload.filter(|_| place == Placeholder::FIRST) else {
+        return Err(Fault::field("payload", NOT_BINARY));
+    };
+    let (length, limit) = (payload.len(), limits.chunk_bytes);
+    if length > limit {
+        return Err(Fault::too_large("payload", length, limit, "bytes"));
+    }
+    let fields = Fields::parse("header", Some(header), limits)?;
+    let header = Header {
         track: fields.required("track", fields.integer("track")?)?,
         ts: fields.required("ts", fields.integer("ts")?)?,
         key: fields.boolean("key")?.unwrap_or(false),
         dur: fields.integer("dur")?,
-    })
+    };
+    Ok(header.of(payload))
 }
 
-/// Says which of the arguments is not what it should be.
-fn arguments_fault(text: &str) -> Fault {
-    let Some(arguments) = Arguments::parse(text) else {
+/// Names what is wrong with the arguments' number or types.
+fn arguments_fault(array: &str) -> Fault {
+    let Some(arguments) = Arguments::parse(array) else {
         return Fault::field("header", "the packet is not a JSON array");
     };
     match arguments.count {

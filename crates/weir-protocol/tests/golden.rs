@@ -189,7 +189,9 @@ fn chunks_encode_as_written() {
 fn parse(name: &str, body: &str, attachments: Vec<Bytes>) -> Result<(String, Value), Fault> {
     let limits = Limits::default();
     if name == "media" {
-        let chunk = Published::parse(body, &attachments, &limits)?;
+        let payload = <&[_; 1]>::try_from(&attachments[..]).ok();
+        let payload = payload.map(|[payload]| &**payload);
+        let chunk = Published::parse(body, payload, &limits)?;
         return Ok((name.to_owned(), fixtures::chunk_meaning(&chunk)));
     }
     Request::parse(name, body, attachments, &limits).map(|request| fixtures::meaning(&request))

@@ -1,6 +1,5 @@
 //! Each limit holds exactly: at the bound a value is taken, one over it is refused.
 
-use bytes::Bytes;
 use serde_json::{Value, json};
 use weir_protocol::{Code, Fault, Init, Limits, Published, Request};
 
@@ -110,8 +109,8 @@ fn numbers_binary_and_media_have_their_limits() {
     }
     let media = |header: &str, payload: usize| {
         let text = format!(r#"["media",{header},{PLACE}]"#);
-        let payload = Bytes::from(vec![0; payload]);
-        Published::parse(&text, &[payload], &Limits::default()).map(|_| ())
+        let payload = vec![0; payload];
+        Published::parse(&text, Some(&payload), &Limits::default()).map(|_| ())
     };
     let header = r#"{"track":1,"ts":0}"#;
     assert_exact("payload", 1024 * 1024, |length| media(header, length));

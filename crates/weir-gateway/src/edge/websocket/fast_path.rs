@@ -7,8 +7,7 @@
 
 use std::ops::Range;
 
-use bytes::Bytes;
-use weir_protocol::MAX_ACK_ID;
+use weir_protocol::MediaPacket;
 
 use super::admission::FREE_BYTES;
 
@@ -18,16 +17,6 @@ const TEXT_BYTES: usize = 4 * 1024;
 
 /// The most that an event may be long in all: what anybody may send without taking turns.
 const EVENT_BYTES: usize = FREE_BYTES as usize;
-
-/// How the packet begins: Engine.IO's type "message", Socket.IO's "binary event", one attachment.
-/// Source: Socket.IO protocol, revision 5, "Packet encoding".
-const PACKET: &[u8] = b"451-";
-
-/// How the array begins.
-const EVENT: &[u8] = br#"["media","#;
-
-/// Maximum digits of an acknowledgement id up to [`MAX_ACK_ID`].
-const ACK_DIGITS: usize = 16;
 
 /// What a stream of whole frames goes on with.
 #[derive(Debug, PartialEq, Eq)]
@@ -64,8 +53,11 @@ impl Next {
             Err(next) => return next,
         };
         let there = &bytes[text.range.start.min(bytes.len())..text.range.end.min(bytes.len())];
-        let begins = there.iter().zip(PACKET).zip(text.mask);
-        if text.range.len() < PACKET.len()
+        let begins = there
+            .iter()
+            .zip(MediaPacket::PREFIX.as_bytes())
+            .zip(text.mask);
+        if text.range.len() < MediaPacket::PREFIX.len()
             || begins.into_iter().any(|((a, b), mask)| a ^ mask != *b)
         {
             return Self::Other;
@@ -125,28 +117,6 @@ impl Part {
             range: start..start + length,
         })
     }
-
-    fn unmask<'a>(&self, bytes: &'a mut [u8]) -> &'a mut [u8] {
-        let bytes = &mut bytes[self.range.clone()];
-        let (words, rest) = bytes.as_chunks_mut::<4>();
-        let mask = u32::from_ne_bytes(self.mask);
-        for word in words {
-            *word = (u32::from_ne_bytes(*word) ^ mask).to_ne_bytes();
-        }
-        for (byte, mask) in rest.iter_mut().zip(self.mask) {
-            *byte ^= mask;
-        }
-        bytes
-    }
-}
-
-/// A media event without its envelopes.
-#[derive(Debug)]
-pub(crate) struct Event<'a> {
-    /// The packet's array.
-    pub(crate) text: &'a str,
-    pub(crate) payload: Bytes,
-    pub(crate) ack: Option<i64>,
 }
 
 impl Media {
@@ -155,36 +125,42 @@ impl Media {
         self.payload.range.end
     }
 
-    /// Reads the event from the bytes that it was found in; `None`, and the bytes as they were, if
-    /// it is another one or not of the usual form.
-    pub(crate) fn read<'a>(&self, bytes: &'a mut [u8]) -> Option<Event<'a>> {
-        let text = self.text.unmask(bytes);
-        let Some((ack, at)) = array(text) else {
+    /// Unmasks the event in the bytes that it was found in, and calls `publish` with its packet and
+    /// its payload. Returns false, and leaves the bytes unchanged, if it is not a media event of the
+    /// usual form.
+    pub(crate) fn read(
+        &self,
+        bytes: &mut [u8],
+        publish: impl FnOnce(MediaPacket<'_>, &[u8]),
+    ) -> bool {
+        let (head, tail) = bytes.split_at_mut(self.text.range.end);
+        let text = &mut head[self.text.range.start..];
+        unmask(text, self.text.mask);
+        let packet = std::str::from_utf8(text).ok().and_then(MediaPacket::parse);
+        let Some(packet) = packet else {
             // Masking is its own inverse.
-            self.text.unmask(bytes);
-            return None;
+            unmask(text, self.text.mask);
+            return false;
         };
-        let payload = Bytes::copy_from_slice(self.payload.unmask(bytes));
-        let text = &bytes[self.text.range.start + at..self.text.range.end];
-        let text = std::str::from_utf8(text).expect("the whole packet was seen to be text");
-        Some(Event { text, payload, ack })
+        let start = self.payload.range.start - self.text.range.end;
+        let payload = &mut tail[start..start + self.payload.range.len()];
+        unmask(payload, self.payload.mask);
+        publish(packet, payload);
+        true
     }
 }
 
-/// The number of the acknowledgement that a packet asks for, and where its array begins, if it is a
-/// media event.
-fn array(packet: &[u8]) -> Option<(Option<i64>, usize)> {
-    let packet = std::str::from_utf8(packet).ok()?.as_bytes();
-    let rest = packet.strip_prefix(PACKET)?;
-    let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
-    if digits > ACK_DIGITS || !rest[digits..].starts_with(EVENT) {
-        return None;
+/// Applies a frame's masking key (RFC 6455, section 5.3).
+fn unmask(bytes: &mut [u8], key: [u8; 4]) {
+    const WORD: usize = size_of::<u128>();
+    let word = u128::from_ne_bytes(std::array::from_fn(|at| key[at % key.len()]));
+    let (words, rest) = bytes.as_chunks_mut::<WORD>();
+    for bytes in words {
+        *bytes = (u128::from_ne_bytes(*bytes) ^ word).to_ne_bytes();
     }
-    let number = rest[..digits].iter().map(|digit| i64::from(digit - b'0'));
-    let ack = number.reduce(|number, digit| number * 10 + digit);
-    // A larger id takes the library's path, where it is refused.
-    let held = ack.is_none_or(|id| id <= MAX_ACK_ID);
-    held.then_some((ack, PACKET.len() + digits))
+    for (byte, key) in rest.iter_mut().zip(key.iter().cycle()) {
+        *byte ^= key;
+    }
 }
 
 #[cfg(test)]
@@ -222,18 +198,20 @@ mod tests {
         bytes
     }
 
-    fn read(bytes: &[u8]) -> Option<(String, Bytes, Option<i64>)> {
+    fn read(bytes: &[u8]) -> Option<(String, Vec<u8>, Option<i64>)> {
         let Next::Media(media) = Next::of(bytes) else {
             return None;
         };
-        let mut changed = bytes.to_vec();
-        let length = media.length();
-        let Some(event) = media.read(&mut changed) else {
-            assert_eq!(changed, bytes, "what is not taken is left as it was");
-            return None;
-        };
-        assert!(length <= bytes.len());
-        Some((event.text.to_owned(), event.payload, event.ack))
+        assert!(media.length() <= bytes.len());
+        let (mut changed, mut event) = (bytes.to_vec(), None);
+        let published = media.read(&mut changed, |packet, payload| {
+            event = Some((packet.array.to_owned(), payload.to_vec(), packet.ack));
+        });
+        assert_eq!(published, event.is_some());
+        if !published {
+            assert_eq!(changed, bytes, "the bytes are unchanged");
+        }
+        event
     }
 
     #[test]
@@ -244,7 +222,7 @@ mod tests {
                 ("", None),
                 ("0", Some(0)),
                 ("907", Some(907)),
-                ("9007199254740991", Some(MAX_ACK_ID)),
+                ("9007199254740991", Some(weir_protocol::MAX_ACK_ID)),
             ] {
                 let mut bytes = event(&format!("451-{ack}{HEADER}"), &payload);
                 let length = bytes.len();

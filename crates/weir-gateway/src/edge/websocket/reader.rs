@@ -17,7 +17,6 @@ use std::{
 use bytes::{Buf, Bytes, BytesMut};
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
-use weir_protocol::event;
 
 use super::{ack_id, admission::Inbound, fast_path::Next, writer::Lane};
 use crate::edge::{accept::gate::Connection, transport::Link};
@@ -133,10 +132,12 @@ impl Pipe {
             if *left == 0 {
                 return (taken, Ahead::Media);
             }
-            let Some(read) = media.read(rest) else {
+            let published = media.read(rest, |packet, payload| {
+                session.receive_media(packet.array, Some(payload), packet.ack);
+            });
+            if !published {
                 break;
-            };
-            session.receive(event::MEDIA, read.text, vec![read.payload], read.ack);
+            }
             taken += media.length();
             *left -= 1;
         }
