@@ -50,7 +50,7 @@ rolling: ## Replace three nodes of 300 clients each under load, which the tests 
 telemetry-cost: ## Count what telemetry costs per chunk of the release build, which the tests show of the other
 	tests/setup.sh
 	cargo build --release -p weir
-	WEIR_BIN=target/release/weir WEIR_TEST_COST_CHUNKS=40000 node --test tests/telemetry-cost.test.mjs
+	WEIR_BIN=target/release/weir WEIR_TEST_COST_CHUNKS=40000 node --test tests/observability/telemetry-cost.test.mjs
 
 image: ## Build the container image weir:local
 	docker build --file deploy/Dockerfile --tag weir:local \
@@ -59,8 +59,8 @@ image: ## Build the container image weir:local
 
 chart: ## Make what the Helm chart has from elsewhere: schema, table of values, rules, dashboards
 	tests/setup.sh
-	node tests/chart/generate.mjs --write
+	node tests/deploy/chart/generate.mjs --write
 
 test-install: clients ## Build the image, bring docker-compose.yml up, break it, scale it: what the tests show without Docker
 	tests/setup.sh
-	tests/install/docker tests/install/run
+	tests/deploy/install/docker tests/deploy/install/run

@@ -41,8 +41,8 @@ fi
 
 # Some are only unpacked or built: as an installed package Prometheus would start a server on the port that a
 # node's operations listener has, and the collector is in no release that is out.
-# shellcheck source=lib/debian.sh
-source lib/debian.sh
+# shellcheck source=lib/deploy/debian.sh
+source lib/deploy/debian.sh
 tools=$PWD/.tools/usr/bin
 if [[ ! -x $tools/promtool ]]; then
   command -v apt-get >/dev/null || fail "these tests need Prometheus: put prometheus and promtool into $tools"
@@ -52,7 +52,7 @@ fi
 if [[ ! -x $tools/otelcol ]]; then
   command -v apt-get >/dev/null || fail "these tests need the OpenTelemetry collector: put otelcol into $tools"
   echo "setup: building the OpenTelemetry collector"
-  collector/build "$tools/otelcol" || fail "the OpenTelemetry collector could not be built"
+  observability/collector/build "$tools/otelcol" || fail "the OpenTelemetry collector could not be built"
 fi
 if [[ ! -x $tools/haproxy ]]; then
   command -v apt-get >/dev/null || fail "these tests need HAProxy: put haproxy into $tools"
@@ -103,10 +103,10 @@ if [[ $(cat .venv/.made-from 2>/dev/null) != "$sum" ]]; then
   echo "$sum" >.venv/.made-from
 fi
 
-sum=$(sha256sum java/pom.xml)
+sum=$(sha256sum lib/peers/java/pom.xml)
 if [[ $(cat .java/.made-from 2>/dev/null) != "$sum" ]]; then
   echo "setup: installing the Java client"
   rm -rf .java
-  mvn --quiet --batch-mode --file java/pom.xml dependency:copy-dependencies -DoutputDirectory="$PWD/.java"
+  mvn --quiet --batch-mode --file lib/peers/java/pom.xml dependency:copy-dependencies -DoutputDirectory="$PWD/.java"
   echo "$sum" >.java/.made-from
 fi

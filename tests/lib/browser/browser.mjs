@@ -1,0 +1,64 @@
+import assert from "node:assert/strict";
+import { chromium } from "playwright-core";
+import { atEnd } from "../harness/at-end.mjs";
+
+/** The browser under test; `WEIR_CHROMIUM` names another. */
+const EXECUTABLE = process.env.WEIR_CHROMIUM ?? "/usr/bin/chromium";
+
+const FLAGS = [
+  "--use-fake-ui-for-media-stream",
+  "--autoplay-policy=no-user-gesture-required",
+  "--no-sandbox",
+  "--disable-gpu",
+  "--disable-quic",
+  "--no-first-run",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+  // Pages of tests are not looked at, and must not be slowed down for it.
+  "--disable-background-timer-throttling",
+  "--disable-backgrounding-occluded-windows",
+  "--disable-renderer-backgrounding",
+];
+
+/**
+ * Starts a browser for the test `t`, whose camera and microphone are `video` (y4m) and `sound` (wav), or
+ * Chromium's own if they are left out; it has so many `cameras`. `permitted: false` has every question for a device refused.
+ */
+export async function startBrowser(t, { video, sound, cameras = 1, permitted = true } = {}) {
+  const flags = permitted ? FLAGS : FLAGS.filter((flag) => flag !== "--use-fake-ui-for-media-stream");
+  const browser = await chromium.launch({
+    executablePath: EXECUTABLE,
+    args: [
+      ...flags,
+      `--use-fake-device-for-media-stream=device-count=${cameras}`,
+      ...(video ? [`--use-file-for-fake-video-capture=${video}`] : []),
+      ...(sound ? [`--use-file-for-fake-audio-capture=${sound}`] : []),
+    ],
+  });
+  atEnd(t, () => browser.close());
+  return browser;
+}
+
+/**
+ * Opens `url` in a context of its own. What the page reports as an error fails the test `t` in the end,
+ * unless `allowed` says that it belongs to what is tested.
+ */
+export async function openPage(t, browser, url, { allowed = () => false, ...options } = {}) {
+  const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, ...options });
+  const page = await context.newPage();
+  const errors = [];
+  page.on("console", (message) => {
+    if (message.type() === "error") errors.push(message.text());
+  });
+  page.on("pageerror", (error) => errors.push(String(error.stack ?? error)));
+  atEnd(t, () =>
+    assert.deepEqual(
+      errors.filter((text) => !allowed(text)),
+      [],
+      `${url} reports no error`,
+    ),
+  );
+  await page.goto(url);
+  return page;
+}

@@ -1,0 +1,61 @@
+import { execFile, execFileSync } from "node:child_process";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import { freePort } from "../network/ports.mjs";
+
+const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
+const run = promisify(execFile);
+
+/** Runs Docker to its end; what it printed. */
+export const docker = (...args) => execFileSync("docker", args, { encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] }).trim();
+
+/** docker-compose.yml, brought up beside whatever else runs, on a free port. */
+class Composition {
+  constructor(port) {
+    this.url = `http://localhost:${port}`;
+    this.env = { ...process.env, WEIR_PORT: String(port), COMPOSE_PROJECT_NAME: "weir-test", BUILDKIT_PROGRESS: "plain" };
+  }
+
+  async compose(...args) {
+    const { stdout } = await run("docker", ["compose", ...args], { cwd: ROOT, env: this.env, maxBuffer: 64 << 20 });
+    return stdout.trim();
+  }
+
+  /** Brings all up, or up to what is asked for, and waits until it is healthy. */
+  up(...args) {
+    return this.compose("up", "--wait", "--no-recreate", ...args);
+  }
+
+  async down() {
+    await this.compose("--profile", "observability", "down", "--volumes", "--timeout", "5");
+  }
+
+  /** The containers of a service. */
+  async containers(service) {
+    const ids = (await this.compose("ps", "--quiet", service)).split("\n").filter(Boolean);
+    return ids.map((id) => {
+      const [{ Name, NetworkSettings }] = JSON.parse(docker("inspect", id));
+      return { id, name: Name.slice(1), address: NetworkSettings.Networks["weir-test_default"]?.IPAddress };
+    });
+  }
+
+  /** How many clients each gateway has, by container. */
+  async sessions() {
+    const counts = new Map();
+    for (const { name, address } of await this.containers("gateway")) {
+      const metrics = await (await fetch(`http://${address}:8081/metrics`)).text();
+      counts.set(name, Number(metrics.match(/^weir_sessions(?:\{[^}]*\})? (\d+)/m)[1]));
+    }
+    return counts;
+  }
+
+  /** What the containers of a service logged. */
+  logs(service) {
+    return this.compose("logs", "--no-color", service);
+  }
+}
+
+/** Brings the composition up for a test file, whose `after` hook must call `down`. */
+export async function composition() {
+  return new Composition(await freePort());
+}
