@@ -1,33 +1,24 @@
 import type { Room } from "@weir/sdk";
 import { useEffect, useState } from "preact/hooks";
-import { Ended } from "./ended";
+import type { Choices } from "./devices/choices";
+import { Ended } from "./entry/ended";
 import { Entry } from "./entry/entry";
-import type { Choices } from "./entry/use-preview";
 import type { Failure } from "./failures";
 import { RoomPage } from "./room/room-page";
 import { currentRoute, go, type Route } from "./route";
 
-/** Where somebody is: before the door, inside, or out again. */
+/** Page that is shown: before, in, or after a room. */
 type Place =
   | { at: "entry" }
   | { at: "room"; room: Room; choices: Choices }
   | { at: "ended"; why: Failure | undefined };
 
+/** The whole app. */
 export function App() {
-  const [route, setRoute] = useState<Route>(currentRoute);
+  const route = useRoute();
   const [place, setPlace] = useState<Place>({ at: "entry" });
 
-  useEffect(() => {
-    const moved = () => setRoute(currentRoute());
-    addEventListener("popstate", moved);
-    addEventListener("hashchange", moved);
-    return () => {
-      removeEventListener("popstate", moved);
-      removeEventListener("hashchange", moved);
-    };
-  }, []);
-
-  // Back in the browser's history leaves the room that one is in.
+  // The browser's back button leaves the room.
   const id = place.at === "room" ? place.room.info?.id : undefined;
   useEffect(() => {
     if (place.at === "room" && id !== undefined && id !== route.room) {
@@ -69,4 +60,19 @@ export function App() {
         />
       );
   }
+}
+
+/** Returns the route of the page's address, kept up to date. */
+function useRoute(): Route {
+  const [route, setRoute] = useState<Route>(currentRoute);
+  useEffect(() => {
+    const changed = () => setRoute(currentRoute());
+    addEventListener("popstate", changed);
+    addEventListener("hashchange", changed);
+    return () => {
+      removeEventListener("popstate", changed);
+      removeEventListener("hashchange", changed);
+    };
+  }, []);
+  return route;
 }

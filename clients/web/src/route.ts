@@ -1,12 +1,13 @@
-/** Where the app is: the start page, or a room. */
+/** Address within the app: the start page, or a room. */
 export interface Route {
   room: string | undefined;
-  /** The key of a room that is encrypted from end to end. It stands behind the `#`, which servers never see. */
+  /** Key of an end-to-end encrypted room. It is in the URL's fragment, which browsers never send. */
   key: string | undefined;
 }
 
 const ROOM_PATH = /^\/room\/([^/]+)\/?$/;
 
+/** Returns the route of the page's address. */
 export function currentRoute(): Route {
   return routeOf(new URL(location.href));
 }
@@ -17,7 +18,7 @@ function routeOf(url: URL): Route {
   return { room: room && decodeURIComponent(room), key: key ?? undefined };
 }
 
-/** What somebody typed to join: a room's id, or a link to it; `undefined` if it is neither. */
+/** Parses what the user typed to join: a room's id or link. Returns `undefined` for anything else. */
 export function typedRoute(text: string): Route | undefined {
   const typed = text.trim();
   if (/^[A-Za-z0-9_-]+$/.test(typed)) return { room: typed, key: undefined };
@@ -29,19 +30,19 @@ export function typedRoute(text: string): Route | undefined {
   }
 }
 
-/** The address of a route. Another node, where the page was opened with one, stays in it. */
+/** Returns the address of a route. Keeps the `?node=` of the current page. */
 export function address({ room, key }: Route): string {
   const path = room === undefined ? "/" : `/room/${encodeURIComponent(room)}`;
   return `${location.origin}${path}${location.search}${key === undefined ? "" : `#key=${key}`}`;
 }
 
-/** Goes there without loading the page again. */
+/** Navigates to a route without reloading the page. */
 export function go(route: Route): void {
   history.pushState(null, "", address(route));
   dispatchEvent(new PopStateEvent("popstate"));
 }
 
-/** The node to connect to: the one that served the page, unless the address names another as `?node=`. */
+/** Returns the URL of the node: that of `?node=`, or by default the one that served the page. */
 export function nodeUrl(): string {
   return new URLSearchParams(location.search).get("node") ?? location.origin;
 }

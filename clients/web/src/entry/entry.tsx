@@ -1,32 +1,30 @@
-import { aesGcm, connect, generateKey, importKey, type Room } from "@weir/sdk";
+import { generateKey, type Room } from "@weir/sdk";
 import { useEffect, useState } from "preact/hooks";
+import type { Choices } from "../devices/choices";
+import { usePreview } from "../devices/use-preview";
 import { BAD_KEY, type Failure, failure, NO_ROOM } from "../failures";
+import { FailureNote } from "../parts/failure-note";
 import { Lock, Logo } from "../parts/icons";
-import { FailureNote } from "../parts/notice";
-import { nodeUrl, type Route, typedRoute } from "../route";
+import { type Route, typedRoute } from "../route";
+import { enterRoom } from "./enter-room";
+import { CreateForm, JoinByLinkForm, JoinForm } from "./forms";
 import { Preview } from "./preview";
-import { type Choices, usePreview } from "./use-preview";
 
+/** Key of the last used name in the browser's storage. */
 const NAME = "weir.name";
 /** The contract's limit, in characters. */
-const LONGEST_NAME = 128;
+const MAX_NAME = 128;
+const ALL_ON: Choices = { camera: true, microphone: true, cameraId: undefined, microphoneId: undefined };
 
 interface Props {
   route: Route;
   entered: (room: Room, choices: Choices, route: Route) => void;
 }
 
-/** The start page; and before a room that a link leads to, its lobby. */
+/** Start page; for the link of a room, its lobby. */
 export function Entry({ route, entered }: Props) {
   const [name, setName] = useState(() => localStorage.getItem(NAME) ?? "");
-  const [typed, setTyped] = useState("");
-  const [encrypted, setEncrypted] = useState(false);
-  const [choices, setChoices] = useState<Choices>({
-    camera: true,
-    microphone: true,
-    cameraId: undefined,
-    microphoneId: undefined,
-  });
+  const [choices, setChoices] = useState<Choices>(ALL_ON);
   const [busy, setBusy] = useState(false);
   const [problem, setProblem] = useState<Failure | undefined>();
   const preview = usePreview(choices);
@@ -40,108 +38,44 @@ export function Entry({ route, entered }: Props) {
     localStorage.setItem(NAME, name.trim());
     try {
       const goal = await target();
-      // What could not be captured here is not tried again at once.
-      const reachable = {
+      // A device that failed in the preview is not captured again at once.
+      const available = {
         ...choices,
         camera: choices.camera && !preview.camera.problem,
         microphone: choices.microphone && !preview.microphone.problem,
       };
       const [room, id] = await enterRoom(goal, name.trim());
-      entered(room, reachable, { ...goal, room: id });
+      entered(room, available, { ...goal, room: id });
     } catch (error) {
       setBusy(false);
       setProblem(error instanceof TypeError ? BAD_KEY : failure(error));
     }
   };
-  const create = () =>
+  const create = (encrypted: boolean) =>
     enter(async () => ({ room: undefined, key: encrypted ? await generateKey() : undefined }));
-  const join = () => {
-    const goal = route.room === undefined ? typedRoute(typed) : route;
+  const join = (goal: Route | undefined) => {
     if (goal) enter(async () => goal);
     else setProblem(NO_ROOM);
-  };
-  const submit = (event: Event, action: () => unknown) => {
-    event.preventDefault();
-    action();
   };
 
   return (
     <main class="entry">
-      <header>
-        <Logo />
-        <h1>{route.room === undefined ? "Talk face to face" : "Ready to join?"}</h1>
-        {route.room === undefined ? (
-          <p>Rooms for live audio, video and data. No account: create one, and send its link.</p>
-        ) : (
-          <p>
-            Room <code>{route.room}</code>
-            {route.key !== undefined && (
-              <span class="badge">
-                <Lock /> End-to-end encrypted
-              </span>
-            )}
-          </p>
-        )}
-      </header>
+      <Head route={route} />
       <div class="entry-columns">
         <Preview choices={choices} change={(each) => setChoices({ ...choices, ...each })} preview={preview} />
         <div class="card">
-          <label class="field">
-            <span>Your name</span>
-            <input
-              value={name}
-              maxLength={LONGEST_NAME}
-              placeholder="How the others see you"
-              autocomplete="name"
-              data-testid="name"
-              onInput={({ currentTarget }) => setName(currentTarget.value)}
-            />
-          </label>
+          <NameField name={name} change={setName} />
           {problem && <FailureNote failure={problem} />}
           {route.room === undefined ? (
             <>
-              <form onSubmit={(event) => submit(event, create)}>
-                <label class="check">
-                  <input
-                    type="checkbox"
-                    checked={encrypted}
-                    data-testid="encrypted"
-                    onChange={({ currentTarget }) => setEncrypted(currentTarget.checked)}
-                  />
-                  <span>
-                    End-to-end encrypted
-                    <small>Only those with the link can see and hear; the server cannot.</small>
-                  </span>
-                </label>
-                <button type="submit" class="primary wide" disabled={busy} data-testid="create">
-                  Create a room
-                </button>
-              </form>
+              <CreateForm busy={busy} create={create} />
               <p class="or">
                 <span>or</span>
               </p>
-              <form class="row" onSubmit={(event) => submit(event, join)}>
-                <label class="field grow">
-                  <span>Room or link</span>
-                  <input
-                    value={typed}
-                    autocomplete="off"
-                    spellcheck={false}
-                    data-testid="room-id"
-                    onInput={({ currentTarget }) => setTyped(currentTarget.value)}
-                  />
-                </label>
-                <button type="submit" disabled={busy || typed.trim() === ""} data-testid="join">
-                  Join
-                </button>
-              </form>
+              <JoinByLinkForm busy={busy} join={(text) => join(typedRoute(text))} />
             </>
           ) : (
-            <form onSubmit={(event) => submit(event, join)}>
-              <button type="submit" class="primary wide" disabled={busy} data-testid="join">
-                {busy ? "Joining…" : "Join"}
-              </button>
-            </form>
+            <JoinForm busy={busy} join={() => join(route)} />
           )}
         </div>
       </div>
@@ -149,17 +83,39 @@ export function Entry({ route, entered }: Props) {
   );
 }
 
-/** Connects and joins, after making the room if there is none yet. Throws `TypeError` if the key is none. */
-async function enterRoom({ room: wanted, key }: Route, name: string): Promise<[Room, string]> {
-  const transform = key === undefined ? {} : { transform: aesGcm(await importKey(key)) };
-  const room = await connect(nodeUrl(), transform);
-  try {
-    const id = wanted ?? (await room.create()).id;
-    // A mistyped link creates no room, but a call survives a restart of its node.
-    await room.join(id, { name: name || "Guest", create: "return" });
-    return [room, id];
-  } catch (error) {
-    room.close();
-    throw error;
-  }
+function Head({ route }: { route: Route }) {
+  return (
+    <header>
+      <Logo />
+      <h1>{route.room === undefined ? "Talk face to face" : "Ready to join?"}</h1>
+      {route.room === undefined ? (
+        <p>Rooms for live audio, video and data. No account: create one, and send its link.</p>
+      ) : (
+        <p>
+          Room <code>{route.room}</code>
+          {route.key !== undefined && (
+            <span class="badge">
+              <Lock /> End-to-end encrypted
+            </span>
+          )}
+        </p>
+      )}
+    </header>
+  );
+}
+
+function NameField({ name, change }: { name: string; change: (name: string) => void }) {
+  return (
+    <label class="field">
+      <span>Your name</span>
+      <input
+        value={name}
+        maxLength={MAX_NAME}
+        placeholder="How the others see you"
+        autocomplete="name"
+        data-testid="name"
+        onInput={({ currentTarget }) => change(currentTarget.value)}
+      />
+    </label>
+  );
 }

@@ -2,13 +2,13 @@ import type { LocalTrack, RemoteTrack, Room } from "@weir/sdk";
 import { useEffect, useReducer } from "preact/hooks";
 import { Close } from "../parts/icons";
 
-const EVERY_MS = 1_000;
+const REFRESH_MS = 1_000;
 
-/** How well everything gets through. */
+/** Panel with the statistics of all tracks. */
 export function StatsPanel({ room, close }: { room: Room; close: () => void }) {
   const [, redraw] = useReducer((count: number) => count + 1, 0);
   useEffect(() => {
-    const timer = setInterval(() => redraw(undefined), EVERY_MS);
+    const timer = setInterval(() => redraw(undefined), REFRESH_MS);
     return () => clearInterval(timer);
   }, []);
   return (
@@ -19,7 +19,7 @@ export function StatsPanel({ room, close }: { room: Room; close: () => void }) {
           <Close />
         </button>
       </header>
-      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable by keyboard */}
+      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: a scrollable area must be reachable by keyboard */}
       <section class="tracks" tabIndex={0} aria-label="Tracks">
         <p>
           Round trip to the node <b>{ms(room.roundTripMs)}</b>

@@ -1,12 +1,12 @@
 import type { LocalTrack, Member, RemoteTrack, Room } from "@weir/sdk";
 import { useLayoutEffect, useRef, useState } from "preact/hooks";
-import type { Media } from "../room/use-media";
+import type { Media } from "../devices/use-media";
 import { Tile } from "./tile";
 
 const RATIO = 16 / 9;
 const GAP = 12;
 
-/** Everybody in the room; shared screens before them, and larger. */
+/** Tiles of all members. Shared screens come first, and are larger. */
 export function Grid({ room, media }: { room: Room; media: Media }) {
   const tracks = [...room.tracks.values()];
   const members = [...room.members.values()].sort((one, other) => Number(one.isSelf) - Number(other.isSelf));
@@ -58,7 +58,7 @@ function isScreen({ source }: { source: string | undefined }): boolean {
   return source === "screen" || source === "screen-audio";
 }
 
-/** As many columns as make the tiles largest. */
+/** Area with as many columns as make the tiles largest. */
 function Fitted({ count, children }: { count: number; children: preact.ComponentChildren }) {
   const area = useRef<HTMLDivElement>(null);
   const [size, setSize] = useState({ width: 0, height: 0 });
@@ -78,7 +78,7 @@ function Fitted({ count, children }: { count: number; children: preact.Component
   );
 }
 
-/** The greatest width with which `count` tiles have room. */
+/** Returns the greatest width at which `count` tiles fit. */
 export function tileWidth(count: number, { width, height }: { width: number; height: number }): number {
   let best = 0;
   for (let columns = 1; columns <= count; columns++) {

@@ -1,29 +1,29 @@
 import { LocalTrack, type Member, RemoteTrack } from "@weir/sdk";
 import { useEffect, useRef, useState } from "preact/hooks";
-import { SelfPicture } from "../entry/preview";
+import { OwnScreen, SelfView } from "../devices/stream-video";
 import { UNPLAYABLE } from "../failures";
 import { Lock, Microphone } from "../parts/icons";
 
-/** So long after the last chunk that made no sense it is not mentioned any more. */
-const GARBLED_MS = 2_500;
+/** Time after the last undecodable chunk for which the notice stays. */
+const UNDECODABLE_MS = 2_500;
 const HUES = 12;
 
 interface Props {
   member: Member;
-  /** Its picture, if it shares one. */
+  /** Video to show; an avatar if there is none. */
   track: RemoteTrack | LocalTrack | undefined;
   silent: boolean;
-  /** Whether this browser cannot play its sound. */
+  /** Whether this browser cannot play the member's audio. */
   unheard?: boolean;
   speaking: boolean;
-  /** It is a shared screen. */
+  /** Whether the tile shows a shared screen. */
   screen?: boolean;
 }
 
-/** Somebody's picture, or a sign for it. */
+/** Tile of a member or of a shared screen. */
 export function Tile({ member, track, silent, unheard = false, speaking, screen = false }: Props) {
   const remote = track instanceof RemoteTrack ? track : undefined;
-  const garbled = useGarbled(remote);
+  const undecodable = useUndecodable(remote);
   const unplayable = remote?.error !== undefined && !remote.muted;
   const own = track instanceof LocalTrack && !track.muted ? track.mediaStreamTrack : undefined;
   const name = member.isSelf ? `${member.name} (you)` : member.name;
@@ -37,7 +37,7 @@ export function Tile({ member, track, silent, unheard = false, speaking, screen 
       data-speaking={speaking}
     >
       {remote && !remote.muted && <Picture track={remote} label={`Picture of ${name}`} />}
-      {own && (screen ? <OwnScreen track={own} /> : <SelfPicture track={own} />)}
+      {own && (screen ? <OwnScreen track={own} /> : <SelfView track={own} />)}
       {!own && (!remote || remote.muted) && <Avatar member={member} />}
       {unplayable && (
         <div class="garbled" role="alert" data-failure={UNPLAYABLE.code}>
@@ -45,11 +45,11 @@ export function Tile({ member, track, silent, unheard = false, speaking, screen 
           <span>{UNPLAYABLE.advice}</span>
         </div>
       )}
-      {garbled && (
+      {undecodable && (
         <div class="garbled" role="alert" data-failure="undecodable">
           <Lock />
           <strong>Encrypted with another key</strong>
-          <span>Ask for the whole link of this room.</span>
+          <span>Ask for the complete link of this room.</span>
         </div>
       )}
       <p class="name">
@@ -66,23 +66,23 @@ export function Tile({ member, track, silent, unheard = false, speaking, screen 
   );
 }
 
-/** Whether chunks of it are made no sense of. */
-function useGarbled(track: RemoteTrack | undefined): boolean {
-  const [garbled, setGarbled] = useState(false);
+/** Returns whether chunks of the track were undecodable recently. */
+function useUndecodable(track: RemoteTrack | undefined): boolean {
+  const [undecodable, setUndecodable] = useState(false);
   useEffect(() => {
-    setGarbled(false);
+    setUndecodable(false);
     let timer: ReturnType<typeof setTimeout> | undefined;
     const off = track?.on("undecodable", () => {
-      setGarbled(true);
+      setUndecodable(true);
       clearTimeout(timer);
-      timer = setTimeout(() => setGarbled(false), GARBLED_MS);
+      timer = setTimeout(() => setUndecodable(false), UNDECODABLE_MS);
     });
     return () => {
       off?.();
       clearTimeout(timer);
     };
   }, [track]);
-  return garbled;
+  return undecodable;
 }
 
 function Picture({ track, label }: { track: RemoteTrack; label: string }) {
@@ -96,15 +96,7 @@ function Picture({ track, label }: { track: RemoteTrack; label: string }) {
   return <canvas ref={canvas} role="img" aria-label={label} />;
 }
 
-function OwnScreen({ track }: { track: MediaStreamTrack }) {
-  const video = useRef<HTMLVideoElement>(null);
-  useEffect(() => {
-    if (video.current) video.current.srcObject = new MediaStream([track]);
-  }, [track]);
-  return <video ref={video} aria-label="Your shared screen" autoplay muted playsInline />;
-}
-
-/** Initials, in a colour that is always the same for a member. */
+/** Initials of a member, in a colour derived from its id. */
 function Avatar({ member }: { member: Member }) {
   const initials = member.name
     .split(/\s+/)

@@ -1,11 +1,11 @@
 import { support } from "@weir/sdk";
 import { useEffect, useRef, useState } from "preact/hooks";
-import { DeviceChoice } from "../entry/preview";
-import { useDevices } from "../entry/use-preview";
-import { Select } from "../parts/select";
-import type { Media } from "./use-media";
+import { DeviceChoice } from "../devices/device-choice";
+import { Select } from "../devices/select";
+import { useDevices } from "../devices/use-devices";
+import type { Media } from "../devices/use-media";
 
-/** Other devices, in the midst of a talk. */
+/** Dialog to choose devices during a call. */
 export function Settings({ media, close }: { media: Media; close: () => void }) {
   const dialog = useRef<HTMLDialogElement>(null);
   const { devices } = useDevices();

@@ -1,7 +1,7 @@
 import type { RemoteTrack, Room, RoomEvents } from "@weir/sdk";
 import { useEffect, useReducer } from "preact/hooks";
 
-/** What may look different after it. */
+/** Events that may change what is shown. */
 const EVENTS = [
   "state",
   "member:joined",
@@ -18,16 +18,16 @@ const EVENTS = [
   "audio:blocked",
 ] as const satisfies readonly (keyof RoomEvents)[];
 
-/** Draws the component anew whenever the room changes. */
+/** Redraws the component whenever the room changes. */
 export function useRoom(room: Room): void {
   const [, redraw] = useReducer((count: number) => count + 1, 0);
   useEffect(() => {
     const offs = EVENTS.map((event) => room.on(event, () => redraw(undefined)));
-    // Whether a track can be played is known only some time after it is announced.
-    const follow = (track: RemoteTrack) => offs.push(track.on("error", () => redraw(undefined)));
-    offs.push(room.on("track:published", follow));
-    for (const track of room.tracks.values()) follow(track);
-    // What happened before it listened.
+    // A track turns out unplayable some time after it is announced.
+    const watch = (track: RemoteTrack) => offs.push(track.on("error", () => redraw(undefined)));
+    offs.push(room.on("track:published", watch));
+    for (const track of room.tracks.values()) watch(track);
+    // Shows changes from before the listeners were added.
     redraw(undefined);
     return () => {
       for (const off of offs) off();

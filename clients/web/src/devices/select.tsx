@@ -7,7 +7,7 @@ interface Props {
   choose: (deviceId: string) => void;
 }
 
-/** A choice of devices. */
+/** Drop-down list of devices. */
 export function Select({ label, value, options, choose }: Props) {
   return (
     <label class="field">

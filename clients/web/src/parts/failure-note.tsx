@@ -1,6 +1,6 @@
 import type { Failure } from "../failures";
 
-/** A failure beside what it is about. */
+/** Message about a failure. */
 export function FailureNote({ failure, dismiss }: { failure: Failure; dismiss?: () => void }) {
   return (
     <div class="note" role="alert" data-failure={failure.code}>

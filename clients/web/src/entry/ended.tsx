@@ -1,18 +1,18 @@
 import { useEffect, useRef } from "preact/hooks";
-import type { Failure } from "./failures";
-import { Logo } from "./parts/icons";
+import type { Failure } from "../failures";
+import { Logo } from "../parts/icons";
 
 interface Props {
-  /** What ended it; nothing if one left. */
+  /** Failure that ended the room; `undefined` after leaving. */
   why: Failure | undefined;
   again: () => void;
   start: () => void;
 }
 
-/** After a room. */
+/** Page after a room. */
 export function Ended({ why, again, start }: Props) {
   const title = useRef<HTMLHeadingElement>(null);
-  // Whoever cannot see the page hears that it is another one.
+  // Screen readers announce the new page.
   useEffect(() => title.current?.focus(), []);
   return (
     <main class="ended">
@@ -21,7 +21,7 @@ export function Ended({ why, again, start }: Props) {
         <h1 ref={title} tabIndex={-1}>
           {why ? why.title : "You have left the room"}
         </h1>
-        <p>{why ? why.advice : "The others go on without you. You can come back at any time."}</p>
+        <p>{why ? why.advice : "The call continues without you. You can rejoin at any time."}</p>
         <div class="row">
           <button type="button" class="primary" onClick={again}>
             Join again

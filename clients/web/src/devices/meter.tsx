@@ -1,9 +1,9 @@
 import { useEffect, useRef } from "preact/hooks";
 
-/** Below this, in decibels, it counts as silence. */
+/** Level that counts as silence, in decibels. */
 const SILENCE_DB = -50;
 
-/** Shows how loud a microphone is. */
+/** Level meter of a microphone. */
 export function Meter({ track }: { track: MediaStreamTrack | undefined }) {
   const bar = useRef<HTMLSpanElement>(null);
   useEffect(() => {
@@ -14,14 +14,14 @@ export function Meter({ track }: { track: MediaStreamTrack | undefined }) {
     source.connect(analyser);
     const samples = new Float32Array(analyser.fftSize);
     let frame = 0;
-    const look = () => {
+    const measure = () => {
       analyser.getFloatTimeDomainData(samples);
       const power = samples.reduce((sum, each) => sum + each * each, 0) / samples.length;
-      const loudness = Math.max(0, 1 - (10 * Math.log10(power + 1e-10)) / SILENCE_DB);
-      bar.current?.style.setProperty("--level", loudness.toFixed(2));
-      frame = requestAnimationFrame(look);
+      const level = Math.max(0, 1 - (10 * Math.log10(power + 1e-10)) / SILENCE_DB);
+      bar.current?.style.setProperty("--level", level.toFixed(2));
+      frame = requestAnimationFrame(measure);
     };
-    look();
+    measure();
     return () => {
       cancelAnimationFrame(frame);
       source.disconnect();
