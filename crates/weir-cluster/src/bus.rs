@@ -106,80 +106,95 @@ pub enum BusError {
     Unavailable(String),
 }
 
-/// Transport of chunks and signals between nodes. An instance belongs to one node and dispatches to
-/// that node's [`BusInbox`].
+/// Transport of chunks and signals between nodes. An instance belongs to one node.
 ///
-/// There is one channel for each track, and one for each room's signals. A node never receives its
-/// own messages. A channel keeps the order of each node's messages, but may lose some without a
+/// There is one channel per track, and one per room for its signals. A node never receives its own
+/// messages. A channel keeps the order of each node's messages, but may lose some without a
 /// report. Chunks carry a `seq` that shows gaps; signals that must arrive are
-/// [delivered](Self::deliver).
+/// [delivered](SignalSender::deliver).
 ///
 /// A node subscribes to a channel for its first interested member, and drops the [`Subscription`]
-/// after the last one. It therefore receives only what its own members need.
+/// after the last one. It therefore receives only what its own members need. Several subscriptions
+/// to one channel may exist at a time; the sink of each receives every message once.
 pub trait Bus: Send + Sync + Debug {
-    /// Has a track's chunks told to the node's inbox, from the ones that are published after this
-    /// has answered; each once, however many subscriptions the node holds.
+    /// Returns a handle that publishes the chunks of a track.
+    fn publisher(&self, track: &TrackKey) -> Arc<dyn ChunkPublisher>;
+
+    /// Delivers a track's chunks to `sink`, starting with those published after this has returned,
+    /// until the subscription is dropped.
     ///
     /// # Errors
     /// `Unavailable`.
     fn subscribe<'a>(
         &'a self,
         track: &'a TrackKey,
+        sink: Arc<dyn ChunkSink>,
     ) -> BoxFuture<'a, Result<Subscription, BusError>>;
 
-    /// Puts a chunk of a track into the outbox. Never waits.
-    ///
-    /// # Errors
-    /// `Full`, `Unavailable`; the chunk is dropped.
-    fn publish(&self, track: &TrackKey, chunk: &Relayed) -> Result<(), BusError>;
+    /// Returns a handle that sends the signals of a room.
+    fn signals(&self, room: &RoomId) -> Arc<dyn SignalSender>;
 
-    /// How many other nodes got what this node last put on the bus of a track.
-    fn interest(&self, track: &TrackKey) -> Interest;
-
-    /// Waits until all that was put into the outbox before is on the bus or lost, so that what is
-    /// done next, elsewhere, comes after it. Never waits long.
-    fn flush(&self) -> BoxFuture<'_, ()>;
-
-    /// Has a room's signals told to the node's inbox, as [`subscribe`](Self::subscribe) does with
-    /// chunks.
+    /// Delivers a room's signals to `sink`, as [`subscribe`](Self::subscribe) does with chunks.
     ///
     /// # Errors
     /// `Unavailable`.
-    fn listen<'a>(&'a self, room: &'a RoomId) -> BoxFuture<'a, Result<Subscription, BusError>>;
+    fn listen<'a>(
+        &'a self,
+        room: &'a RoomId,
+        sink: Arc<dyn SignalSink>,
+    ) -> BoxFuture<'a, Result<Subscription, BusError>>;
 
-    /// Enqueues a signal to a room without delivery guarantee, for requests that are repeated after
-    /// a loss. Never waits.
+    /// Waits until everything enqueued before is on the bus or lost, so that later actions follow
+    /// it on other nodes. Bounded by a short deadline.
+    fn flush(&self) -> BoxFuture<'_, ()>;
+}
+
+/// Publisher of one track's chunks.
+pub trait ChunkPublisher: Send + Sync + Debug {
+    /// Enqueues a chunk. Never waits.
+    ///
+    /// # Errors
+    /// `Full`, `Unavailable`; the chunk is dropped.
+    fn publish(&self, chunk: &Relayed) -> Result<(), BusError>;
+
+    /// Returns the number of other nodes that received the last published chunk.
+    fn interest(&self) -> Interest;
+}
+
+/// Sender of one room's signals.
+pub trait SignalSender: Send + Sync + Debug {
+    /// Enqueues a signal without delivery guarantee, for requests that are repeated after a loss.
+    /// Never waits.
     ///
     /// # Errors
     /// `Full`, `Unavailable`; the signal is dropped.
-    fn send(&self, room: &RoomId, signal: &Arc<Signal>) -> Result<(), BusError>;
+    fn send(&self, signal: &Signal) -> Result<(), BusError>;
 
-    /// Publishes a signal to a room and waits for the acknowledgement. Every node that listens to
-    /// the room receives it exactly once, in the order of this node's other delivered signals. This
-    /// holds even if a node's subscription is interrupted for a while.
+    /// Publishes a signal and waits for the acknowledgement. Every node that listens to the room
+    /// receives it exactly once, in the order of this node's other delivered signals. This holds
+    /// even if a node's subscription is interrupted for a while.
     ///
     /// # Errors
     /// `Full`, `Unavailable`: no node receives the signal, unless only the acknowledgement was
     /// lost.
-    fn deliver<'a>(
-        &'a self,
-        room: &'a RoomId,
-        signal: &'a Arc<Signal>,
-    ) -> BoxFuture<'a, Result<(), BusError>>;
+    fn deliver<'a>(&'a self, signal: &'a Arc<Signal>) -> BoxFuture<'a, Result<(), BusError>>;
 }
 
-/// Where a node is told what other nodes put on the bus.
+/// Receiver of one track's chunks.
 ///
-/// The calls must not block: they may hold up everything that the bus carries to this node.
-/// Dropping a [`Subscription`] is allowed.
-pub trait BusInbox: Send + Sync + Debug {
-    /// Takes a chunk of a track, in the order in which its publisher's node put it on the bus.
-    fn chunk(&self, track: &TrackKey, chunk: &Arc<Relayed>);
+/// Calls must not block: they hold up everything that the bus carries to this node. Dropping a
+/// [`Subscription`] within one is allowed.
+pub trait ChunkSink: Send + Sync + Debug {
+    /// Receives a chunk, in the order in which the publisher's node published it.
+    fn chunk(&self, chunk: Relayed);
+}
 
-    /// Takes a signal of a room, in the order in which its sender's node put it on the bus.
-    fn signal(&self, room: &RoomId, signal: &Arc<Signal>);
+/// Receiver of one room's signals. The rules of [`ChunkSink`] hold for its calls.
+pub trait SignalSink: Send + Sync + Debug {
+    /// Receives a signal, in the order in which its sender's node sent it.
+    fn signal(&self, signal: Arc<Signal>);
 
-    /// All subscriptions were interrupted and hold again: something may have been lost, and others
-    /// may have come to believe that nobody here wants anything.
+    /// Reports that the subscription was lost for a while and holds again. Messages may have been
+    /// missed, and other nodes may have concluded that this one has no interest.
     fn interrupted(&self);
 }

@@ -17,7 +17,10 @@ mod sample;
 mod seldom;
 pub mod trace;
 
-pub use bus::{Bus, BusError, BusInbox, Interest, Relayed, Signal, TrackKey};
+pub use bus::{
+    Bus, BusError, ChunkPublisher, ChunkSink, Interest, Relayed, Signal, SignalSender, SignalSink,
+    TrackKey,
+};
 pub use directory::{Directory, Inbox, Joined, NewMember, NewRoom};
 pub use error::DirectoryError;
 pub use futures_util::future::BoxFuture;

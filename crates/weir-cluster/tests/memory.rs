@@ -12,8 +12,8 @@ use std::{
 use futures_util::future::BoxFuture;
 use tokio::time::timeout;
 use weir_cluster::{
-    Bus, BusInbox, Directory, DirectoryError, Inbox, Interest, MemoryDirectory, MemoryHub,
-    MemoryOptions, NewMember, TrackKey, Watch,
+    Bus, Directory, DirectoryError, Inbox, Interest, MemoryDirectory, MemoryHub, MemoryOptions,
+    NewMember, TrackKey, Watch,
     contract::{Backend, Recorder, Store, StoreOptions, View},
     contract_suite,
 };
@@ -40,8 +40,8 @@ impl Store for MemoryStore {
         Box::pin(async move { Arc::new(self.0.directory(inbox)) as Arc<dyn Directory> })
     }
 
-    fn bus(&self, inbox: Arc<dyn BusInbox>) -> BoxFuture<'_, Arc<dyn Bus>> {
-        Box::pin(async move { Arc::new(self.0.bus(inbox)) as Arc<dyn Bus> })
+    fn bus(&self) -> BoxFuture<'_, Arc<dyn Bus>> {
+        Box::pin(async move { Arc::new(self.0.bus()) as Arc<dyn Bus> })
     }
 
     /// On the paused clock, where whatever is due in between has its turn.
@@ -186,18 +186,21 @@ async fn an_inbox_may_end_its_watch_while_it_is_told() {
 }
 
 #[tokio::test]
-async fn the_bus_knows_who_is_interested() {
+async fn interest_counts_the_other_nodes_with_a_subscription() {
     let hub = MemoryHub::new(MemoryOptions::default());
-    let [a, b, c] = [(); 3].map(|()| hub.bus(Arc::new(Recorder::default())));
+    let [a, b, c] = [(); 3].map(|()| hub.bus());
     let track = TrackKey {
         room: RoomId::made("hall"),
         track: TrackId(1),
     };
+    let recorder = Arc::new(Recorder::default());
+    let publisher = a.publisher(&track);
     let mut held = Vec::new();
     for (bus, nodes) in [(&a, 0), (&b, 1), (&c, 2), (&c, 2)] {
-        held.push(bus.subscribe(&track).await.expect("memory is there"));
-        assert_eq!(a.interest(&track), Interest::Nodes(nodes));
+        let subscribed = bus.subscribe(&track, recorder.chunks_of(&track)).await;
+        held.push(subscribed.expect("memory is there"));
+        assert_eq!(publisher.interest(), Interest::Nodes(nodes));
     }
     drop(held);
-    assert_eq!(a.interest(&track), Interest::Nodes(0));
+    assert_eq!(publisher.interest(), Interest::Nodes(0));
 }

@@ -14,7 +14,7 @@ use futures_util::{StreamExt, stream};
 use opentelemetry::Context;
 use tokio::{sync::watch, time::Instant};
 use tracing::{debug, warn};
-use weir_cluster::{Bus, BusInbox, Directory, DirectoryError, Inbox, MemoryHub, Sample, Seldom};
+use weir_cluster::{Bus, Directory, DirectoryError, Inbox, MemoryHub, Sample, Seldom};
 use weir_protocol::{LeaveReason, Limits, MemberId, RoomId};
 
 use crate::{
@@ -74,16 +74,16 @@ impl fmt::Debug for Engine {
 }
 
 impl Engine {
-    /// An engine on the directory and the bus that `backend` makes for the given inboxes.
+    /// Creates an engine on the backend that `backend` makes for the node's inbox.
     ///
     /// # Errors
     /// Those of `backend`.
     pub fn new<E>(
         options: Options,
-        backend: impl FnOnce(Arc<dyn Inbox>, Arc<dyn BusInbox>) -> Result<Backend, E>,
+        backend: impl FnOnce(Arc<dyn Inbox>) -> Result<Backend, E>,
     ) -> Result<Self, E> {
         let registry = Arc::new(Registry::default());
-        let Backend { directory, bus } = backend(registry.clone(), registry.clone())?;
+        let Backend { directory, bus } = backend(registry.clone())?;
         Ok(Self(Arc::new(Shared {
             options,
             directory,
@@ -97,10 +97,10 @@ impl Engine {
 
     /// An engine on a node's rooms in memory.
     pub fn in_memory(options: Options, hub: &MemoryHub) -> Self {
-        let made = Self::new(options, |inbox, bus_inbox| {
+        let made = Self::new(options, |inbox| {
             Ok::<_, Infallible>(Backend {
                 directory: Arc::new(hub.directory(inbox)),
-                bus: Arc::new(hub.bus(bus_inbox)),
+                bus: Arc::new(hub.bus()),
             })
         });
         match made {

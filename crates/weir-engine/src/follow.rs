@@ -1,6 +1,6 @@
 //! A track of another node: how its chunks come here while members of this node want them.
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{collections::VecDeque, future::Future, sync::Arc, time::Duration};
 
 use tokio::{
     sync::watch,
@@ -10,7 +10,11 @@ use tracing::debug;
 use weir_cluster::{Relayed, Signal, Subscription};
 use weir_core::{Arrivals, Arrived};
 
-use crate::{inflow::Open, link::TrackLink, track::Track};
+use crate::{
+    inflow::{AbortOnDrop, Inflow},
+    link::{Arrival, InflowSink, TrackLink},
+    track::Track,
+};
 
 /// How long the bus goes on to tell a track's chunks after the last member has lost interest.
 const LINGER: Duration = Duration::from_secs(5);
@@ -39,7 +43,7 @@ enum Wanted {
 /// What this node keeps of a track of another node.
 #[derive(Debug)]
 pub(crate) struct Following {
-    arrivals: Arrivals<Arc<Relayed>>,
+    arrivals: Arrivals<Relayed>,
     wanted: watch::Sender<Wanted>,
     /// Whether chunks come in order.
     begun: watch::Sender<bool>,
@@ -49,6 +53,10 @@ pub(crate) struct Following {
     running: bool,
     /// The bus tells them, so a position counts.
     subscribed: bool,
+    /// Queue of the current subscription.
+    inflow: Option<Arc<Inflow<Arrival>>>,
+    /// Chunks taken from the queue and not yet handled.
+    batch: VecDeque<Arrival>,
 }
 
 impl Following {
@@ -60,7 +68,24 @@ impl Following {
             claims: 0,
             running: false,
             subscribed: false,
+            inflow: None,
+            batch: VecDeque::new(),
         }
+    }
+
+    /// Opens the queue of a new subscription.
+    fn open(&mut self) -> Arc<Inflow<Arrival>> {
+        let inflow = Arc::new(Inflow::new(CHUNKS_BYTES));
+        self.inflow = Some(Arc::clone(&inflow));
+        inflow
+    }
+
+    /// Returns the next chunk that has come from the bus.
+    pub(crate) fn next(&mut self) -> Option<Arrival> {
+        if self.batch.is_empty() {
+            self.inflow.as_ref()?.take(&mut self.batch);
+        }
+        self.batch.pop_front()
     }
 
     /// The number of the last chunk; 0 if the first is yet to come; `None` if that is not known.
@@ -116,13 +141,12 @@ impl Following {
     }
 
     /// Takes a chunk, if it is wanted.
-    pub(crate) fn arrive(&mut self, relayed: &Arc<Relayed>) -> Option<Arrived<Arc<Relayed>>> {
+    pub(crate) fn arrive(&mut self, relayed: Relayed) -> Option<Arrived<Relayed>> {
         if !self.running || *self.wanted.borrow() == Wanted::Ended {
             return None;
         }
-        let chunk = &relayed.chunk;
-        let bytes = chunk.payload.len();
-        Some(self.arrivals.arrive(chunk.seq, bytes, Arc::clone(relayed)))
+        let (seq, bytes) = (relayed.chunk.seq, relayed.chunk.payload.len());
+        Some(self.arrivals.arrive(seq, bytes, relayed))
     }
 
     /// Whether a position that the publisher's node tells is the one that is waited for; `beginning`
@@ -133,7 +157,7 @@ impl Following {
     }
 
     /// Ends the keeping of chunks; answers with those that were kept, which arrive once more.
-    pub(crate) fn begin(&mut self, position: Option<u64>) -> Vec<Arc<Relayed>> {
+    pub(crate) fn begin(&mut self, position: Option<u64>) -> Vec<Relayed> {
         if self.arrivals.has_begun() || !self.running {
             return Vec::new();
         }
@@ -149,6 +173,8 @@ impl Following {
         }
         self.running = false;
         self.subscribed = false;
+        self.inflow = None;
+        self.batch = VecDeque::new();
         self.arrivals = Arrivals::new(false);
         self.begun.send_replace(false);
         true
@@ -191,13 +217,16 @@ impl Drop for Claim {
 
 /// Has the bus tell a track's chunks for as long as they are wanted.
 async fn follow(track: Arc<Track>) {
-    let Some(mut wanted) = track.following(|following, _| following.wanted.subscribe()) else {
+    let opened = track.following(|following, _| (following.wanted.subscribe(), following.open()));
+    let Some((mut wanted, inflow)) = opened else {
         return;
     };
-    let TrackLink { chunks, key, .. } = &track.link;
-    let handler = Arc::clone(&track);
-    let _handled = Open::new(chunks, key, CHUNKS_BYTES, move |come| handler.handle(come));
-    let Some(_subscription) = subscribe(&track).await else {
+    let (handler, drained) = (Arc::clone(&track), Arc::clone(&inflow));
+    let draining = tokio::spawn(async move { drain(&handler, &drained).await });
+    let _draining = AbortOnDrop(draining.abort_handle());
+    let counters = Arc::clone(&track.link.counters);
+    let sink = Arc::new(InflowSink { inflow, counters });
+    let Some(_subscription) = subscribe(&track, &sink).await else {
         return;
     };
     ask(&track).await;
@@ -212,18 +241,28 @@ async fn follow(track: Arc<Track>) {
     }
 }
 
+/// Hands chunks to the track's subscribers as they come from the bus, for ever.
+async fn drain(track: &Track, inflow: &Inflow<Arrival>) {
+    loop {
+        while track.receive() {
+            tokio::task::yield_now().await;
+        }
+        inflow.filled().await;
+    }
+}
+
 fn ends(track: &Track) -> bool {
     track.following(|following, _| following.end()) != Some(false)
 }
 
 /// Subscribes to a track's channel; `None` if it is not wanted any more.
-async fn subscribe(track: &Track) -> Option<Subscription> {
+async fn subscribe(track: &Track, sink: &Arc<InflowSink<Arrival>>) -> Option<Subscription> {
     let TrackLink { bus, key, .. } = &track.link;
     let mut tries = interval(RETRY);
     tries.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tries.tick().await;
-        match bus.subscribe(key).await {
+        match bus.subscribe(key, sink.clone()).await {
             Ok(subscription) => return Some(subscription),
             Err(error) => debug!(%error, ?key, "a track is not subscribed to yet"),
         }
@@ -235,7 +274,7 @@ async fn subscribe(track: &Track) -> Option<Subscription> {
 
 /// Asks the publisher's node from where on it puts the chunks on the bus.
 async fn ask(track: &Track) {
-    let TrackLink { bus, key, .. } = &track.link;
+    let TrackLink { signals, key, .. } = &track.link;
     let Some((mut begun, beginning)) = track.following(|following, _| {
         following.subscribed = true;
         let beginning = following.last() == Some(0);
@@ -243,12 +282,12 @@ async fn ask(track: &Track) {
     }) else {
         return;
     };
-    let wanted = Arc::new(Signal::Wanted {
+    let wanted = Signal::Wanted {
         track: track.id,
         beginning,
-    });
+    };
     for _ in 0..ASKED {
-        if let Err(error) = bus.send(&key.room, &wanted) {
+        if let Err(error) = signals.send(&wanted) {
             debug!(%error, ?key, "a track's position is not asked for yet");
         }
         let answered = begun.wait_for(|begun| *begun);

@@ -38,7 +38,7 @@ impl Room {
             return Ok(());
         }
         let requested = Arc::new(Signal::KeyframeRequested(track.id));
-        let delivered = self.link.bus.deliver(&self.link.room, &requested).await;
+        let delivered = self.link.signals.deliver(&requested).await;
         delivered.map_err(|error| unavailable(&error))
     }
 

@@ -4,25 +4,17 @@ use std::{
     collections::HashMap,
     ops::Deref,
     sync::{Arc, Mutex},
-    time::Instant,
 };
 
-use weir_cluster::{Bus, BusInbox, Hop, Inbox, Relayed, Signal, TrackKey};
+use weir_cluster::{Bus, Inbox};
 use weir_protocol::{RoomEvent, RoomId};
 
-use crate::{
-    Counters,
-    link::{FromBus, Link, RoomInflows, TrackInflows},
-    lock,
-    room::Room,
-};
+use crate::{Counters, link::Link, lock, room::Room};
 
 /// The rooms that a member of this node is in, or is about to join.
 #[derive(Debug, Default)]
 pub(crate) struct Registry {
     pub(crate) counters: Arc<Counters>,
-    signals: Arc<RoomInflows>,
-    chunks: Arc<TrackInflows>,
     /// Locked to look a room up, to put one in or to take one out.
     rooms: Mutex<HashMap<RoomId, Entry>>,
 }
@@ -46,13 +38,7 @@ impl RoomUse {
     pub(crate) fn new(registry: &Arc<Registry>, id: &RoomId, bus: &Arc<dyn Bus>) -> Self {
         let mut rooms = lock(&registry.rooms);
         let entry = rooms.entry(id.clone()).or_insert_with(|| Entry {
-            room: Arc::new(Room::new(Link {
-                room: id.clone(),
-                bus: Arc::clone(bus),
-                counters: Arc::clone(&registry.counters),
-                signals: Arc::clone(&registry.signals),
-                chunks: Arc::clone(&registry.chunks),
-            })),
+            room: Arc::new(Room::new(Link::new(id, bus, &registry.counters))),
             uses: 0,
         });
         entry.uses += 1;
@@ -105,49 +91,5 @@ impl Inbox for Registry {
         if let Some(room) = self.room(id) {
             room.event(event);
         }
-    }
-}
-
-impl BusInbox for Registry {
-    fn chunk(&self, track: &TrackKey, relayed: &Arc<Relayed>) {
-        // Without a queue it is late: nobody wants the track any more.
-        if let Some(inflow) = self.chunks.get(track) {
-            let bytes = relayed.chunk.payload.len();
-            let measured = Hop::is_measured(relayed.chunk.seq) || relayed.trace.is_some();
-            let come = measured.then(Instant::now);
-            if !inflow.push(bytes, FromBus::Chunk(Arc::clone(relayed), come)) {
-                // Its number will be missing.
-                self.counters.chunks_overrun.add_one();
-            }
-        }
-    }
-
-    fn signal(&self, room: &RoomId, signal: &Arc<Signal>) {
-        if let Signal::Position {
-            track,
-            last,
-            beginning,
-        } = **signal
-        {
-            // It comes after the chunks before it.
-            let key = TrackKey {
-                room: room.clone(),
-                track,
-            };
-            let position = FromBus::Position { last, beginning };
-            if let Some(inflow) = self.chunks.get(&key)
-                && !inflow.push(0, position)
-            {
-                self.counters.signals_overrun.add_one();
-            }
-        } else if let Some(inflow) = self.signals.get(room)
-            && !inflow.push(signal.length(), Arc::clone(signal))
-        {
-            self.counters.signals_overrun.add_one();
-        }
-    }
-
-    fn interrupted(&self) {
-        self.rooms().iter().for_each(|room| room.want_again());
     }
 }

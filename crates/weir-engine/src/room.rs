@@ -14,14 +14,19 @@ use tokio::{
     sync::{OnceCell, watch},
     time::{Instant, timeout},
 };
-use weir_cluster::{
-    BusError, Directory, DirectoryError, Joined, Relayed, Signal, Subscription, Watch,
-};
-use weir_protocol::{Ack, Code, Fault, MemberId, RoomEvent, RoomId, SendMessage, TrackId};
+use weir_cluster::{BusError, Directory, DirectoryError, Joined, Signal, Subscription, Watch};
+use weir_protocol::{Ack, Code, Fault, MemberId, RoomEvent, SendMessage, TrackId};
 
 use crate::{
-    ByKind, follow::Claim, inflow::Open, link::Link, lock, member::Member, reply::Reply,
-    state::State, track::Track,
+    ByKind,
+    follow::Claim,
+    inflow::{AbortOnDrop, Inflow},
+    link::{FromBus, InflowSink, Link},
+    lock,
+    member::Member,
+    reply::Reply,
+    state::State,
+    track::Track,
 };
 
 /// How long whoever subscribes to tracks of other nodes waits until these nodes know.
@@ -46,9 +51,8 @@ pub(crate) struct Room {
     elsewhere: Arc<AtomicBool>,
     /// Raised with every event.
     events: watch::Sender<u64>,
-    /// Has both planes tell what happens in the room, from before the first member of this node
-    /// joins.
-    told: OnceCell<(Watch, Subscription, Open<RoomId, Arc<Signal>>)>,
+    /// Subscriptions to the room, from before the first member of this node joins.
+    told: OnceCell<(Watch, Subscription, AbortOnDrop)>,
 }
 
 /// The place of a member that is about to join: what happens meanwhile is kept for it.
@@ -89,20 +93,26 @@ impl Room {
 
     /// Has everything that happens in the room told to this node, if it is not yet.
     pub(crate) async fn listen(self: &Arc<Self>, directory: &dyn Directory) -> Result<(), Fault> {
-        let Link {
-            room, bus, signals, ..
-        } = &self.link;
+        let Link { room, bus, .. } = &self.link;
         let listen = || async {
-            let this = Arc::downgrade(self);
-            let handled = Open::new(signals, room, SIGNALS_BYTES, move |signal| {
+            let inflow = Arc::new(Inflow::new(SIGNALS_BYTES));
+            let (this, drained) = (Arc::downgrade(self), Arc::clone(&inflow));
+            let handle = move |message| {
                 if let Some(room) = this.upgrade() {
-                    room.signal(&signal);
+                    room.receive(message);
                 }
-            });
-            let listening = async { bus.listen(room).await.map_err(|error| unavailable(&error)) };
+            };
+            let handling = tokio::spawn(async move { drained.drain(handle).await });
+            let handling = AbortOnDrop(handling.abort_handle());
+            let counters = Arc::clone(&self.link.counters);
+            let sink = Arc::new(InflowSink { inflow, counters });
+            let listening = async {
+                let listening = bus.listen(room, sink).await;
+                listening.map_err(|error| unavailable(&error))
+            };
             let watching = async { directory.watch(room).await.map_err(Fault::from) };
             let (watch, subscription) = try_join(watching, listening).await?;
-            Ok((watch, subscription, handled))
+            Ok((watch, subscription, handling))
         };
         self.told.get_or_try_init(listen).await.map(|_| ())
     }
@@ -113,18 +123,29 @@ impl Room {
         self.events.send_modify(|count| *count += 1);
     }
 
-    /// Takes a signal of another node.
-    pub(crate) fn signal(self: &Arc<Self>, signal: &Arc<Signal>) {
-        match &**signal {
-            Signal::Message { .. } => self.state().message(signal),
+    /// Handles a message from the bus.
+    fn receive(self: &Arc<Self>, message: FromBus) {
+        let signal = match message {
+            FromBus::Signal(signal) => signal,
+            FromBus::Interrupted => return self.want_again(),
+        };
+        match &*signal {
+            Signal::Message { .. } => self.state().message(&signal),
             Signal::KeyframeRequested(track) => {
                 if let Ok(track) = self.track(*track) {
                     self.request_keyframe_here(&track);
                 }
             }
             Signal::Wanted { track, beginning } => self.announce(*track, *beginning),
-            // They come in the order of the track's chunks.
-            Signal::Position { .. } => {}
+            Signal::Position {
+                track,
+                last,
+                beginning,
+            } => {
+                if let Ok(track) = self.track(*track) {
+                    track.position(*last, *beginning);
+                }
+            }
         }
     }
 
@@ -134,25 +155,25 @@ impl Room {
         let Some((last, chunks)) = track.announce(beginning) else {
             return;
         };
-        chunks.iter().for_each(|relayed| relay(&track, relayed));
-        let position = Arc::new(Signal::Position {
+        chunks.iter().for_each(|relayed| track.relay(relayed));
+        let position = Signal::Position {
             track: id,
             last,
             beginning,
-        });
+        };
         // Without it, the other node asks again.
-        let _ = self.link.bus.send(&self.link.room, &position);
+        let _ = self.link.signals.send(&position);
     }
 
     /// Tells the nodes of all tracks that are wanted here that they are: they may believe otherwise.
-    pub(crate) fn want_again(&self) {
+    fn want_again(&self) {
         let tracks: Vec<_> = self.state().tracks.values().cloned().collect();
         for track in tracks {
             if track.following(|following, _| following.is_subscribed()) == Some(true) {
                 let (track, beginning) = (track.id, false);
-                let wanted = Arc::new(Signal::Wanted { track, beginning });
+                let wanted = Signal::Wanted { track, beginning };
                 // Without it, they see it by their next probe.
-                let _ = self.link.bus.send(&self.link.room, &wanted);
+                let _ = self.link.signals.send(&wanted);
             }
         }
     }
@@ -263,21 +284,11 @@ impl Room {
             attachments: message.attachments.clone(),
         });
         if elsewhere {
-            let delivered = self.link.bus.deliver(&self.link.room, &message).await;
+            let delivered = self.link.signals.deliver(&message).await;
             delivered.map_err(|error| unavailable(&error))?;
         }
         self.state().message(&message);
         Ok(())
-    }
-}
-
-/// Puts a chunk of a track on the bus.
-pub(crate) fn relay(track: &Track, relayed: &Relayed) {
-    let counters = &track.link.counters;
-    match track.link.bus.publish(&track.link.key, relayed) {
-        Ok(()) => counters.chunks_relayed.of(track.kind()).add_one(),
-        // Other nodes see that its number is missing.
-        Err(_) => counters.chunks_unrelayed.of(track.kind()).add_one(),
     }
 }
 

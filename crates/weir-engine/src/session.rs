@@ -24,7 +24,6 @@ use crate::{
     queue::{Job, Queue},
     registry::RoomUse,
     reply::{Reply, notify},
-    room::relay,
 };
 
 /// Identity of a session in the log.
@@ -270,7 +269,7 @@ impl Client {
             Hop::Own.took(engine.now().saturating_sub(now));
         }
         if let Some(relayed) = relayed {
-            relay(&track, &relayed);
+            track.relay(&relayed);
         }
         Ok(seq)
     }

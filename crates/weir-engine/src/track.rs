@@ -6,18 +6,16 @@ use std::{
 };
 
 use opentelemetry::{KeyValue, trace::SpanContext};
-use weir_cluster::{Hop, Interest, Relayed, trace};
+use weir_cluster::{ChunkPublisher, Hop, Interest, Relayed, trace};
 use weir_core::{Arrived, Beginning, Demand, Flow, Ingest, Offer, Start, Throttle};
 use weir_protocol::{Frame, MemberId, Notice, Published, Track as TrackRecord, TrackId, TrackKind};
 
 use crate::{
-    Counters, Delivery, Outlet,
-    follow::Following,
-    keyframe,
-    link::{FromBus, TrackLink},
-    lock,
-    member::Member,
+    Counters, Delivery, Outlet, follow::Following, keyframe, link::TrackLink, lock, member::Member,
 };
+
+/// Maximum number of chunks that are handled under one lock.
+const BATCH: usize = 64;
 
 /// A track and those of this node's members who receive it.
 #[derive(Debug)]
@@ -27,6 +25,8 @@ pub(crate) struct Track {
     pub(crate) owner: MemberId,
     kind: TrackKind,
     pub(crate) link: TrackLink,
+    /// Publisher on the bus, if the track's publisher is a member of this node.
+    publisher: Option<Arc<dyn ChunkPublisher>>,
     /// Held while a chunk is numbered and fanned out, so that all subscribers see one order. Nobody
     /// calls the bus with it.
     media: Mutex<Media>,
@@ -54,7 +54,7 @@ enum Source {
 struct Own {
     ingest: Ingest,
     demand: Demand,
-    beginning: Beginning<Arc<Relayed>>,
+    beginning: Beginning<Relayed>,
 }
 
 #[derive(Debug)]
@@ -116,11 +116,13 @@ impl Track {
     }
 
     fn new(record: &TrackRecord, link: TrackLink, source: Source) -> Self {
+        let publisher = matches!(source, Source::Own(_)).then(|| link.publisher());
         Self {
             id: record.id,
             owner: record.member.clone(),
             kind: record.spec.kind,
             link,
+            publisher,
             media: Mutex::new(Media {
                 source,
                 subscribers: Vec::new(),
@@ -159,10 +161,8 @@ impl Track {
 
     /// Sends nobody anything more of the track, after what has come already.
     pub(crate) fn close(&self) {
-        if let Some(inflow) = self.link.chunks.get(&self.link.key) {
-            inflow.empty(|come| self.handle(come));
-        }
         let mut media = lock(&self.media);
+        while self.receive_next(&mut media) {}
         media.subscribers = Vec::new();
         if let Source::Bus(following) = &mut media.source {
             following.close();
@@ -193,7 +193,7 @@ impl Track {
         sampling: u64,
         elsewhere: bool,
         counters: &Counters,
-    ) -> (u64, Option<Arc<Relayed>>) {
+    ) -> (u64, Option<Relayed>) {
         let mut media = lock(&self.media);
         let Media {
             source: Source::Own(own),
@@ -224,14 +224,14 @@ impl Track {
         if !kept && !wanted {
             return (seq, None);
         }
-        let relayed = Arc::new(Relayed {
+        let relayed = Relayed {
             chunk: published.chunk(seq, frame.as_ref()),
             counts_as_key,
             trace,
-        });
+        };
         if kept {
             let bytes = published.payload.len();
-            own.beginning.keep(bytes, Arc::clone(&relayed));
+            own.beginning.keep(bytes, relayed.clone());
         }
         (seq, wanted.then_some(relayed))
     }
@@ -255,16 +255,29 @@ impl Track {
     }
 
     fn interest(&self) -> Option<usize> {
-        match self.link.bus.interest(&self.link.key) {
+        match self.publisher.as_ref()?.interest() {
             Interest::Unknown => None,
             Interest::Nodes(nodes) => Some(nodes),
+        }
+    }
+
+    /// Publishes a chunk on the bus.
+    pub(crate) fn relay(&self, relayed: &Relayed) {
+        let Some(publisher) = &self.publisher else {
+            return;
+        };
+        let counters = &self.link.counters;
+        match publisher.publish(relayed) {
+            Ok(()) => counters.chunks_relayed.of(self.kind).add_one(),
+            // Other nodes see the gap in the sequence numbers.
+            Err(_) => counters.chunks_unrelayed.of(self.kind).add_one(),
         }
     }
 
     /// Another node wants the track: answers with the number of the last chunk, after which all
     /// are put on the bus, and with all chunks so far if they are asked for and still there. `None`
     /// if its publisher is not of this node.
-    pub(crate) fn announce(&self, beginning: bool) -> Option<(u64, Vec<Arc<Relayed>>)> {
+    pub(crate) fn announce(&self, beginning: bool) -> Option<(u64, Vec<Relayed>)> {
         let mut media = lock(&self.media);
         let Source::Own(own) = &mut media.source else {
             return None;
@@ -278,31 +291,46 @@ impl Track {
         Some((own.ingest.last(), chunks))
     }
 
-    /// Takes what comes from the bus: hands chunks to every subscriber here.
-    pub(crate) fn handle(&self, come: FromBus) {
+    /// Hands chunks that have come from the bus to the subscribers here; returns whether there may
+    /// be more.
+    pub(crate) fn receive(&self) -> bool {
         let mut media = lock(&self.media);
-        match come {
-            FromBus::Chunk(relayed, come) => {
-                if self.deliver(&mut media, &relayed) {
-                    self.go_on(&mut media, None);
-                }
-                if let Some(come) = come {
-                    let took = come.elapsed();
-                    if Hop::is_measured(relayed.chunk.seq) {
-                        Hop::Remote.took(took);
-                    }
-                    if let Some(trace) = &relayed.trace {
-                        Hop::Remote.traced(trace, took);
-                    }
-                }
+        (0..BATCH).all(|_| self.receive_next(&mut media))
+    }
+
+    /// Hands the next chunk that has come from the bus to the subscribers here; returns false if
+    /// there is none.
+    fn receive_next(&self, media: &mut Media) -> bool {
+        let Source::Bus(following) = &mut media.source else {
+            return false;
+        };
+        let Some((relayed, arrived)) = following.next() else {
+            return false;
+        };
+        let (seq, trace) = (relayed.chunk.seq, relayed.trace.clone());
+        if self.deliver(media, relayed) {
+            self.go_on(media, None);
+        }
+        if let Some(arrived) = arrived {
+            let took = arrived.elapsed();
+            if Hop::is_measured(seq) {
+                Hop::Remote.took(took);
             }
-            FromBus::Position { last, beginning } => {
-                if let Source::Bus(following) = &media.source
-                    && following.expects(last, beginning)
-                {
-                    self.go_on(&mut media, Some(last));
-                }
+            if let Some(trace) = &trace {
+                Hop::Remote.traced(trace, took);
             }
+        }
+        true
+    }
+
+    /// Handles the position of the publisher's node, after all chunks that have come before it.
+    pub(crate) fn position(&self, last: u64, beginning: bool) {
+        let mut media = lock(&self.media);
+        while self.receive_next(&mut media) {}
+        if let Source::Bus(following) = &media.source
+            && following.expects(last, beginning)
+        {
+            self.go_on(&mut media, Some(last));
         }
     }
 
@@ -316,12 +344,12 @@ impl Track {
             return;
         };
         for relayed in following.begin(position) {
-            self.deliver(media, &relayed);
+            self.deliver(media, relayed);
         }
     }
 
     /// Delivers a chunk from the bus, or keeps it; true if no more can be kept.
-    fn deliver(&self, media: &mut Media, relayed: &Arc<Relayed>) -> bool {
+    fn deliver(&self, media: &mut Media, relayed: Relayed) -> bool {
         let counters = &*self.link.counters;
         let Media {
             source: Source::Bus(following),
@@ -342,7 +370,7 @@ impl Track {
                         chunk,
                         counts_as_key,
                         ..
-                    } = &*chunk;
+                    } = &chunk;
                     let (frame, bytes) = (chunk.frame(), chunk.payload.len() as u64);
                     self.fan_out(
                         subscribers,

@@ -114,7 +114,7 @@ async fn who_was_there_before_the_first_chunk_gets_it_however_slow_the_subscript
     }
     settle().await;
     assert!(media(&bob).await.is_empty(), "it cannot know them yet");
-    b.trouble.subscriptions.add_permits(1);
+    b.faults.subscriptions.add_permits(1);
     settle().await;
     ann.chunk(&track, 5, false);
     assert_eq!(media(&bob).await, ["1", "2", "3", "4", "5", "6"]);
@@ -131,7 +131,7 @@ async fn what_is_lost_between_nodes_is_a_gap_up_to_the_next_key_chunk() {
     for (ts, key) in [(0, true), (1, false)] {
         ann.chunk(&track, ts, key);
     }
-    a.trouble.loses.store(2, Ordering::Relaxed);
+    a.faults.loses.store(2, Ordering::Relaxed);
     for ts in 2..6 {
         ann.chunk(&track, ts, false);
     }
@@ -188,7 +188,7 @@ async fn a_publisher_whose_node_is_silent_keeps_nobody_from_joining_for_long() {
     let room = room(&a.engine);
     join(&ann, &room).await;
     publish(&ann, "audio");
-    a.trouble.away.store(true, Ordering::Relaxed);
+    a.faults.away.store(true, Ordering::Relaxed);
     let bob = Client::new(&b.engine);
     let asked = bob.send("room:join", json!({"room": room}));
     settle().await;
@@ -244,7 +244,7 @@ async fn messages_and_requests_for_key_chunks_reach_members_of_other_nodes() {
     settle().await;
     assert!(ann.names().contains(&"track:keyframe-requested".to_owned()));
 
-    a.trouble.away.store(true, Ordering::Relaxed);
+    a.faults.away.store(true, Ordering::Relaxed);
     for request in [json!({"data": 3}), json!({"data": 3, "to": [dora_id]})] {
         let refused = ask(&ann, "message", request).await;
         assert_eq!(refused["error"]["code"], "unavailable");
@@ -253,7 +253,7 @@ async fn messages_and_requests_for_key_chunks_reach_members_of_other_nodes() {
     ask(&ann, "message", json!({"data": 4, "to": [carl_id]})).await;
     assert_eq!(heard(&carl).await, [json!(1), json!(4)]);
     assert_eq!(heard(&bob).await, [json!(1)]);
-    b.trouble.away.store(true, Ordering::Relaxed);
+    b.faults.away.store(true, Ordering::Relaxed);
     let refused = ask(&bob, "track:request-keyframe", json!({"track": track})).await;
     assert_eq!(refused["error"]["code"], "unavailable");
 }
@@ -326,9 +326,9 @@ async fn nobody_joins_while_the_bus_is_away_and_the_others_go_on() {
     join(&carl, &room).await;
     let track = publish(&ann, "audio");
     settle().await;
-    a.trouble.away.store(true, Ordering::Relaxed);
+    a.faults.away.store(true, Ordering::Relaxed);
     let c = Node::new(&hub);
-    c.trouble.away.store(true, Ordering::Relaxed);
+    c.faults.away.store(true, Ordering::Relaxed);
     let eve = Client::new(&c.engine);
     let refused = ask(&eve, "room:join", json!({"room": room})).await;
     assert_eq!(refused["error"]["code"], "unavailable");
@@ -337,7 +337,7 @@ async fn nobody_joins_while_the_bus_is_away_and_the_others_go_on() {
     }
     assert_eq!(media(&carl).await, ["1", "2", "3"]);
     assert_eq!(a.engine.counters().chunks_unrelayed.value(), 3);
-    a.trouble.away.store(false, Ordering::Relaxed);
+    a.faults.away.store(false, Ordering::Relaxed);
     ann.chunk(&track, 3, false);
     assert_eq!(media(&bob).await, ["1-3 lost", "4"]);
 }

@@ -158,11 +158,11 @@ async fn a_request_says_whether_joining_creates_the_room_whatever_is_configured(
 async fn who_is_in_a_room_that_is_closed_is_told_and_may_join_another() {
     let mut inbox = None;
     let hub = MemoryHub::new(MemoryOptions::default());
-    let engine = Engine::new(Options::default(), |told, bus_told| {
+    let engine = Engine::new(Options::default(), |told| {
         inbox = Some(Arc::clone(&told));
         Ok::<_, Infallible>(Backend {
             directory: Arc::new(hub.directory(told)),
-            bus: Arc::new(hub.bus(bus_told)),
+            bus: Arc::new(hub.bus()),
         })
     });
     let engine = engine.expect("it cannot fail");

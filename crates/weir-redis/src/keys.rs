@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use weir_cluster::TrackKey;
-use weir_protocol::{MemberId, RoomId, TrackId};
+use weir_protocol::{MemberId, RoomId};
 
 /// Names that begin with a prefix, so that several clusters, or others, may use the same Redis.
 #[derive(Debug, Clone)]
@@ -76,18 +76,6 @@ impl Keys {
         }
     }
 
-    /// What a channel of the bus is for.
-    pub(crate) fn channel(&self, channel: &str) -> Option<Channel> {
-        let rest = channel.strip_prefix(&*self.channels)?.strip_prefix(":{")?;
-        let (room, what) = rest.split_once("}:")?;
-        let room = RoomId::made(room);
-        if what == "signals" {
-            return Some(Channel::Signals(room));
-        }
-        let track = what.strip_prefix("chunks:")?.parse().ok().map(TrackId)?;
-        Some(Channel::Chunks(TrackKey { room, track }))
-    }
-
     /// Sorted set: the nodes that are alive, by when their leases run out.
     pub(crate) fn alive(&self) -> String {
         self.of_nodes("alive")
@@ -129,15 +117,10 @@ impl Probes {
     }
 }
 
-/// What a channel of the bus is for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Channel {
-    Signals(RoomId),
-    Chunks(TrackKey),
-}
-
 #[cfg(test)]
 mod tests {
+    use weir_protocol::TrackId;
+
     use super::*;
 
     const DOCUMENTED: &str = include_str!("../../../docs/redis.md");
@@ -176,17 +159,6 @@ mod tests {
         let room = RoomId::made("hall-1_x");
         assert_eq!(keys.room_of(&keys.events(&room)), Some(room.clone()));
         assert_eq!(keys.room_of(&keys.signals(&room)), None);
-        let signals = Channel::Signals(room.clone());
-        assert_eq!(keys.channel(&keys.signals(&room)), Some(signals));
-        let track = TrackKey {
-            room: room.clone(),
-            track: TrackId(7),
-        };
-        let chunks = keys.chunks(&track);
-        assert_eq!(keys.channel(&chunks), Some(Channel::Chunks(track)));
-        assert_eq!(keys.channel(&keys.events(&room)), None);
-        assert_eq!(Keys::new("a", 3).channel(&chunks), None);
-        assert_eq!(Keys::new("a:b", 0).channel(&chunks), None);
         assert_eq!(Keys::new("a:b", 0).room_of(&keys.events(&room)), None);
         let member = MemberId::new("m");
         let entry = Keys::held_entry(&room, &member);

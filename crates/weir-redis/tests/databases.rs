@@ -8,7 +8,8 @@ use std::{
 };
 
 use weir_cluster::{
-    Bus, BusInbox, Directory, Inbox, NewMember, Relayed, Signal, Subscription, TrackKey, Watch,
+    Bus, ChunkSink, Directory, Inbox, NewMember, Relayed, Signal, SignalSink, Subscription,
+    TrackKey, Watch,
 };
 use weir_protocol::{Chunk, Json, MemberId, RoomEvent, RoomId, TrackId};
 use weir_redis::{DirectoryOptions, Health, RedisBus, RedisDirectory};
@@ -31,13 +32,15 @@ impl Heard {
     }
 }
 
-impl BusInbox for Heard {
-    fn chunk(&self, _: &TrackKey, relayed: &Arc<Relayed>) {
+impl ChunkSink for Heard {
+    fn chunk(&self, relayed: Relayed) {
         self.add(format!("chunk {}", relayed.chunk.seq));
     }
+}
 
-    fn signal(&self, _: &RoomId, signal: &Arc<Signal>) {
-        if let Signal::Message { from, .. } = &**signal {
+impl SignalSink for Heard {
+    fn signal(&self, signal: Arc<Signal>) {
+        if let Signal::Message { from, .. } = &*signal {
             self.add(format!("message of {from}"));
         }
     }
@@ -74,7 +77,7 @@ impl Node {
         let directory = RedisDirectory::new(&target, &options, heard.clone());
         let directory = directory.expect("a good target");
         let target = bus_url.parse().expect("a Redis");
-        let bus = RedisBus::new(&target, "test", heard.clone());
+        let bus = RedisBus::new(&target, "test");
         let planes = [
             directory.health(),
             directory.hears(),
@@ -90,8 +93,10 @@ impl Node {
             track: TrackId(1),
         };
         let subscriptions = [
-            bus.listen(&room).await.expect("it listens"),
-            bus.subscribe(&track).await.expect("it subscribes"),
+            bus.listen(&room, heard.clone()).await.expect("it listens"),
+            bus.subscribe(&track, heard.clone())
+                .await
+                .expect("it subscribes"),
         ];
         let watch = directory.watch(&room).await.expect("it watches");
         Self {
@@ -115,15 +120,15 @@ impl Node {
         };
         let joined = self.directory.join(&self.room, member).await;
         joined.expect("it joins");
-        let message = Arc::new(Signal::Message {
+        let message = Signal::Message {
             version: 1,
             from: MemberId::new(name),
             to: None,
             topic: None,
             data: Json::empty_object(),
             attachments: Vec::new(),
-        });
-        let delivered = self.bus.send(&self.room, &message);
+        };
+        let delivered = self.bus.signals(&self.room).send(&message);
         delivered.expect("it is published");
         let chunk = Chunk {
             track: self.track.track,
@@ -138,7 +143,7 @@ impl Node {
             counts_as_key: true,
             trace: None,
         };
-        let published = self.bus.publish(&self.track, &relayed);
+        let published = self.bus.publisher(&self.track).publish(&relayed);
         published.expect("it is published");
         self.bus.flush().await;
     }

@@ -7,7 +7,7 @@ use std::{
 
 use tokio::time::Instant;
 use weir_cluster::{
-    Bus, BusInbox, Directory, Inbox, NewMember, Relayed, Signal, Subscription, TrackKey, Watch,
+    Bus, ChunkSink, Directory, Inbox, NewMember, Relayed, Subscription, TrackKey, Watch,
 };
 use weir_protocol::{Change, Chunk, Json, MemberId, RoomEvent, RoomId, TrackId};
 use weir_redis::{DirectoryOptions, Health, RedisBus, RedisDirectory};
@@ -28,17 +28,13 @@ struct Told {
     joined: Mutex<Vec<String>>,
 }
 
-impl BusInbox for Told {
-    fn chunk(&self, _: &TrackKey, relayed: &Arc<Relayed>) {
+impl ChunkSink for Told {
+    fn chunk(&self, relayed: Relayed) {
         self.chunks
             .lock()
             .expect("nobody panicked")
             .push(relayed.chunk.seq);
     }
-
-    fn signal(&self, _: &RoomId, _: &Arc<Signal>) {}
-
-    fn interrupted(&self) {}
 }
 
 impl Inbox for Told {
@@ -62,7 +58,7 @@ impl Node {
         let directory = RedisDirectory::new(&target, &options, told.clone());
         let node = Self {
             directory: directory.expect("a good target"),
-            bus: RedisBus::new(&target, "test", told.clone()),
+            bus: RedisBus::new(&target, "test"),
             told,
         };
         let (directory, bus) = (&node.directory, &node.bus);
@@ -124,7 +120,8 @@ impl Pair {
             room: rooms[0].clone(),
             track: TrackId(1),
         };
-        let subscription = b.bus.subscribe(&track).await.expect("it subscribes");
+        let subscribed = b.bus.subscribe(&track, b.told.clone()).await;
+        let subscription = subscribed.expect("it subscribes");
         Self {
             a,
             b,
@@ -159,7 +156,7 @@ impl Pair {
                 counts_as_key,
                 trace: None,
             };
-            let _ = a.bus.publish(track, &relayed);
+            let _ = a.bus.publisher(track).publish(&relayed);
             let chunks = b.told.chunks.lock().expect("nobody panicked");
             chunks.iter().any(|seq| *seq > first).then_some(())
         })

@@ -3,9 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use tokio::time::timeout;
-use weir_cluster::{
-    Bus, BusInbox, Directory, Inbox, NewMember, NewRoom, Relayed, Signal, TrackKey,
-};
+use weir_cluster::{Bus, Directory, Inbox, NewMember, NewRoom, Signal, SignalSink};
 use weir_protocol::{Json, LeaveReason, MemberId, RoomEvent, RoomId};
 use weir_redis::{DirectoryOptions, Health, RedisBus, RedisDirectory};
 use weir_testkit::RedisServer;
@@ -17,10 +15,8 @@ const DOCUMENTED: &str = include_str!("../../../docs/redis.md");
 #[derive(Debug)]
 struct Nobody;
 
-impl BusInbox for Nobody {
-    fn chunk(&self, _: &TrackKey, _: &Arc<Relayed>) {}
-
-    fn signal(&self, _: &RoomId, _: &Arc<Signal>) {}
+impl SignalSink for Nobody {
+    fn signal(&self, _: Arc<Signal>) {}
 
     fn interrupted(&self) {}
 }
@@ -46,7 +42,7 @@ async fn documented_user_is_enough(redis: RedisServer, servers: usize, url: Stri
         room_state_bytes: 4 * 1024 * 1024,
     };
     let directory = RedisDirectory::new(&target, &options, Arc::new(Nobody)).expect("a target");
-    let bus = RedisBus::new(&target, "weir", Arc::new(Nobody));
+    let bus = RedisBus::new(&target, "weir");
     let planes = [
         directory.health(),
         directory.hears(),
@@ -75,7 +71,10 @@ async fn documented_user_is_enough(redis: RedisServer, servers: usize, url: Stri
         };
         directory.create(new).await.expect("it creates");
         let _watch = directory.watch(&room).await.expect("it watches");
-        let _listening = bus.listen(&room).await.expect("it listens");
+        let _listening = bus
+            .listen(&room, Arc::new(Nobody))
+            .await
+            .expect("it listens");
         let member = NewMember {
             id: MemberId::new("m"),
             name: String::new(),

@@ -7,7 +7,7 @@
 use std::{sync::Arc, time::Duration};
 
 use tokio::time::timeout;
-use weir_cluster::{Bus, BusInbox, Directory, Inbox, NewRoom, Relayed, Signal, TrackKey};
+use weir_cluster::{Bus, Directory, Inbox, NewRoom, Signal, SignalSink};
 use weir_protocol::{Json, RoomEvent, RoomId, TrackId};
 use weir_redis::{DirectoryOptions, Health, RedisBus, RedisDirectory, Target};
 use weir_testkit::RedisServer;
@@ -17,9 +17,8 @@ const SOON: Duration = Duration::from_secs(20);
 #[derive(Debug)]
 struct Nobody;
 
-impl BusInbox for Nobody {
-    fn chunk(&self, _: &TrackKey, _: &Arc<Relayed>) {}
-    fn signal(&self, _: &RoomId, _: &Arc<Signal>) {}
+impl SignalSink for Nobody {
+    fn signal(&self, _: Arc<Signal>) {}
     fn interrupted(&self) {}
 }
 
@@ -44,7 +43,7 @@ async fn both_work(target: &Target, prefix: &str) {
         room_state_bytes: 4 * 1024 * 1024,
     };
     let directory = RedisDirectory::new(target, &options, Arc::new(Nobody)).expect("a target");
-    let bus = RedisBus::new(target, prefix, Arc::new(Nobody));
+    let bus = RedisBus::new(target, prefix);
     let planes = [
         ("directory", directory.health()),
         ("events", directory.hears()),
@@ -62,9 +61,14 @@ async fn both_work(target: &Target, prefix: &str) {
         max_members: 2,
     };
     directory.create(new).await.expect("the directory works");
-    let _listening = bus.listen(&room).await.expect("the bus can be listened to");
-    let signal = Arc::new(Signal::KeyframeRequested(TrackId(1)));
-    bus.send(&room, &signal).expect("the bus takes signals");
+    let _listening = bus
+        .listen(&room, Arc::new(Nobody))
+        .await
+        .expect("the bus can be listened to");
+    let signal = Signal::KeyframeRequested(TrackId(1));
+    bus.signals(&room)
+        .send(&signal)
+        .expect("the bus takes signals");
     bus.flush().await;
 }
 

@@ -1,4 +1,4 @@
-//! What is put on the bus reaches those who want it.
+//! Delivery of chunks and signals over the bus.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use bytes::Bytes;
 use weir_protocol::{Chunk, MemberId, RoomId, TrackId};
 
 use super::{
-    Backend,
+    Backend, Recorder,
     node::{Node, json, room},
 };
 use crate::{Interest, Relayed, Signal, Subscription, TrackKey};
@@ -18,7 +18,7 @@ fn key(room_id: &str, track: u32) -> TrackKey {
     }
 }
 
-fn chunk(track: &TrackKey, seq: u64) -> Arc<Relayed> {
+fn chunk(track: &TrackKey, seq: u64) -> Relayed {
     let chunk = Chunk {
         track: track.track,
         seq,
@@ -27,16 +27,16 @@ fn chunk(track: &TrackKey, seq: u64) -> Arc<Relayed> {
         dur: seq.is_multiple_of(2).then_some(20_000),
         payload: Bytes::from(vec![seq.to_le_bytes()[0]; 100]),
     };
-    Arc::new(Relayed {
+    Relayed {
         chunk,
         counts_as_key: seq % 5 == 1,
         trace: None,
-    })
+    }
 }
 
 fn put(node: &Node, track: &TrackKey, seq: u64) {
-    let taken = node.bus.publish(track, &chunk(track, seq));
-    taken.expect("there is a place in the outbox");
+    let published = node.bus.publisher(track).publish(&chunk(track, seq));
+    published.expect("the queue has room");
 }
 
 fn say(node: &Node, room: &RoomId, text: &str) -> Arc<Signal> {
@@ -48,17 +48,29 @@ fn say(node: &Node, room: &RoomId, text: &str) -> Arc<Signal> {
         data: json(&format!("[{text:?}]")),
         attachments: vec![Bytes::from_static(b"\0\xff")],
     });
-    let taken = node.bus.send(room, &signal);
-    taken.expect("there is a place in the outbox");
+    let sent = node.bus.signals(room).send(&signal);
+    sent.expect("the queue has room");
     signal
 }
 
 async fn subscribe(node: &Node, track: &TrackKey) -> Subscription {
-    node.bus.subscribe(track).await.expect("the bus is there")
+    subscribe_to(node, track, &node.inbox).await
+}
+
+/// Subscribes a node to a track, with a log of its own.
+async fn subscribe_to(node: &Node, track: &TrackKey, log: &Arc<Recorder>) -> Subscription {
+    let subscribed = node.bus.subscribe(track, log.chunks_of(track)).await;
+    subscribed.expect("the bus is available")
 }
 
 async fn listen(node: &Node, room: &RoomId) -> Subscription {
-    node.bus.listen(room).await.expect("the bus is there")
+    listen_to(node, room, &node.inbox).await
+}
+
+/// Has a node listen to a room, with a log of its own.
+async fn listen_to(node: &Node, room: &RoomId, log: &Arc<Recorder>) -> Subscription {
+    let listening = node.bus.listen(room, log.signals_of(room)).await;
+    listening.expect("the bus is available")
 }
 
 /// The numbers of all chunks of a track, once the node has `count` chunks in all.
@@ -92,7 +104,7 @@ pub async fn chunks_keep_their_order(backend: &dyn Backend) {
     }
 }
 
-pub async fn a_node_gets_no_chunk_of_its_own(backend: &dyn Backend) {
+pub async fn a_node_receives_no_chunk_of_its_own(backend: &dyn Backend) {
     let (_store, [a, b]) = Node::several(backend).await;
     let track = key("hall", 1);
     let _a = subscribe(&a, &track).await;
@@ -103,7 +115,7 @@ pub async fn a_node_gets_no_chunk_of_its_own(backend: &dyn Backend) {
     assert_eq!(numbers(&a, &track, 1).await, [2]);
 }
 
-pub async fn an_end_of_a_subscription_is_an_end_of_chunks(backend: &dyn Backend) {
+pub async fn a_dropped_subscription_receives_no_more_chunks(backend: &dyn Backend) {
     let (_store, [a, b]) = Node::several(backend).await;
     let (track, other) = (key("hall", 1), key("hall", 2));
     let subscription = subscribe(&b, &track).await;
@@ -121,22 +133,31 @@ pub async fn an_end_of_a_subscription_is_an_end_of_chunks(backend: &dyn Backend)
     assert_eq!(numbers(&b, &track, 3).await, [1, 3]);
 }
 
-pub async fn two_subscriptions_tell_once(backend: &dyn Backend) {
+pub async fn each_subscription_receives_each_chunk_once(backend: &dyn Backend) {
     let (_store, [a, b]) = Node::several(backend).await;
     let track = key("hall", 1);
-    let first = subscribe(&b, &track).await;
-    let second = subscribe(&b, &track).await;
+    let early = Arc::new(Recorder::default());
+    let first = subscribe_to(&b, &track, &early).await;
     put(&a, &track, 1);
+    early.chunks_until(1).await;
+    let second = subscribe(&b, &track).await;
     put(&a, &track, 2);
-    assert_eq!(numbers(&b, &track, 2).await, [1, 2]);
-    drop(first);
     put(&a, &track, 3);
+    let seqs = |chunks: Vec<(TrackKey, Relayed)>| -> Vec<u64> {
+        let chunks = chunks.into_iter();
+        chunks.map(|(_, relayed)| relayed.chunk.seq).collect()
+    };
+    assert_eq!(numbers(&b, &track, 2).await, [2, 3]);
+    assert_eq!(seqs(early.chunks_until(3).await), [1, 2, 3]);
+    drop(first);
     put(&a, &track, 4);
-    assert_eq!(numbers(&b, &track, 4).await, [1, 2, 3, 4]);
+    put(&a, &track, 5);
+    assert_eq!(numbers(&b, &track, 4).await, [2, 3, 4, 5]);
+    assert_eq!(seqs(early.chunks_until(3).await), [1, 2, 3]);
     drop(second);
 }
 
-pub async fn tracks_of_different_rooms_are_apart(backend: &dyn Backend) {
+pub async fn tracks_of_different_rooms_have_separate_channels(backend: &dyn Backend) {
     let (_store, [a, b]) = Node::several(backend).await;
     let (here, there) = (key("hall", 1), key("cellar", 1));
     let _subscription = subscribe(&b, &here).await;
@@ -170,8 +191,8 @@ pub async fn signals_reach_the_other_nodes_in_order(backend: &dyn Backend) {
         },
     ] {
         let signal = Arc::new(signal);
-        let taken = a.bus.send(&hall, &signal);
-        taken.expect("there is a place in the outbox");
+        let sent = a.bus.signals(&hall).send(&signal);
+        sent.expect("the queue has room");
         put.push((hall.clone(), signal));
     }
     assert_eq!(b.inbox.signals_until(put.len()).await, put);
@@ -182,7 +203,7 @@ pub async fn signals_reach_the_other_nodes_in_order(backend: &dyn Backend) {
     assert_eq!(c.inbox.signals_until(1).await, [(cellar, elsewhere)]);
 }
 
-pub async fn an_end_of_listening_is_an_end_of_signals(backend: &dyn Backend) {
+pub async fn a_node_that_stops_listening_receives_no_more_signals(backend: &dyn Backend) {
     let (_store, [a, b]) = Node::several(backend).await;
     let (hall, cellar) = (room("hall"), room("cellar"));
     let subscription = listen(&b, &hall).await;
@@ -196,19 +217,37 @@ pub async fn an_end_of_listening_is_an_end_of_signals(backend: &dyn Backend) {
     assert_eq!(told, [(hall, first), (cellar, third)]);
 }
 
-pub async fn interest_is_known_once_something_was_published(backend: &dyn Backend) {
+pub async fn each_listener_of_a_node_receives_each_signal_once(backend: &dyn Backend) {
+    let (_store, [a, b]) = Node::several(backend).await;
+    let hall = room("hall");
+    let early = Arc::new(Recorder::default());
+    let first = listen_to(&b, &hall, &early).await;
+    let _second = listen(&b, &hall).await;
+    let one = [(hall.clone(), say(&a, &hall, "one"))];
+    assert_eq!(b.inbox.signals_until(1).await, one);
+    assert_eq!(early.signals_until(1).await, one);
+    drop(first);
+    let two = (hall.clone(), say(&a, &hall, "two"));
+    let three = (hall.clone(), say(&a, &hall, "three"));
+    let received = b.inbox.signals_until(3).await;
+    assert_eq!(received[..1], one);
+    assert_eq!(received[1..], [two, three]);
+    assert_eq!(early.signals_until(1).await, one);
+}
+
+pub async fn interest_is_known_after_the_first_publication(backend: &dyn Backend) {
     let (_store, [a, b, c]) = Node::several(backend).await;
     let track = key("hall", 1);
     let _own = subscribe(&a, &track).await;
     let others = [subscribe(&b, &track).await, subscribe(&c, &track).await];
     put(&a, &track, 1);
     a.bus.flush().await;
-    assert_eq!(a.bus.interest(&track), Interest::Nodes(2));
+    assert_eq!(a.bus.publisher(&track).interest(), Interest::Nodes(2));
     assert_eq!(numbers(&b, &track, 1).await, [1]);
     drop(others);
     // That a subscription has ended is seen by the bus at some time.
     let mut seq = 1;
-    while a.bus.interest(&track) != Interest::Nodes(0) {
+    while a.bus.publisher(&track).interest() != Interest::Nodes(0) {
         seq += 1;
         assert!(seq < 1_000_000, "the subscriptions never end");
         put(&a, &track, seq);

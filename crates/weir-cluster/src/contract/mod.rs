@@ -27,7 +27,7 @@ use std::{sync::Arc, time::Duration};
 
 use futures_util::future::BoxFuture;
 
-use crate::{Bus, BusInbox, Directory, Inbox};
+use crate::{Bus, Directory, Inbox};
 
 /// How a case wants its store.
 #[derive(Debug, Clone, Copy)]
@@ -62,7 +62,7 @@ pub trait Store: Send + Sync {
     fn directory(&self, inbox: Arc<dyn Inbox>) -> BoxFuture<'_, Arc<dyn Directory>>;
 
     /// The bus of a new node.
-    fn bus(&self, inbox: Arc<dyn BusInbox>) -> BoxFuture<'_, Arc<dyn Bus>>;
+    fn bus(&self) -> BoxFuture<'_, Arc<dyn Bus>>;
 
     /// Lets so much time pass for the rooms, or makes them believe it.
     fn advance(&self, by: Duration) -> BoxFuture<'_, ()>;
@@ -120,13 +120,14 @@ macro_rules! contract_suite {
     (bus: $(#[$attribute:meta])+ $backend:expr $(;)?) => {
         $crate::contract_suite! { @module [$(#[$attribute])+] $backend, bus,
             chunks_keep_their_order,
-            a_node_gets_no_chunk_of_its_own,
-            an_end_of_a_subscription_is_an_end_of_chunks,
-            two_subscriptions_tell_once,
-            tracks_of_different_rooms_are_apart,
+            a_node_receives_no_chunk_of_its_own,
+            a_dropped_subscription_receives_no_more_chunks,
+            each_subscription_receives_each_chunk_once,
+            tracks_of_different_rooms_have_separate_channels,
             signals_reach_the_other_nodes_in_order,
-            an_end_of_listening_is_an_end_of_signals,
-            interest_is_known_once_something_was_published,
+            a_node_that_stops_listening_receives_no_more_signals,
+            each_listener_of_a_node_receives_each_signal_once,
+            interest_is_known_after_the_first_publication,
         }
     };
     ($(#[$attribute:meta])+ $backend:expr $(;)?) => {

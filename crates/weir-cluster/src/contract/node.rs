@@ -25,7 +25,7 @@ impl Node {
         let inbox = Arc::new(Recorder::default());
         Self {
             directory: store.directory(inbox.clone()).await,
-            bus: store.bus(inbox.clone()).await,
+            bus: store.bus().await,
             inbox,
         }
     }

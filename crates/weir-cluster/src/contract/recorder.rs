@@ -1,20 +1,17 @@
-//! An inbox that keeps what it is told.
+//! A log of what a node receives.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, PoisonError, RwLock},
-    time::Duration,
-};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
+use parking_lot::RwLock;
 use tokio::sync::watch;
 use weir_protocol::{Change, RoomEvent, RoomId};
 
-use crate::{BusInbox, Inbox, Relayed, Signal, TrackKey};
+use crate::{ChunkSink, Inbox, Relayed, Signal, SignalSink, TrackKey};
 
 /// How long something may take to arrive before a case fails.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// An inbox, of both planes, that keeps what it is told.
+/// Log of the events, chunks and signals that a node receives.
 #[derive(Debug)]
 pub struct Recorder {
     log: RwLock<Log>,
@@ -25,7 +22,7 @@ pub struct Recorder {
 #[derive(Debug, Default)]
 struct Log {
     events: HashMap<RoomId, Vec<Arc<RoomEvent>>>,
-    chunks: Vec<(TrackKey, Arc<Relayed>)>,
+    chunks: Vec<(TrackKey, Relayed)>,
     signals: Vec<(RoomId, Arc<Signal>)>,
 }
 
@@ -40,11 +37,11 @@ impl Default for Recorder {
 
 impl Recorder {
     fn read<T>(&self, read: impl FnOnce(&Log) -> T) -> T {
-        read(&self.log.read().unwrap_or_else(PoisonError::into_inner))
+        read(&self.log.read())
     }
 
     fn add(&self, add: impl FnOnce(&mut Log)) {
-        add(&mut self.log.write().unwrap_or_else(PoisonError::into_inner));
+        add(&mut self.log.write());
         self.entries.send_modify(|count| *count += 1);
     }
 
@@ -97,7 +94,7 @@ impl Recorder {
     }
 
     /// All chunks, once there are `count`.
-    pub async fn chunks_until(&self, count: usize) -> Vec<(TrackKey, Arc<Relayed>)> {
+    pub async fn chunks_until(&self, count: usize) -> Vec<(TrackKey, Relayed)> {
         let enough = |log: &Log| (log.chunks.len() >= count).then(|| log.chunks.clone());
         self.until(&format!("chunk number {count}"), enough).await
     }
@@ -118,13 +115,40 @@ impl Inbox for Recorder {
     }
 }
 
-impl BusInbox for Recorder {
-    fn chunk(&self, track: &TrackKey, chunk: &Arc<Relayed>) {
-        self.add(|log| log.chunks.push((track.clone(), Arc::clone(chunk))));
+/// Sink of one channel that adds to a node's log.
+#[derive(Debug)]
+struct Recording<K> {
+    recorder: Arc<Recorder>,
+    key: K,
+}
+
+impl Recorder {
+    /// Returns a sink that logs the chunks of a track.
+    #[must_use]
+    pub fn chunks_of(self: &Arc<Self>, track: &TrackKey) -> Arc<dyn ChunkSink> {
+        let (recorder, key) = (Arc::clone(self), track.clone());
+        Arc::new(Recording { recorder, key })
     }
 
-    fn signal(&self, room: &RoomId, signal: &Arc<Signal>) {
-        self.add(|log| log.signals.push((room.clone(), Arc::clone(signal))));
+    /// Returns a sink that logs the signals of a room.
+    #[must_use]
+    pub fn signals_of(self: &Arc<Self>, room: &RoomId) -> Arc<dyn SignalSink> {
+        let (recorder, key) = (Arc::clone(self), room.clone());
+        Arc::new(Recording { recorder, key })
+    }
+}
+
+impl ChunkSink for Recording<TrackKey> {
+    fn chunk(&self, chunk: Relayed) {
+        let entry = (self.key.clone(), chunk);
+        self.recorder.add(|log| log.chunks.push(entry));
+    }
+}
+
+impl SignalSink for Recording<RoomId> {
+    fn signal(&self, signal: Arc<Signal>) {
+        let entry = (self.key.clone(), signal);
+        self.recorder.add(|log| log.signals.push(entry));
     }
 
     fn interrupted(&self) {}

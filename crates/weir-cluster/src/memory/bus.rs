@@ -5,91 +5,99 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use weir_protocol::RoomId;
 
-use super::{audience::Listener, hub::MemoryHub};
-use crate::{Bus, BusError, BusInbox, Interest, Relayed, Signal, Subscription, TrackKey};
+use super::{channel::Channel, hub::MemoryHub};
+use crate::{
+    Bus, BusError, ChunkPublisher, ChunkSink, Interest, Relayed, Signal, SignalSender, SignalSink,
+    Subscription, TrackKey,
+};
 
 /// A node's handle on the bus of a [`MemoryHub`].
 ///
-/// It has no outbox and is never full: what is put on it has reached the other nodes' inboxes when
-/// the call returns.
+/// It has no queue and is never full: a message has reached the other nodes' sinks when the call
+/// that sends it returns.
 #[derive(Debug)]
 pub struct MemoryBus {
     hub: MemoryHub,
     node: u64,
-    inbox: Arc<dyn BusInbox>,
 }
 
 impl MemoryBus {
-    pub(super) fn new(hub: MemoryHub, node: u64, inbox: Arc<dyn BusInbox>) -> Self {
-        Self { hub, node, inbox }
-    }
-
-    /// Those of the listeners that are not this node.
-    fn others<'a>(
-        &'a self,
-        listeners: Option<&'a [Listener<dyn BusInbox>]>,
-    ) -> impl Iterator<Item = &'a dyn BusInbox> {
-        let listeners = listeners.unwrap_or_default().iter();
-        let others = listeners.filter(|one| one.node != self.node);
-        others.map(|one| &*one.inbox)
+    pub(super) fn new(hub: MemoryHub, node: u64) -> Self {
+        Self { hub, node }
     }
 }
 
 impl Bus for MemoryBus {
+    fn publisher(&self, track: &TrackKey) -> Arc<dyn ChunkPublisher> {
+        let channel = self.hub.shared().tracks.open(track);
+        let node = self.node;
+        Arc::new(MemoryPublisher { channel, node })
+    }
+
     fn subscribe<'a>(
         &'a self,
         track: &'a TrackKey,
+        sink: Arc<dyn ChunkSink>,
     ) -> BoxFuture<'a, Result<Subscription, BusError>> {
-        Box::pin(async move {
-            let shared = Arc::clone(self.hub.shared());
-            shared.subscribers.enter(track, self.node, &self.inbox);
-            let (track, node) = (track.clone(), self.node);
-            Ok(Subscription::new(move || {
-                shared.subscribers.exit(&track, node);
-            }))
-        })
+        Box::pin(async move { Ok(self.hub.shared().tracks.subscribe(track, self.node, sink)) })
     }
 
-    fn publish(&self, track: &TrackKey, chunk: &Relayed) -> Result<(), BusError> {
-        let listeners = self.hub.shared().subscribers.of(track);
-        let chunk = Arc::new(chunk.clone());
-        self.others(listeners.as_deref())
-            .for_each(|inbox| inbox.chunk(track, &chunk));
-        Ok(())
+    fn signals(&self, room: &RoomId) -> Arc<dyn SignalSender> {
+        let channel = self.hub.shared().signals.open(room);
+        let node = self.node;
+        Arc::new(MemorySender { channel, node })
     }
 
-    fn interest(&self, track: &TrackKey) -> Interest {
-        let listeners = self.hub.shared().subscribers.of(track);
-        Interest::Nodes(self.others(listeners.as_deref()).count())
+    fn listen<'a>(
+        &'a self,
+        room: &'a RoomId,
+        sink: Arc<dyn SignalSink>,
+    ) -> BoxFuture<'a, Result<Subscription, BusError>> {
+        Box::pin(async move { Ok(self.hub.shared().signals.subscribe(room, self.node, sink)) })
     }
 
     fn flush(&self) -> BoxFuture<'_, ()> {
         Box::pin(std::future::ready(()))
     }
+}
 
-    fn listen<'a>(&'a self, room: &'a RoomId) -> BoxFuture<'a, Result<Subscription, BusError>> {
-        Box::pin(async move {
-            let shared = Arc::clone(self.hub.shared());
-            shared.listeners.enter(room, self.node, &self.inbox);
-            let (room, node) = (room.clone(), self.node);
-            Ok(Subscription::new(move || {
-                shared.listeners.exit(&room, node);
-            }))
-        })
-    }
+/// Publisher of a track on a [`MemoryBus`].
+#[derive(Debug)]
+struct MemoryPublisher {
+    channel: Arc<Channel<TrackKey, dyn ChunkSink>>,
+    node: u64,
+}
 
-    fn send(&self, room: &RoomId, signal: &Arc<Signal>) -> Result<(), BusError> {
-        let listeners = self.hub.shared().listeners.of(room);
-        self.others(listeners.as_deref())
-            .for_each(|inbox| inbox.signal(room, signal));
+impl ChunkPublisher for MemoryPublisher {
+    fn publish(&self, chunk: &Relayed) -> Result<(), BusError> {
+        self.channel
+            .to_others(self.node, |sink| sink.chunk(chunk.clone()));
         Ok(())
     }
 
-    fn deliver<'a>(
-        &'a self,
-        room: &'a RoomId,
-        signal: &'a Arc<Signal>,
-    ) -> BoxFuture<'a, Result<(), BusError>> {
-        Box::pin(std::future::ready(self.send(room, signal)))
+    fn interest(&self) -> Interest {
+        Interest::Nodes(self.channel.others(self.node))
+    }
+}
+
+/// Sender of a room's signals on a [`MemoryBus`].
+#[derive(Debug)]
+struct MemorySender {
+    channel: Arc<Channel<RoomId, dyn SignalSink>>,
+    node: u64,
+}
+
+impl SignalSender for MemorySender {
+    fn send(&self, signal: &Signal) -> Result<(), BusError> {
+        let signal = Arc::new(signal.clone());
+        self.channel
+            .to_others(self.node, |sink| sink.signal(Arc::clone(&signal)));
+        Ok(())
+    }
+
+    fn deliver<'a>(&'a self, signal: &'a Arc<Signal>) -> BoxFuture<'a, Result<(), BusError>> {
+        self.channel
+            .to_others(self.node, |sink| sink.signal(Arc::clone(signal)));
+        Box::pin(std::future::ready(Ok(())))
     }
 }

@@ -14,12 +14,12 @@ use weir_protocol::{CloseReason, Limits, Room, RoomId};
 
 use super::{
     MemoryBus, MemoryDirectory,
-    audience::Audience,
+    channel::Channels,
     expiry::{Expiry, Ticket},
     lock,
     room::{RoomCell, RoomState, Watchers},
 };
-use crate::{BusInbox, DirectoryError, Inbox, NewRoom, TrackKey};
+use crate::{ChunkSink, DirectoryError, Inbox, NewRoom, SignalSink, TrackKey};
 
 /// How rooms are kept in memory.
 #[derive(Debug, Clone, Copy)]
@@ -77,10 +77,10 @@ impl MemoryHub {
         MemoryDirectory::new(self.clone(), self.shared().number(), inbox)
     }
 
-    /// The bus of a node, which is told through `inbox`.
+    /// Returns the bus of a new node.
     #[must_use]
-    pub fn bus(&self, inbox: Arc<dyn BusInbox>) -> MemoryBus {
-        MemoryBus::new(self.clone(), self.shared().number(), inbox)
+    pub fn bus(&self) -> MemoryBus {
+        MemoryBus::new(self.clone(), self.shared().number())
     }
 
     pub(super) fn shared(&self) -> &Arc<Shared> {
@@ -118,8 +118,10 @@ pub(super) struct Shared {
     rooms: Mutex<HashMap<RoomId, Arc<RoomCell>>>,
     pub(super) expiry: Expiry,
     pub(super) watchers: Watchers,
-    pub(super) subscribers: Audience<TrackKey, dyn BusInbox>,
-    pub(super) listeners: Audience<RoomId, dyn BusInbox>,
+    /// Channels of tracks.
+    pub(super) tracks: Arc<Channels<TrackKey, dyn ChunkSink>>,
+    /// Channels of rooms' signals.
+    pub(super) signals: Arc<Channels<RoomId, dyn SignalSink>>,
     nodes: AtomicU64,
 }
 
@@ -130,8 +132,8 @@ impl Shared {
             rooms: Mutex::default(),
             expiry: Expiry::new(options.empty_ttl),
             watchers: Watchers::default(),
-            subscribers: Audience::default(),
-            listeners: Audience::default(),
+            tracks: Arc::default(),
+            signals: Arc::default(),
             nodes: AtomicU64::new(0),
         }
     }

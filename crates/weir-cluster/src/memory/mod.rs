@@ -2,6 +2,7 @@
 
 mod audience;
 mod bus;
+mod channel;
 mod directory;
 mod expiry;
 mod hub;

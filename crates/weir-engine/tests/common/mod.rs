@@ -262,7 +262,7 @@ impl Waiting {
         turns: &Arc<Semaphore>,
     ) -> (Engine, Arc<Late>) {
         let mut late = None;
-        let engine = Engine::new(options, |inbox, bus_inbox| {
+        let engine = Engine::new(options, |inbox| {
             let inbox = late.insert(Late::new(inbox)).clone();
             let directory = Self {
                 directory: Arc::new(hub.directory(inbox)),
@@ -270,7 +270,7 @@ impl Waiting {
             };
             Ok::<_, Infallible>(Backend {
                 directory: Arc::new(directory),
-                bus: Arc::new(hub.bus(bus_inbox)),
+                bus: Arc::new(hub.bus()),
             })
         });
         (

@@ -7,29 +7,36 @@ use std::sync::{
 
 use tokio::sync::Semaphore;
 use weir_cluster::{
-    BoxFuture, Bus, BusError, Interest, MemoryHub, Relayed, Signal, Subscription, TrackKey,
+    BoxFuture, Bus, BusError, ChunkPublisher, ChunkSink, Interest, MemoryHub, Relayed, Signal,
+    SignalSender, SignalSink, Subscription, TrackKey,
 };
 use weir_engine::{Backend, Engine, Options};
 use weir_protocol::RoomId;
 
 use super::Late;
 
-/// What the bus of a node does wrong.
+/// A bus with faults.
 #[derive(Debug)]
 pub(crate) struct Trouble {
     bus: Arc<dyn Bus>,
-    /// So many chunks are lost from now on.
+    faults: Arc<Faults>,
+}
+
+/// Faults of a node's bus.
+#[derive(Debug)]
+pub(crate) struct Faults {
+    /// Number of chunks that are lost from now on.
     pub(crate) loses: AtomicUsize,
-    /// It takes nothing.
+    /// Whether it refuses everything.
     pub(crate) away: AtomicBool,
-    /// A permit lets one subscription to a track happen.
+    /// Each permit lets one subscription to a track happen.
     pub(crate) subscriptions: Semaphore,
 }
 
 /// A node of a cluster in memory, whose bus does wrong what it is told to.
 pub(crate) struct Node {
     pub(crate) engine: Engine,
-    pub(crate) trouble: Arc<Trouble>,
+    pub(crate) faults: Arc<Faults>,
     pub(crate) events: Arc<Late>,
 }
 
@@ -38,29 +45,32 @@ impl Node {
     pub(crate) fn new(hub: &MemoryHub) -> Self {
         let node = Self::slow(hub);
         node.events.pass(usize::MAX);
-        node.trouble.subscriptions.add_permits(1_000);
+        node.faults.subscriptions.add_permits(1_000);
         node
     }
 
     /// A node whose events and subscriptions come when they are let.
     pub(crate) fn slow(hub: &MemoryHub) -> Self {
-        let (mut trouble, mut events) = (None, None);
-        let engine = Engine::new(Options::default(), |inbox, bus_inbox| {
+        let faults = Arc::new(Faults {
+            loses: AtomicUsize::new(0),
+            away: AtomicBool::new(false),
+            subscriptions: Semaphore::new(0),
+        });
+        let mut events = None;
+        let engine = Engine::new(Options::default(), |inbox| {
             let inbox = events.insert(Late::new(inbox)).clone();
-            let bus = trouble.insert(Arc::new(Trouble {
-                bus: Arc::new(hub.bus(bus_inbox)),
-                loses: AtomicUsize::new(0),
-                away: AtomicBool::new(false),
-                subscriptions: Semaphore::new(0),
-            }));
+            let bus = Trouble {
+                bus: Arc::new(hub.bus()),
+                faults: Arc::clone(&faults),
+            };
             Ok::<_, std::convert::Infallible>(Backend {
                 directory: Arc::new(hub.directory(inbox)),
-                bus: bus.clone(),
+                bus: Arc::new(bus),
             })
         });
         Self {
             engine: engine.expect("it cannot fail"),
-            trouble: trouble.expect("it was just made"),
+            faults,
             events: events.expect("it was just made"),
         }
     }
@@ -71,8 +81,8 @@ impl Node {
     }
 }
 
-impl Trouble {
-    fn look(&self) -> Result<(), BusError> {
+impl Faults {
+    fn check(&self) -> Result<(), BusError> {
         if self.away.load(Ordering::Relaxed) {
             return Err(BusError::Unavailable("it is away".to_owned()));
         }
@@ -81,58 +91,82 @@ impl Trouble {
 }
 
 impl Bus for Trouble {
-    fn subscribe<'a>(
-        &'a self,
-        track: &'a TrackKey,
-    ) -> BoxFuture<'a, Result<Subscription, BusError>> {
-        Box::pin(async move {
-            self.look()?;
-            let turn = self.subscriptions.acquire().await;
-            turn.expect("never closed").forget();
-            self.bus.subscribe(track).await
+    fn publisher(&self, track: &TrackKey) -> Arc<dyn ChunkPublisher> {
+        Arc::new(Faulty {
+            handle: self.bus.publisher(track),
+            faults: Arc::clone(&self.faults),
         })
     }
 
-    fn publish(&self, track: &TrackKey, chunk: &Relayed) -> Result<(), BusError> {
-        self.look()?;
-        let lose = |left: usize| left.checked_sub(1);
-        let lost = self
-            .loses
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, lose);
-        match lost {
-            Ok(_) => Ok(()),
-            Err(_) => self.bus.publish(track, chunk),
-        }
+    fn subscribe<'a>(
+        &'a self,
+        track: &'a TrackKey,
+        sink: Arc<dyn ChunkSink>,
+    ) -> BoxFuture<'a, Result<Subscription, BusError>> {
+        Box::pin(async move {
+            self.faults.check()?;
+            let turn = self.faults.subscriptions.acquire().await;
+            turn.expect("never closed").forget();
+            self.bus.subscribe(track, sink).await
+        })
     }
 
-    fn interest(&self, track: &TrackKey) -> Interest {
-        self.bus.interest(track)
+    fn signals(&self, room: &RoomId) -> Arc<dyn SignalSender> {
+        Arc::new(Faulty {
+            handle: self.bus.signals(room),
+            faults: Arc::clone(&self.faults),
+        })
+    }
+
+    fn listen<'a>(
+        &'a self,
+        room: &'a RoomId,
+        sink: Arc<dyn SignalSink>,
+    ) -> BoxFuture<'a, Result<Subscription, BusError>> {
+        Box::pin(async move {
+            self.faults.check()?;
+            self.bus.listen(room, sink).await
+        })
     }
 
     fn flush(&self) -> BoxFuture<'_, ()> {
         self.bus.flush()
     }
+}
 
-    fn listen<'a>(&'a self, room: &'a RoomId) -> BoxFuture<'a, Result<Subscription, BusError>> {
-        Box::pin(async move {
-            self.look()?;
-            self.bus.listen(room).await
-        })
+/// A handle of a bus with faults.
+#[derive(Debug)]
+struct Faulty<H: ?Sized> {
+    faults: Arc<Faults>,
+    handle: Arc<H>,
+}
+
+impl ChunkPublisher for Faulty<dyn ChunkPublisher> {
+    fn publish(&self, chunk: &Relayed) -> Result<(), BusError> {
+        self.faults.check()?;
+        let lose = |left: usize| left.checked_sub(1);
+        let (set, fetch) = (Ordering::Relaxed, Ordering::Relaxed);
+        match self.faults.loses.fetch_update(set, fetch, lose) {
+            Ok(_) => Ok(()),
+            Err(_) => self.handle.publish(chunk),
+        }
     }
 
-    fn send(&self, room: &RoomId, signal: &Arc<Signal>) -> Result<(), BusError> {
-        self.look()?;
-        self.bus.send(room, signal)
+    fn interest(&self) -> Interest {
+        self.handle.interest()
+    }
+}
+
+impl SignalSender for Faulty<dyn SignalSender> {
+    fn send(&self, signal: &Signal) -> Result<(), BusError> {
+        self.faults.check()?;
+        self.handle.send(signal)
     }
 
-    fn deliver<'a>(
-        &'a self,
-        room: &'a RoomId,
-        signal: &'a Arc<Signal>,
-    ) -> BoxFuture<'a, Result<(), BusError>> {
+    fn deliver<'a>(&'a self, signal: &'a Arc<Signal>) -> BoxFuture<'a, Result<(), BusError>> {
         Box::pin(async move {
-            self.look()?;
-            self.bus.deliver(room, signal).await
+            self.faults.check()?;
+            self.handle.deliver(signal).await
         })
     }
 }

@@ -73,11 +73,11 @@ impl Cluster {
             room_state_bytes: config.limits.room_state_bytes,
             ..MemoryOptions::default()
         });
-        let made = Engine::new(options, |inbox, bus_inbox| {
+        let made = Engine::new(options, |inbox| {
             let directory = Arc::new(hub.directory(inbox));
             Ok::<_, Infallible>(Backend {
                 directory: Arc::new(Observed::new(directory)),
-                bus: Arc::new(hub.bus(bus_inbox)),
+                bus: Arc::new(hub.bus()),
             })
         });
         let Ok(engine) = made;
@@ -99,10 +99,10 @@ impl Cluster {
             room_state_bytes: config.limits.room_state_bytes,
         };
         let mut redis = None;
-        let engine = Engine::new(options, |inbox, bus_inbox| {
+        let engine = Engine::new(options, |inbox| {
             let directory = RedisDirectory::new(directory_target, &directory_options, inbox)?;
             let directory = Arc::new(directory);
-            let bus = Arc::new(RedisBus::new(bus_target, &config.redis.prefix, bus_inbox));
+            let bus = Arc::new(RedisBus::new(bus_target, &config.redis.prefix));
             redis = Some(Redis {
                 planes: [
                     directory.health(),

@@ -16,13 +16,14 @@ use tokio::{
     sync::{Notify, watch},
     time::{Instant, sleep_until, timeout},
 };
-use weir_cluster::{BusError, BusInbox, Signal, Subscription};
+use weir_cluster::{BusError, Signal, Subscription};
 use weir_protocol::RoomId;
 
 use crate::{
     Health,
     bus::envelope::{self, EnvelopeError, Origin},
     bus::outbox::{DEADLINE, Message, Outbox},
+    bus::redis_bus::Sinks,
     bus::signals::{
         Note,
         received::{Received, Step},
@@ -43,6 +44,7 @@ pub(crate) struct Exchange {
     pub(crate) origin: Origin,
     keys: Keys,
     outbox: Arc<Outbox>,
+    sinks: Arc<Sinks>,
     /// Held while a signal is numbered and put into the outbox, so that both keep one order.
     retained: Mutex<Retained>,
     /// Receiver state of the subscribed rooms, with their number of subscriptions. Guards the map
@@ -82,12 +84,13 @@ fn clock() -> u64 {
 }
 
 impl Exchange {
-    pub(crate) fn new(keys: Keys, outbox: Arc<Outbox>) -> Self {
+    pub(crate) fn new(keys: Keys, outbox: Arc<Outbox>, sinks: Arc<Sinks>) -> Self {
         Self {
             // 0 is the placeholder for an absent origin.
             origin: rand::rng().random_range(1..=Origin::MAX),
             keys,
             outbox,
+            sinks,
             retained: Mutex::default(),
             rooms: Mutex::default(),
             troubled: Mutex::default(),
@@ -195,7 +198,6 @@ impl Exchange {
         room: &RoomId,
         origin: Origin,
         payload: Bytes,
-        inbox: &dyn BusInbox,
     ) -> Result<(), EnvelopeError> {
         let note = wire::decode(payload)?;
         if let Note::Ask {
@@ -217,7 +219,7 @@ impl Exchange {
         };
         let mut received = lock(&received);
         let step = received.take(origin, note, self.now(), clock());
-        self.follow(room, &mut received, step, inbox)
+        self.follow(room, &mut received, step)
     }
 
     /// Dispatches signals, publishes requests, and counts losses.
@@ -226,12 +228,12 @@ impl Exchange {
         room: &RoomId,
         received: &mut Received,
         step: Step,
-        inbox: &dyn BusInbox,
     ) -> Result<(), EnvelopeError> {
         let mut read = Ok(());
+        let channel = self.keys.signals(room);
         for body in step.bodies {
             match envelope::signal(body) {
-                Ok(signal) => inbox.signal(room, &Arc::new(signal)),
+                Ok(signal) => self.sinks.signal(&channel, &Arc::new(signal)),
                 Err(error) => read = Err(error),
             }
         }
@@ -272,7 +274,7 @@ impl Exchange {
     }
 
     /// Publishes due notes, and repeats requests for missing signals.
-    fn look(&self, inbox: &dyn BusInbox) {
+    fn look(&self) {
         let due = lock(&self.retained).due(self.now());
         for (room, note) in due {
             let _ = self.put(&room, &note);
@@ -283,7 +285,7 @@ impl Exchange {
                 let mut received = lock(&received);
                 let step = received.tick(self.now());
                 // Invalid signals were counted on receipt.
-                let _ = self.follow(&room, &mut received, step, inbox);
+                let _ = self.follow(&room, &mut received, step);
                 received.is_missing()
             });
             if !still {
@@ -306,7 +308,6 @@ pub(crate) async fn run(
     exchange: Arc<Exchange>,
     mut interrupted: watch::Receiver<u64>,
     mut health: watch::Receiver<Health>,
-    inbox: Arc<dyn BusInbox>,
 ) {
     loop {
         let next = exchange.next();
@@ -330,6 +331,6 @@ pub(crate) async fn run(
             () = exchange.wake.notified() => {}
             () = sleep_until(next.unwrap_or_else(Instant::now)), if next.is_some() => {}
         }
-        exchange.look(&*inbox);
+        exchange.look();
     }
 }

@@ -13,18 +13,19 @@ use bytes::Bytes;
 use tokio::{sync::watch, task::AbortHandle};
 use tracing::warn;
 use weir_cluster::{
-    BoxFuture, Bus, BusError, BusInbox, Interest, Relayed, Sample, Signal, Subscription, TrackKey,
+    BoxFuture, Bus, BusError, ChunkPublisher, ChunkSink, Interest, Relayed, Sample, Signal,
+    SignalSender, SignalSink, Subscription, TrackKey,
 };
-use weir_protocol::RoomId;
+use weir_protocol::{RoomId, TrackId};
 
 use crate::{
     Health, Target,
-    bus::envelope::{self, EnvelopeError},
+    bus::envelope::{self, EnvelopeError, Origin},
     bus::exchange::{self, Exchange},
     bus::outbox::{Dropped, Message, Outbox},
     bus::publisher,
     connection::subscriber::{Publish, Subscriber},
-    keys::{Channel, Keys},
+    keys::Keys,
 };
 
 /// A node's end of the bus on Redis.
@@ -39,12 +40,77 @@ pub struct RedisBus {
 struct Shared {
     keys: Keys,
     subscriber: Subscriber,
-    /// How many subscriptions there are of each channel. Locked to count.
-    subscriptions: Mutex<HashMap<String, usize>>,
+    sinks: Arc<Sinks>,
     exchange: Arc<Exchange>,
     received: AtomicU64,
     received_bytes: AtomicU64,
     refused: AtomicU64,
+}
+
+/// Sinks of the subscriptions, by channel.
+#[derive(Debug, Default)]
+pub(crate) struct Sinks {
+    channels: Mutex<HashMap<String, Vec<(u64, Sink)>>>,
+    /// Source of subscription ids.
+    ids: AtomicU64,
+}
+
+#[derive(Debug, Clone)]
+enum Sink {
+    Chunks(TrackId, Arc<dyn ChunkSink>),
+    Signals(RoomId, Arc<dyn SignalSink>),
+}
+
+impl Sinks {
+    fn channels(&self) -> MutexGuard<'_, HashMap<String, Vec<(u64, Sink)>>> {
+        self.channels.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn of(&self, channel: &str) -> Option<Vec<Sink>> {
+        let channels = self.channels();
+        let sinks = channels.get(channel)?.iter();
+        Some(sinks.map(|(_, sink)| sink.clone()).collect())
+    }
+
+    fn insert(&self, channel: &str, sink: Sink) -> u64 {
+        let id = self.ids.fetch_add(1, Ordering::Relaxed);
+        let mut channels = self.channels();
+        let sinks = channels.entry(channel.to_owned()).or_default();
+        sinks.push((id, sink));
+        id
+    }
+
+    /// Removes a sink, and returns whether it was the last of its channel.
+    fn remove(&self, channel: &str, id: u64) -> bool {
+        let mut channels = self.channels();
+        let Some(sinks) = channels.get_mut(channel) else {
+            return false;
+        };
+        sinks.retain(|(one, _)| *one != id);
+        let last = sinks.is_empty();
+        if last {
+            channels.remove(channel);
+        }
+        last
+    }
+
+    /// Delivers a signal to the sinks of a channel.
+    pub(crate) fn signal(&self, channel: &str, signal: &Arc<Signal>) {
+        for sink in self.of(channel).unwrap_or_default() {
+            if let Sink::Signals(_, sink) = sink {
+                sink.signal(Arc::clone(signal));
+            }
+        }
+    }
+
+    fn interrupted(&self) {
+        let sinks: Vec<_> = self.channels().values().flatten().cloned().collect();
+        for (_, sink) in sinks {
+            if let Sink::Signals(_, sink) = sink {
+                sink.interrupted();
+            }
+        }
+    }
 }
 
 impl fmt::Debug for RedisBus {
@@ -54,28 +120,31 @@ impl fmt::Debug for RedisBus {
 }
 
 impl RedisBus {
-    /// Creates a bus whose channel names start with `prefix`, and that dispatches the messages of
-    /// other nodes to `inbox`.
+    /// Creates a bus whose channel names start with `prefix`.
     ///
     /// # Panics
     /// Outside of a tokio runtime.
-    pub fn new(target: &Target, prefix: &str, inbox: Arc<dyn BusInbox>) -> Self {
-        let (told, late) = (Arc::clone(&inbox), Arc::clone(&inbox));
+    pub fn new(target: &Target, prefix: &str) -> Self {
+        let sinks = Arc::new(Sinks::default());
         let outbox = Outbox::new();
         let keys = Keys::new(prefix, target.database);
-        let exchange = Arc::new(Exchange::new(keys.clone(), Arc::clone(&outbox)));
+        let exchange = Arc::new(Exchange::new(
+            keys.clone(),
+            Arc::clone(&outbox),
+            Arc::clone(&sinks),
+        ));
         let shared = Arc::new_cyclic(|shared: &std::sync::Weak<Shared>| {
             let shared = shared.clone();
             let on_message = move |channel: &[u8], payload: Bytes| {
                 if let Some(shared) = shared.upgrade() {
-                    shared.message(channel, payload, &*inbox);
+                    shared.message(channel, payload);
                 }
             };
             let probes = keys.probes(&format!("{:016x}", exchange.origin));
             Shared {
                 keys,
                 subscriber: Subscriber::new(target, probes, Arc::new(on_message)),
-                subscriptions: Mutex::default(),
+                sinks: Arc::clone(&sinks),
                 exchange: Arc::clone(&exchange),
                 received: AtomicU64::new(0),
                 received_bytes: AtomicU64::new(0),
@@ -83,7 +152,7 @@ impl RedisBus {
             }
         });
         let publishing = tokio::spawn(publisher::run(target.clone(), Arc::clone(&outbox)));
-        let watching = tokio::spawn(watch(shared.subscriber.interrupted(), told));
+        let watching = tokio::spawn(watch(shared.subscriber.interrupted(), sinks));
         let probing = {
             let outbox = Arc::clone(&outbox);
             let publish: Publish = Arc::new(move |channel: Arc<str>, payload| {
@@ -97,7 +166,7 @@ impl RedisBus {
             shared.subscriber.start_probes("subscriptions", publish)
         };
         let (interrupted, health) = (shared.subscriber.interrupted(), outbox.health());
-        let exchanging = tokio::spawn(exchange::run(exchange, interrupted, health, late));
+        let exchanging = tokio::spawn(exchange::run(exchange, interrupted, health));
         Self {
             shared,
             outbox,
@@ -149,23 +218,14 @@ impl RedisBus {
         samples
     }
 
-    async fn begin(&self, channel: String) -> Result<Subscription, BusError> {
-        *self
-            .shared
-            .subscriptions()
-            .entry(channel.clone())
-            .or_default() += 1;
+    async fn begin(&self, channel: String, sink: Sink) -> Result<Subscription, BusError> {
+        let id = self.shared.sinks.insert(&channel, sink);
         let shared = Arc::clone(&self.shared);
         let name = channel.clone();
-        // From here on the guard counts it out again, whatever happens.
+        // From here on the guard removes it again, whatever happens.
         let subscription = Subscription::new(move || {
-            let mut subscriptions = shared.subscriptions();
-            if let Some(count) = subscriptions.get_mut(&name) {
-                *count -= 1;
-                if *count == 0 {
-                    subscriptions.remove(&name);
-                    shared.subscriber.unsubscribe(&name);
-                }
+            if shared.sinks.remove(&name, id) {
+                shared.subscriber.unsubscribe(&name);
             }
         });
         let subscribed = self.shared.subscriber.subscribe(&channel).await;
@@ -180,98 +240,94 @@ impl Drop for RedisBus {
     }
 }
 
-/// Notifies the inbox when channels are subscribed to again, since messages may have been missed.
-async fn watch(mut interrupted: watch::Receiver<u64>, inbox: Arc<dyn BusInbox>) {
+/// Notifies the rooms when channels are subscribed to again, since messages may have been missed.
+async fn watch(mut interrupted: watch::Receiver<u64>, sinks: Arc<Sinks>) {
     while interrupted.changed().await.is_ok() {
-        inbox.interrupted();
+        sinks.interrupted();
     }
 }
 
 impl Shared {
-    fn subscriptions(&self) -> MutexGuard<'_, HashMap<String, usize>> {
-        self.subscriptions
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn message(&self, channel: &[u8], payload: Bytes, inbox: &dyn BusInbox) {
-        if let Err(error) = self.tell(channel, payload, inbox)
+    fn message(&self, channel: &[u8], payload: Bytes) {
+        if let Err(error) = self.dispatch(channel, payload)
             && self.refused.fetch_add(1, Ordering::Relaxed) == 0
         {
             warn!(%error, "the first message that was not understood; others are counted");
         }
     }
 
-    fn tell(
-        &self,
-        channel: &[u8],
-        mut payload: Bytes,
-        inbox: &dyn BusInbox,
-    ) -> Result<(), EnvelopeError> {
+    fn dispatch(&self, channel: &[u8], mut payload: Bytes) -> Result<(), EnvelopeError> {
         let name = std::str::from_utf8(channel).unwrap_or_default();
         // Cancelled subscriptions get no notification. Probe channels belong to no room.
-        if !self.subscriptions().contains_key(name) {
+        let Some(sinks) = self.sinks.of(name) else {
             self.subscriber.probed(name, &payload);
             return Ok(());
-        }
+        };
         self.received.fetch_add(1, Ordering::Relaxed);
         let bytes = payload.len() as u64;
         self.received_bytes.fetch_add(bytes, Ordering::Relaxed);
-        let Some(channel) = self.keys.channel(name) else {
-            return Ok(());
-        };
-        let version = match channel {
-            Channel::Signals(_) => envelope::SIGNAL,
-            Channel::Chunks(_) => envelope::CHUNK,
-        };
-        let origin = envelope::open(version, &mut payload)?;
-        if origin == self.exchange.origin {
-            return Ok(());
-        }
-        match channel {
-            Channel::Signals(room) => self.exchange.take(&room, origin, payload, inbox)?,
-            Channel::Chunks(track) => {
-                let chunk = envelope::chunk(track.track, payload)?;
-                inbox.chunk(&track, &Arc::new(chunk));
+        match sinks.first() {
+            Some(Sink::Signals(room, _)) => {
+                let origin = envelope::open(envelope::SIGNAL, &mut payload)?;
+                if origin != self.exchange.origin {
+                    self.exchange.take(room, origin, payload)?;
+                }
             }
+            Some(Sink::Chunks(track, _)) => {
+                let origin = envelope::open(envelope::CHUNK, &mut payload)?;
+                if origin != self.exchange.origin {
+                    let chunk = envelope::chunk(*track, payload)?;
+                    for sink in &sinks {
+                        if let Sink::Chunks(_, sink) = sink {
+                            sink.chunk(chunk.clone());
+                        }
+                    }
+                }
+            }
+            None => {}
         }
         Ok(())
     }
 }
 
 impl Bus for RedisBus {
+    fn publisher(&self, track: &TrackKey) -> Arc<dyn ChunkPublisher> {
+        Arc::new(Publisher {
+            channel: self.shared.keys.chunks(track),
+            origin: self.shared.exchange.origin,
+            outbox: Arc::clone(&self.outbox),
+            sinks: Arc::clone(&self.shared.sinks),
+        })
+    }
+
     fn subscribe<'a>(
         &'a self,
         track: &'a TrackKey,
+        sink: Arc<dyn ChunkSink>,
     ) -> BoxFuture<'a, Result<Subscription, BusError>> {
-        Box::pin(self.begin(self.shared.keys.chunks(track)))
+        let sink = Sink::Chunks(track.track, sink);
+        Box::pin(self.begin(self.shared.keys.chunks(track), sink))
     }
 
-    fn publish(&self, track: &TrackKey, chunk: &Relayed) -> Result<(), BusError> {
-        let message = envelope::of_chunk(self.shared.exchange.origin, chunk);
-        let channel = self.shared.keys.chunks(track);
-        self.outbox.put(Message::chunk(channel, message, chunk))
+    fn signals(&self, room: &RoomId) -> Arc<dyn SignalSender> {
+        Arc::new(Sender {
+            exchange: Arc::clone(&self.shared.exchange),
+            room: room.clone(),
+        })
     }
 
-    fn interest(&self, track: &TrackKey) -> Interest {
-        let channel = self.shared.keys.chunks(track);
-        let Some(nodes) = self.outbox.interest(&channel) else {
-            return Interest::Unknown;
-        };
-        let own = self.shared.subscriptions().contains_key(&channel);
-        Interest::Nodes(nodes.saturating_sub(usize::from(own)))
-    }
-
-    fn flush(&self) -> BoxFuture<'_, ()> {
-        Box::pin(self.outbox.flush())
-    }
-
-    fn listen<'a>(&'a self, room: &'a RoomId) -> BoxFuture<'a, Result<Subscription, BusError>> {
+    fn listen<'a>(
+        &'a self,
+        room: &'a RoomId,
+        sink: Arc<dyn SignalSink>,
+    ) -> BoxFuture<'a, Result<Subscription, BusError>> {
         Box::pin(async move {
             let exchange = &self.shared.exchange;
             // Registered before the subscription, so that its first messages are processed.
             let ordered = exchange.enter(room);
-            let subscription = self.begin(self.shared.keys.signals(room)).await?;
+            let sink = Sink::Signals(room.clone(), sink);
+            let channel = self.shared.keys.signals(room);
+            let subscription = self.begin(channel, sink).await?;
             exchange.listening(room);
             Ok(Subscription::new(move || {
                 drop(subscription);
@@ -280,15 +336,49 @@ impl Bus for RedisBus {
         })
     }
 
-    fn send(&self, room: &RoomId, signal: &Arc<Signal>) -> Result<(), BusError> {
-        self.shared.exchange.send(room, signal)
+    fn flush(&self) -> BoxFuture<'_, ()> {
+        Box::pin(self.outbox.flush())
+    }
+}
+
+/// Publisher of a track's chunks.
+#[derive(Debug)]
+struct Publisher {
+    channel: String,
+    origin: Origin,
+    outbox: Arc<Outbox>,
+    sinks: Arc<Sinks>,
+}
+
+impl ChunkPublisher for Publisher {
+    fn publish(&self, chunk: &Relayed) -> Result<(), BusError> {
+        let message = envelope::of_chunk(self.origin, chunk);
+        let channel = self.channel.clone();
+        self.outbox.put(Message::chunk(channel, message, chunk))
     }
 
-    fn deliver<'a>(
-        &'a self,
-        room: &'a RoomId,
-        signal: &'a Arc<Signal>,
-    ) -> BoxFuture<'a, Result<(), BusError>> {
-        Box::pin(self.shared.exchange.deliver(room, signal))
+    fn interest(&self) -> Interest {
+        let Some(nodes) = self.outbox.interest(&self.channel) else {
+            return Interest::Unknown;
+        };
+        let own = self.sinks.channels().contains_key(&self.channel);
+        Interest::Nodes(nodes.saturating_sub(usize::from(own)))
+    }
+}
+
+/// Sender of a room's signals.
+#[derive(Debug)]
+struct Sender {
+    exchange: Arc<Exchange>,
+    room: RoomId,
+}
+
+impl SignalSender for Sender {
+    fn send(&self, signal: &Signal) -> Result<(), BusError> {
+        self.exchange.send(&self.room, signal)
+    }
+
+    fn deliver<'a>(&'a self, signal: &'a Arc<Signal>) -> BoxFuture<'a, Result<(), BusError>> {
+        Box::pin(self.exchange.deliver(&self.room, signal))
     }
 }

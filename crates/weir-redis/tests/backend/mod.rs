@@ -10,7 +10,7 @@ use std::{
 
 use tokio::{runtime::Handle, sync::OnceCell, task::spawn_blocking};
 use weir_cluster::{
-    BoxFuture, Bus, BusInbox, Directory, Inbox,
+    BoxFuture, Bus, Directory, Inbox,
     contract::{Backend, Store, StoreOptions},
 };
 use weir_redis::{DirectoryOptions, Health, RedisBus, RedisDirectory};
@@ -92,13 +92,9 @@ impl Store for RedisStore {
         })
     }
 
-    fn bus(&self, inbox: Arc<dyn BusInbox>) -> BoxFuture<'_, Arc<dyn Bus>> {
+    fn bus(&self) -> BoxFuture<'_, Arc<dyn Bus>> {
         Box::pin(async move {
-            let bus = RedisBus::new(
-                &self.server.url().parse().expect("a Redis"),
-                &self.prefix,
-                inbox,
-            );
+            let bus = RedisBus::new(&self.server.url().parse().expect("a Redis"), &self.prefix);
             for mut health in [bus.hears(), bus.publishes()] {
                 health.wait_for(Health::works).await.expect("the bus lives");
             }

@@ -10,7 +10,7 @@ use std::{
 };
 
 use tokio::{task::JoinHandle, time::interval};
-use weir_cluster::{Bus, BusInbox, Relayed, Signal, Subscription, TrackKey};
+use weir_cluster::{Bus, Signal, SignalSink, Subscription};
 use weir_protocol::{Json, MemberId, RoomId};
 use weir_redis::{Health, RedisBus};
 use weir_testkit::{RedisServer, eventually};
@@ -28,11 +28,9 @@ type Said = (usize, u64);
 #[derive(Debug, Default)]
 struct Heard(Mutex<Vec<Said>>);
 
-impl BusInbox for Heard {
-    fn chunk(&self, _: &TrackKey, _: &Arc<Relayed>) {}
-
-    fn signal(&self, _: &RoomId, signal: &Arc<Signal>) {
-        if let Signal::Message { version, from, .. } = &**signal {
+impl SignalSink for Heard {
+    fn signal(&self, signal: Arc<Signal>) {
+        if let Signal::Message { version, from, .. } = &*signal {
             let node = from.as_str().parse().expect("a number");
             lock(&self.0).push((node, *version));
         }
@@ -115,12 +113,13 @@ impl Talkers {
 
     async fn add_at(&mut self, url: &str) {
         let heard = Arc::new(Heard::default());
-        let bus = RedisBus::new(&url.parse().expect("a Redis"), "test", heard.clone());
+        let bus = RedisBus::new(&url.parse().expect("a Redis"), "test");
         for mut health in [bus.hears(), bus.publishes()] {
             let up = health.wait_for(Health::works).await;
             up.expect("it lives");
         }
-        let listening = bus.listen(&self.room).await.expect("it listens");
+        let listening = bus.listen(&self.room, heard.clone()).await;
+        let listening = listening.expect("it listens");
         let said = self
             .nodes
             .iter()
@@ -233,7 +232,7 @@ async fn say(
         data: Json::empty_object(),
         attachments: vec![vec![7; 200].into()],
     });
-    let outcome = node.bus.deliver(room, &message).await;
+    let outcome = node.bus.signals(room).deliver(&message).await;
     let outcome = outcome.map_err(|error| error.to_string());
     let mut outcomes = lock(outcomes);
     match &outcome {
