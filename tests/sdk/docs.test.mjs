@@ -47,9 +47,9 @@ test("every example of the SDK's documentation does what it says", async (t) => 
       const room = logs.find((log) => log.startsWith("in room ")).split(" ").at(-1);
       const other = await run(name, `#${room}`);
       await eventually("both see each other", () =>
-        [logs, other.logs].every((each) => each.includes("Ann is seen")));
+        [logs, other.logs].every((each) => each.includes("Ann is visible")));
       await other.page.close();
-      await eventually("one sees the other go", () => logs.includes("Ann went: disconnected"));
+      await eventually("one sees the other go", () => logs.includes("Ann left: disconnected"));
     }
     await page.close();
   }
