@@ -22,6 +22,9 @@ pub enum DirectoryError {
     /// No member of that id in the room.
     #[error("no member {:?}", .0.as_str())]
     MemberNotFound(MemberId),
+    /// Another node owns the member's seat: the write was fenced off.
+    #[error("member {:?} is on another node", .0.as_str())]
+    NotSeatOwner(MemberId),
     /// No track of that id in the room.
     #[error("no track {0}")]
     TrackNotFound(TrackId),
@@ -59,7 +62,10 @@ impl From<DirectoryError> for Fault {
             DirectoryError::RoomNotFound(_) => Code::RoomNotFound,
             DirectoryError::RoomExists(_) => Code::RoomExists,
             DirectoryError::RoomFull { .. } => Code::RoomFull,
-            DirectoryError::MemberNotFound(_) => Code::MemberNotFound,
+            // For the client it is the same: its member is not seated here any more.
+            DirectoryError::MemberNotFound(_) | DirectoryError::NotSeatOwner(_) => {
+                Code::MemberNotFound
+            }
             DirectoryError::TrackNotFound(_) => Code::TrackNotFound,
             DirectoryError::NotTrackOwner(_) => Code::NotTrackOwner,
             DirectoryError::TooManyTracks { .. } | DirectoryError::StateTooLarge { .. } => {

@@ -178,9 +178,12 @@ impl Client {
             .await
         {
             // Gone is gone, whoever was first.
-            Ok(()) | Err(DirectoryError::MemberNotFound(_) | DirectoryError::RoomNotFound(_)) => {
-                Ok(())
-            }
+            Ok(())
+            | Err(
+                DirectoryError::MemberNotFound(_)
+                | DirectoryError::NotSeatOwner(_)
+                | DirectoryError::RoomNotFound(_),
+            ) => Ok(()),
             Err(error) => {
                 if let Some(held_back) = STAYED.pass() {
                     let (room, member) = (&room.link.room, &member.id);

@@ -3,7 +3,7 @@
 //! Whatever belongs to a room has the room's id as its hash tag, so that Redis Cluster keeps it on
 //! one shard and a script may touch all of it (Redis Cluster specification, "Hash tags").
 
-use std::sync::Arc;
+use std::{fmt::Display, sync::Arc};
 
 use weir_cluster::TrackKey;
 use weir_protocol::{MemberId, RoomId};
@@ -38,11 +38,11 @@ impl Keys {
         format!("{}:{{.nodes}}:{what}", self.prefix)
     }
 
-    /// The keys of a room's state, in the order in which the scripts take them: hashes of the
-    /// room's record and counters; of the members' records by id; of their nodes and places in the
-    /// order of arrival by id; of the tracks' records by id; of their publishers by id.
+    /// Returns the keys of a room, in the order in which the scripts expect them: hashes of its record and
+    /// counters; and, by id, of the members' records, their seats, the tracks' records, their publishers, and the
+    /// fences of removed members.
     pub(crate) fn room(&self, room: &RoomId) -> Vec<String> {
-        let names = ["room", "members", "seats", "tracks", "owners"];
+        let names = ["room", "members", "seats", "tracks", "owners", "fences"];
         names.map(|name| self.of_room(room, name)).into()
     }
 
@@ -76,27 +76,32 @@ impl Keys {
         }
     }
 
-    /// Sorted set: the nodes that are alive, by when their leases run out.
+    /// Sorted set of leases, by expiry.
     pub(crate) fn alive(&self) -> String {
         self.of_nodes("alive")
     }
 
-    /// Sorted set: the dead nodes that are being reaped, by when another one may go on with it.
+    /// Sorted set of expired leases that a reaper has claimed, by when another one may take over.
     pub(crate) fn reaping(&self) -> String {
         self.of_nodes("reaping")
     }
 
-    /// Set: the members that a node holds, or held.
-    pub(crate) fn held(&self, node: &str) -> String {
+    /// Sorted set of the nodes that are to audit their ledgers.
+    pub(crate) fn audits(&self) -> String {
+        self.of_nodes("audits")
+    }
+
+    /// Set of an incarnation's ledger: an entry for each of its seats.
+    pub(crate) fn held(&self, node: &impl Display) -> String {
         self.of_nodes(&format!("held:{node}"))
     }
 
-    /// An entry of [`Keys::held`].
+    /// Returns the entry of a member in [`Keys::held`].
     pub(crate) fn held_entry(room: &RoomId, member: &MemberId) -> String {
         format!("{room}/{member}")
     }
 
-    /// Reads an entry of [`Keys::held`]; room ids have no slash.
+    /// Parses an entry of [`Keys::held`]. Room ids contain no slash.
     pub(crate) fn held_member(entry: &str) -> Option<(RoomId, MemberId)> {
         let (room, member) = entry.split_once('/')?;
         Some((RoomId::made(room), MemberId::new(member)))
@@ -141,7 +146,8 @@ mod tests {
             keys.probes("NODE").name(1).replace("probe1", "probeN"),
             keys.alive(),
             keys.reaping(),
-            keys.held("NODE"),
+            keys.audits(),
+            keys.held(&"NODE.EPOCH"),
         ]);
         let rows = DOCUMENTED
             .lines()

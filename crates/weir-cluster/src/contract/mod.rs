@@ -87,6 +87,7 @@ macro_rules! contract_suite {
             joining_creates_a_missing_room_if_asked_to,
             everybody_who_creates_by_joining_is_in_one_room,
             joining_again_changes_nothing,
+            only_the_owner_of_a_seat_writes,
             a_full_room_takes_nobody,
             of_many_as_many_join_as_fit,
             updates_change_what_they_give,

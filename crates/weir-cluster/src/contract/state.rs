@@ -74,7 +74,7 @@ pub async fn the_state_is_limited_whatever_makes_it_longer(backend: &dyn Backend
     // A member's metadata fills the state to the last byte.
     let left = LIMIT - length(&a, &id).await + new_member("ann").metadata.as_str().len();
     let update = |bytes| {
-        b.directory
+        a.directory
             .update_member(&id, &ann, None, Some(text(bytes)))
     };
     assert_eq!(refused(update(left + 1).await), LIMIT + 1);
@@ -82,7 +82,7 @@ pub async fn the_state_is_limited_whatever_makes_it_longer(backend: &dyn Backend
     assert_eq!(length(&b, &id).await, LIMIT);
 
     let name = Some(String::from("called ann!"));
-    let renamed = b.directory.update_member(&id, &ann, name, None).await;
+    let renamed = a.directory.update_member(&id, &ann, name, None).await;
     assert_eq!(refused(renamed), LIMIT + 1);
     let codec = |codec: &str| TrackUpdate {
         codec: Some(codec.into()),
@@ -104,7 +104,7 @@ pub async fn the_state_is_limited_whatever_makes_it_longer(backend: &dyn Backend
     gone.expect("it is its own");
     let published = a.publish(&id, "ann").await;
     assert_eq!(published.id, TrackId(2), "a refused track has no number");
-    assert_counted(&b, &id, &ann, LIMIT).await;
+    assert_counted(&a, &id, &ann, LIMIT).await;
 }
 
 pub async fn a_room_at_the_limit_is_answered_within_it(backend: &dyn Backend) {
@@ -184,27 +184,33 @@ pub async fn the_count_is_the_length_of_the_snapshot(backend: &dyn Backend) {
     let nodes: [Node; 2] = Node::on(&*store).await;
     let id = room("hall");
     nodes[0].create(&id, 30).await;
-    let mut members: Vec<MemberId> = Vec::new();
+    // With the index of the node that each has joined by.
+    let mut members: Vec<(usize, MemberId)> = Vec::new();
     let strange = ["", "Zoë \"Z\" 🎥", "\u{1}\\\n", "plain"];
     for step in 0..300 {
-        let node = nodes.choose(&mut random).expect("two");
+        let member = members.choose(&mut random).cloned();
+        let joins = random.random_range(0..100) < 25;
+        let (at, member) = match member {
+            Some((at, member)) if !joins => (at, Some(member)),
+            _ => (random.random_range(0..nodes.len()), None),
+        };
+        let node = &nodes[at];
         let directory = &node.directory;
         let name = || strange[step % strange.len()].to_owned();
         let bytes = random.random_range(2..6_000);
-        let member = members.choose(&mut random).cloned();
         let track = TrackId(random.random_range(1..=20));
-        let outcome = match (random.random_range(0..100), member) {
-            (0..25, _) | (_, None) => {
+        let outcome = match (random.random_range(25..100), member) {
+            (_, None) => {
                 let new = NewMember {
                     name: name(),
                     metadata: text(bytes),
                     ..new_member(&format!("m{step}"))
                 };
                 let joined = directory.join(&id, new).await;
-                joined.map(|joined| members.push(joined.member.id))
+                joined.map(|joined| members.push((at, joined.member.id)))
             }
-            (25..35, Some(member)) => {
-                members.retain(|one| *one != member);
+            (..35, Some(member)) => {
+                members.retain(|(_, one)| *one != member);
                 let left = directory.leave(&id, &member, LeaveReason::Left);
                 left.await
             }
@@ -245,8 +251,8 @@ pub async fn the_count_is_the_length_of_the_snapshot(backend: &dyn Backend) {
             Err(error) => panic!("{error}"),
         }
         assert!(length(node, &id).await <= limit);
-        if let Some(member) = members.first() {
-            assert_counted(node, &id, member, limit).await;
+        if let Some((at, member)) = members.first() {
+            assert_counted(&nodes[*at], &id, member, limit).await;
         }
     }
 }

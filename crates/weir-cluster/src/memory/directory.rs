@@ -34,7 +34,7 @@ impl MemoryDirectory {
     /// Adds a member to an existing room.
     fn join_room(&self, room: &mut RoomState, new: &NewMember) -> Result<Joined, DirectoryError> {
         let shared = self.shared();
-        if let Some(member) = room.member(&new.id).cloned() {
+        if let Some(member) = room.own_member(&new.id, self.node)? {
             let snapshot = room.snapshot();
             return Ok(Joined { member, snapshot });
         }
@@ -44,7 +44,7 @@ impl MemoryDirectory {
             metadata: new.metadata.clone(),
             joined_at: shared.now(),
         };
-        room.join(member.clone(), &shared.watchers)?;
+        room.join(member.clone(), self.node, &shared.watchers)?;
         if let Some(ticket) = room.ticket.take() {
             shared.expiry.cancel(ticket);
         }
@@ -82,7 +82,7 @@ impl MemoryDirectory {
     ) -> Result<(), DirectoryError> {
         let shared = self.shared();
         shared.with_room(id, |cell, room| {
-            room.leave(member, reason, &shared.watchers)?;
+            room.leave(member, self.node, reason, &shared.watchers)?;
             if room.is_empty() {
                 room.ticket = shared.expiry.enter(cell);
             }
@@ -123,7 +123,7 @@ impl Directory for MemoryDirectory {
         Box::pin(async move {
             let shared = self.shared();
             shared.with_room(room, |_, state| {
-                state.update_member(member, name, metadata, &shared.watchers)
+                state.update_member(member, self.node, name, metadata, &shared.watchers)
             })
         })
     }
@@ -138,7 +138,7 @@ impl Directory for MemoryDirectory {
         Box::pin(async move {
             let shared = self.shared();
             shared.with_room(room, |_, state| {
-                state.publish(member, spec, limit, &shared.watchers)
+                state.publish(member, self.node, spec, limit, &shared.watchers)
             })
         })
     }
@@ -153,7 +153,7 @@ impl Directory for MemoryDirectory {
         Box::pin(async move {
             let shared = self.shared();
             shared.with_room(room, |_, state| {
-                state.update_track(member, track, &update, &shared.watchers)
+                state.update_track(member, self.node, track, &update, &shared.watchers)
             })
         })
     }
@@ -167,7 +167,7 @@ impl Directory for MemoryDirectory {
         Box::pin(async move {
             let shared = self.shared();
             shared.with_room(room, |_, state| {
-                state.unpublish(member, track, &shared.watchers)
+                state.unpublish(member, self.node, track, &shared.watchers)
             })
         })
     }

@@ -25,7 +25,7 @@ pub(super) struct RoomState {
     size: StateSize,
     limit: usize,
     /// By order of arrival.
-    members: Vec<Member>,
+    seats: Vec<Seat>,
     tracks: BTreeMap<TrackId, Track>,
     /// The id of the last track that was published; 0 before the first.
     last_track: u32,
@@ -33,6 +33,13 @@ pub(super) struct RoomState {
     pub(super) ticket: Option<Ticket>,
     /// Gone for good: whoever still holds the cell finds no room in it.
     closed: bool,
+}
+
+/// A member, and the node that owns its seat.
+#[derive(Debug)]
+struct Seat {
+    member: Member,
+    node: u64,
 }
 
 /// The nodes that watch rooms.
@@ -51,7 +58,7 @@ impl RoomState {
             version: 0,
             size,
             limit,
-            members: Vec::new(),
+            seats: Vec::new(),
             tracks: BTreeMap::new(),
             last_track: 0,
             ticket: None,
@@ -77,13 +84,13 @@ impl RoomState {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.members.is_empty()
+        self.seats.is_empty()
     }
 
     pub(super) fn snapshot(&self) -> Snapshot {
         Snapshot {
             room: self.record.clone(),
-            members: self.members.clone(),
+            members: self.seats.iter().map(|seat| seat.member.clone()).collect(),
             tracks: self.tracks.values().cloned().collect(),
             version: self.version,
         }
@@ -104,20 +111,37 @@ impl RoomState {
         }
     }
 
-    pub(super) fn member(&self, id: &MemberId) -> Option<&Member> {
-        self.members.iter().find(|member| member.id == *id)
+    /// Returns a member that has joined by `node`, if it is there.
+    pub(super) fn own_member(
+        &self,
+        id: &MemberId,
+        node: u64,
+    ) -> Result<Option<Member>, DirectoryError> {
+        match self.place(id, node) {
+            Ok(place) => Ok(Some(self.seats[place].member.clone())),
+            Err(DirectoryError::MemberNotFound(_)) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
-    fn place(&self, id: &MemberId) -> Result<usize, DirectoryError> {
-        self.members
-            .iter()
-            .position(|member| member.id == *id)
-            .ok_or_else(|| DirectoryError::MemberNotFound(id.clone()))
+    /// Returns the index of a member's seat, which `node` must own.
+    fn place(&self, id: &MemberId, node: u64) -> Result<usize, DirectoryError> {
+        let place = self.seats.iter().position(|seat| seat.member.id == *id);
+        let place = place.ok_or_else(|| DirectoryError::MemberNotFound(id.clone()))?;
+        match self.seats[place].node == node {
+            true => Ok(place),
+            false => Err(DirectoryError::NotSeatOwner(id.clone())),
+        }
     }
 
-    /// The track `id`, if it is `member`'s.
-    fn own_track(&self, member: &MemberId, id: TrackId) -> Result<&Track, DirectoryError> {
-        self.place(member)?;
+    /// Returns the track `id`, which must be `member`'s, whose seat `node` must own.
+    fn own_track(
+        &self,
+        member: &MemberId,
+        node: u64,
+        id: TrackId,
+    ) -> Result<&Track, DirectoryError> {
+        self.place(member, node)?;
         let track = self
             .tracks
             .get(&id)
@@ -132,17 +156,21 @@ impl RoomState {
     pub(super) fn join(
         &mut self,
         member: Member,
+        node: u64,
         watchers: &Watchers,
     ) -> Result<(), DirectoryError> {
         let limit = self.record.max_members;
-        if self.members.len() >= limit as usize {
+        if self.seats.len() >= limit as usize {
             let room = self.record.id.clone();
             return Err(DirectoryError::RoomFull { room, limit });
         }
         let size = self.size.with_member(&member);
         fits(size.answer_bytes(&member), self.limit)?;
         self.size = size;
-        self.members.push(member.clone());
+        self.seats.push(Seat {
+            member: member.clone(),
+            node,
+        });
         self.tell(Change::MemberJoined(member), watchers);
         Ok(())
     }
@@ -150,10 +178,11 @@ impl RoomState {
     pub(super) fn leave(
         &mut self,
         id: &MemberId,
+        node: u64,
         reason: LeaveReason,
         watchers: &Watchers,
     ) -> Result<(), DirectoryError> {
-        let place = self.place(id)?;
+        let place = self.place(id, node)?;
         let own: Vec<TrackId> = self
             .tracks
             .values()
@@ -163,7 +192,7 @@ impl RoomState {
         for track in own {
             self.remove_track(track, id, watchers);
         }
-        let member = self.members.remove(place);
+        let Seat { member, .. } = self.seats.remove(place);
         self.size = self.size.without_member(&member);
         let id = member.id;
         self.tell(Change::MemberLeft { id, reason }, watchers);
@@ -173,21 +202,22 @@ impl RoomState {
     pub(super) fn update_member(
         &mut self,
         id: &MemberId,
+        node: u64,
         name: Option<String>,
         metadata: Option<Json>,
         watchers: &Watchers,
     ) -> Result<Member, DirectoryError> {
-        let place = self.place(id)?;
-        let mut member = self.members[place].clone();
+        let place = self.place(id, node)?;
+        let mut member = self.seats[place].member.clone();
         if let Some(name) = name {
             member.name = name;
         }
         if let Some(metadata) = metadata {
             member.metadata = metadata;
         }
-        let size = self.size.without_member(&self.members[place]);
+        let size = self.size.without_member(&self.seats[place].member);
         self.resize(size.with_member(&member))?;
-        self.members[place] = member.clone();
+        self.seats[place].member = member.clone();
         self.tell(Change::MemberUpdated(member.clone()), watchers);
         Ok(member)
     }
@@ -195,11 +225,12 @@ impl RoomState {
     pub(super) fn publish(
         &mut self,
         member: &MemberId,
+        node: u64,
         spec: TrackSpec,
         limit: usize,
         watchers: &Watchers,
     ) -> Result<Track, DirectoryError> {
-        self.place(member)?;
+        self.place(member, node)?;
         let own = self.tracks.values().filter(|track| track.member == *member);
         if own.count() >= limit {
             return Err(DirectoryError::TooManyTracks { limit });
@@ -223,11 +254,12 @@ impl RoomState {
     pub(super) fn update_track(
         &mut self,
         member: &MemberId,
+        node: u64,
         id: TrackId,
         update: &TrackUpdate,
         watchers: &Watchers,
     ) -> Result<Track, DirectoryError> {
-        let known = self.own_track(member, id)?;
+        let known = self.own_track(member, node, id)?;
         let mut track = known.clone();
         update.apply(&mut track);
         let size = self.size.without_track(known).with_track(&track);
@@ -240,10 +272,11 @@ impl RoomState {
     pub(super) fn unpublish(
         &mut self,
         member: &MemberId,
+        node: u64,
         id: TrackId,
         watchers: &Watchers,
     ) -> Result<(), DirectoryError> {
-        self.own_track(member, id)?;
+        self.own_track(member, node, id)?;
         self.remove_track(id, member, watchers);
         Ok(())
     }

@@ -73,6 +73,8 @@ metrics! {
     Counter "weir.bus.retries" "{signal}" "Signals that were sent again since Redis refused them, or did not answer";
     Histogram "weir.directory.operation.duration" "s" "How long operations of the directory take, by operation and error";
     Counter "weir.directory.repairs" "{repair}" "Rooms that were compared with Redis after something was missing, by outcome";
+    Counter "weir.directory.fenced" "{write}" "Writes that were refused because another node owns the member's seat";
+    Counter "weir.directory.ghosts" "{seat}" "Seats that named this node and were removed because it does not hold them";
     Gauge "weir.redis.up" "" "Whether the way to Redis works (1) or not (0), by plane";
     Counter "weir.redis.interruptions" "{interruption}" "Connections to Redis that were lost, and single subscriptions that Redis ended, by plane and cause";
     Counter "weir.redis.resubscribed" "{channel}" "Channels that were subscribed to again after an interruption, by plane";

@@ -1,13 +1,12 @@
 //! The directory on Redis.
 
 mod counts;
-mod event;
-mod lease;
-mod mirror;
+mod directory_core;
+mod node;
+mod operations;
 mod reconcile;
-mod record;
 mod redis_directory;
+mod room;
 mod store;
-mod watched;
 
 pub use redis_directory::{DirectoryOptions, RedisDirectory};

@@ -1,126 +1,87 @@
-//! How a room is brought in line with Redis after one of both has missed something.
+//! Reconciling a room with Redis after either has missed something.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc};
 
 use futures_util::{StreamExt, stream};
-use tokio::time::Instant;
 use tracing::{debug, warn};
 use weir_cluster::{DirectoryError, Seldom};
-use weir_protocol::{LeaveReason, MemberId, RoomId};
+use weir_protocol::{Member, MemberId, RoomId};
 
 use super::{
     counts::count,
-    redis_directory::{ATTEMPTS, Shared, lock},
-    watched::{Repaired, Watched},
+    directory_core::{ATTEMPTS, DirectoryCore},
+    node::incarnation::Incarnation,
+    room::{
+        mirror::Mirror,
+        seated::Seated,
+        watched::{FollowUp, Reconciled, WatchedRoom},
+    },
+    store::Reclaimed,
 };
 use crate::keys::Keys;
 
-/// How many rooms are repaired at a time.
-const REPAIRS: usize = 32;
+/// Maximum number of rooms reconciled at a time.
+const CONCURRENCY: usize = 32;
 
-/// For how long a member that shall be gone, and is not there, is looked for: a node that was away from
-/// Redis for longer, and knows the member, may write a lost room back with it.
-const LOOKED_FOR: Duration = Duration::from_secs(30);
-
-/// A member that shall be gone from a room.
-#[derive(Debug, Clone)]
-pub(crate) struct Left {
-    pub(crate) room: RoomId,
-    pub(crate) member: MemberId,
-    pub(crate) reason: LeaveReason,
-    /// Since when it is not there.
-    pub(crate) missing: Option<Instant>,
-}
-
-impl Left {
-    pub(crate) fn new(room: &RoomId, member: &MemberId, reason: LeaveReason) -> Self {
-        Self {
-            room: room.clone(),
-            member: member.clone(),
-            reason,
-            missing: None,
-        }
-    }
-}
-
-/// There may be many rooms.
+/// Limits the log: many rooms may fail at once.
 static FAILURES: Seldom = Seldom::new();
 
-impl Shared {
-    /// Repairs every room, then has those gone who left meanwhile.
-    pub(crate) async fn repair_all(self: &Arc<Self>) {
-        self.repair_where(Watched::doubt).await;
-        self.finish().await;
-    }
-
-    /// Does what has failed before: repairs, and leavings.
-    pub(crate) async fn finish(self: &Arc<Self>) {
-        self.repair_where(Watched::is_left_behind).await;
-        let left = std::mem::take(&mut *lock(&self.left));
-        for left in left {
-            let watched = self.watched(&left.room);
-            // It has come again.
-            if watched.is_some_and(|watched| watched.has(&left.member)) {
-                continue;
-            }
-            let Left { room, member, .. } = left.clone();
-            if let Err(DirectoryError::Unavailable(_)) = self.remove(left).await {
-                debug!(%room, %member, "a member that left is still to be removed");
-            }
+/// Starts what an event or a join has made necessary.
+pub(crate) fn follow_up(core: &Arc<DirectoryCore>, watched: Arc<WatchedRoom>, needed: FollowUp) {
+    let core = Arc::clone(core);
+    match needed {
+        FollowUp::None => {}
+        FollowUp::Reconcile => {
+            tokio::spawn(reconcile(core, watched));
+        }
+        FollowUp::RemoveGhosts(ghosts) => {
+            tokio::spawn(async move {
+                let room = &watched.room;
+                let ghosts = ghosts.into_iter().map(|ghost| (room.clone(), ghost));
+                let removed = core
+                    .remove_ghosts(&core.seats.owner(), ghosts.collect())
+                    .await;
+                if removed.is_err() && watched.doubt() {
+                    reconcile(core, watched).await;
+                }
+            });
         }
     }
+}
 
-    /// Has a member gone from a room; if Redis is away, when it is back. As long as a node may write the room
-    /// back that knows the member, it is looked for.
-    pub(crate) async fn remove(&self, mut left: Left) -> Result<(), DirectoryError> {
-        let (room, member) = (&left.room, &left.member);
-        let removed = self.store.leave(room, member, left.reason, None).await;
-        let again = match &removed {
-            Err(DirectoryError::Unavailable(_)) => true,
-            Err(DirectoryError::RoomNotFound(_) | DirectoryError::MemberNotFound(_)) => {
-                left.missing.get_or_insert_with(Instant::now).elapsed() < LOOKED_FOR
-            }
-            _ => false,
-        };
-        if again {
-            lock(&self.left).push(left);
-        } else {
-            let entry = Keys::held_entry(room, member);
-            // What stays behind is found gone by whoever reaps this node.
-            let _ = self.store.let_go(&self.node(), entry).await;
-        }
-        removed
+/// Reconciles every room.
+pub(crate) async fn reconcile_all(core: &Arc<DirectoryCore>) {
+    reconcile_where(core, WatchedRoom::doubt).await;
+}
+
+/// Reconciles the rooms that a failed reconciliation has left in doubt.
+pub(crate) async fn reconcile_doubtful(core: &Arc<DirectoryCore>) {
+    reconcile_where(core, WatchedRoom::is_left_in_doubt).await;
+}
+
+async fn reconcile_where(core: &Arc<DirectoryCore>, needed: fn(&WatchedRoom) -> bool) {
+    let rooms = core.rooms.all().into_iter().filter(|room| needed(room));
+    let rooms: Vec<_> = rooms.collect();
+    if rooms.is_empty() {
+        return;
     }
-
-    async fn repair_where(self: &Arc<Self>, needed: fn(&Watched) -> bool) {
-        let mut repairs = Vec::new();
-        for watched in self.all() {
-            if needed(&watched) {
-                repairs.push(Arc::clone(self).repair(watched));
-            }
-        }
-        let repaired = stream::iter(repairs)
-            .buffer_unordered(REPAIRS)
-            .count()
-            .await;
-        if repaired > 0 {
-            debug!(repaired, "rooms were compared with Redis");
-        }
+    debug!(rooms = rooms.len(), "rooms are compared with Redis");
+    let mut reconciliations = Vec::new();
+    for room in rooms {
+        reconciliations.push(reconcile(Arc::clone(core), room));
     }
+    let reconciliations = stream::iter(reconciliations).buffer_unordered(CONCURRENCY);
+    reconciliations.count().await;
+}
 
-    /// Gives Redis what it has lost of a room, and tells the inbox what it has missed.
-    pub(crate) async fn repair(self: Arc<Self>, watched: Arc<Watched>) {
-        let repaired = self.try_repair(&watched).await;
-        let counts = &self.counts;
-        count(
-            if repaired.is_ok() {
-                &counts.repairs
-            } else {
-                &counts.repairs_failed
-            },
-            1,
-        );
-        if let Err(error) = repaired {
+/// Reconciles a room: restores what Redis has lost, seats this node's members again, removes ghosts, and sends the
+/// differences to the inbox.
+pub(crate) async fn reconcile(core: Arc<DirectoryCore>, watched: Arc<WatchedRoom>) {
+    let counts = &core.counts;
+    match core.try_reconcile(&watched).await {
+        Ok(()) => count(&counts.repairs, 1),
+        Err(error) => {
+            count(&counts.repairs_failed, 1);
             if let Some(held_back) = FAILURES.pass() {
                 let room = &watched.room;
                 warn!(%error, %room, held_back, "a room could not be compared with Redis");
@@ -128,46 +89,116 @@ impl Shared {
             watched.give_up();
         }
     }
+}
 
-    async fn try_repair(&self, watched: &Watched) -> Result<(), DirectoryError> {
+impl DirectoryCore {
+    async fn try_reconcile(&self, watched: &WatchedRoom) -> Result<(), DirectoryError> {
         for _ in 0..ATTEMPTS {
             let found = match self.store.snapshot(&watched.room).await {
                 Ok(found) => Some(found),
                 Err(DirectoryError::RoomNotFound(_)) => None,
                 Err(error) => return Err(error),
             };
-            let node = self.node();
-            let Some((known, missing)) = watched.compare(found.as_ref(), &node) else {
+            let Some((known, missing)) = watched.compare(found.as_ref()) else {
                 watched.give_up();
                 return Ok(());
             };
-            let older = found
-                .as_ref()
-                .is_none_or(|found| found.version < known.version);
-            if older {
-                self.store.restore(&known).await?;
-                continue;
+            if found.is_none() && missing.is_empty() {
+                // The room has expired: this node has no member in it.
+                watched.give_up();
+                return Ok(());
             }
+            let Some(found) = found.filter(|found| found.version >= known.version) else {
+                self.restore(known).await?;
+                continue;
+            };
             if !missing.is_empty() {
-                let entries = missing
-                    .iter()
-                    .map(|member| Keys::held_entry(&watched.room, &member.id));
-                self.store.hold(&node, entries.collect()).await?;
-                for member in missing {
-                    let tracks = known.tracks_of(&member.id);
-                    let reclaimed = self.store.reclaim(&watched.room, &member, &node, tracks);
-                    reclaimed.await?;
+                if self.reclaim(&watched.room, missing, &known).await? {
+                    continue;
                 }
+                // The next heartbeat starts another incarnation, and reconciles again.
+                watched.give_up();
+                return Ok(());
+            }
+            let ghosts = self.ghosts(&watched.room, &found);
+            if !ghosts.is_empty() {
+                self.remove_ghosts(&self.seats.owner(), ghosts).await?;
                 continue;
             }
-            match found.map(|found| watched.repair(found)) {
-                Some(Repaired::Done) | None => return Ok(()),
-                Some(Repaired::Short(changes)) => self.store.raise(&watched.room, changes).await?,
-                Some(Repaired::Behind) => {}
+            match watched.reconcile(found) {
+                Reconciled::Done => return Ok(()),
+                Reconciled::Short(changes) => self.store.raise(&watched.room, changes).await?,
+                Reconciled::Behind => {}
             }
         }
-        Err(DirectoryError::Unavailable(
-            "the room changes too fast".to_owned(),
-        ))
+        let why = "the room changes too fast".to_owned();
+        Err(DirectoryError::Unavailable(why))
+    }
+
+    /// Restores a room that Redis has lost, with the seats of all nodes. Each seat is in its owner's ledger before, so
+    /// that the owner, or its reaper, removes those that are ghosts by now.
+    async fn restore(&self, mut known: Mirror) -> Result<(), DirectoryError> {
+        let owner = self.seats.owner();
+        let room = known.room.id.clone();
+        let seats = &self.seats;
+        let is_ghost = |id: &MemberId, seated: &Seated| seats.is_ghost(&room, id, &seated.owner);
+        known.members.retain(|id, seated| !is_ghost(id, seated));
+        let mut entries: BTreeMap<String, (Incarnation, Vec<String>)> = BTreeMap::new();
+        for (id, seated) in &mut known.members {
+            if owner.owns(&seated.owner) {
+                seated.owner = owner.clone();
+            }
+            let of = entries.entry(seated.owner.to_string());
+            let (_, entries) = of.or_insert_with(|| (seated.owner.clone(), Vec::new()));
+            entries.push(Keys::held_entry(&room, id));
+        }
+        for (other, entries) in entries.into_values() {
+            if other == owner {
+                self.store.hold(&owner, entries).await?;
+            } else {
+                self.store.vouch(&other, entries).await?;
+            }
+        }
+        self.store.restore(&known).await
+    }
+
+    /// Seats members of this node again, or moves their seats to its current incarnation. Returns false if this
+    /// incarnation was reaped.
+    async fn reclaim(
+        &self,
+        room: &RoomId,
+        members: Vec<Member>,
+        known: &Mirror,
+    ) -> Result<bool, DirectoryError> {
+        let owner = self.seats.owner();
+        let entries = members.iter();
+        let entries = entries.map(|member| Keys::held_entry(room, &member.id));
+        self.store.hold(&owner, entries.collect()).await?;
+        for member in members {
+            let tracks = known.tracks_of(&member.id);
+            match self.store.reclaim(room, &owner, &member, tracks).await {
+                Ok(Reclaimed::Seated) => {}
+                Ok(Reclaimed::Reaped) => return Ok(false),
+                Ok(Reclaimed::OtherNode) => {
+                    let member = &member.id;
+                    warn!(%room, %member, "another node has taken over a member");
+                    self.seats.lose(room, member);
+                }
+                // Lost again since the snapshot, which the caller repeats.
+                Err(DirectoryError::RoomNotFound(_)) => return Ok(true),
+                Err(error) => {
+                    self.seats.doubt(room, &member.id);
+                    return Err(error);
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    /// Returns the seats that name this node and that it does not hold.
+    fn ghosts(&self, room: &RoomId, found: &Mirror) -> Vec<(RoomId, MemberId)> {
+        let members = found.members.iter();
+        let ghosts = members.filter(|(id, seated)| self.seats.is_ghost(room, id, &seated.owner));
+        ghosts.map(|(id, _)| (room.clone(), id.clone())).collect()
     }
 }

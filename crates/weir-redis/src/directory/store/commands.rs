@@ -1,9 +1,6 @@
 //! Commands to the directory's Redis, and the reaction to errors.
 
-use std::{
-    sync::{Mutex, PoisonError},
-    time::Duration,
-};
+use std::time::Duration;
 
 use fred::{
     clients::{Client, WithOptions},
@@ -11,6 +8,7 @@ use fred::{
     interfaces::ClientLike,
     types::config::Options,
 };
+use parking_lot::Mutex;
 use tokio::time::{Instant, sleep, timeout_at};
 use weir_cluster::DirectoryError;
 
@@ -87,8 +85,7 @@ impl Commands {
     /// Forces a new connection, which resolves the name and queries Sentinels again.
     async fn reconnect(&self, deadline: Instant) {
         {
-            let reconnected = self.reconnected.lock();
-            let mut reconnected = reconnected.unwrap_or_else(PoisonError::into_inner);
+            let mut reconnected = self.reconnected.lock();
             if reconnected.is_some_and(|last| last.elapsed() < RECONNECTS) {
                 return;
             }

@@ -1,4 +1,4 @@
-//! Nodes in Redis: their leases, and the members that they hold.
+//! Calls that concern nodes: their leases, and their ledgers of seats.
 
 use std::time::Duration;
 
@@ -9,25 +9,47 @@ use fred::{
 };
 use weir_cluster::DirectoryError;
 
-use super::{LIVE_TTL, Store, number, script, text};
+use super::{LIVE_TTL, RoomStore, number, script, text};
+use crate::directory::node::incarnation::Incarnation;
 
-impl Store {
-    /// Renews a node's lease. Returns false if it had expired and the node may have been reaped.
+/// Duration of a lease.
+pub(crate) const LEASE: Duration = Duration::from_secs(8);
+
+/// Duration of a reaper's claim; another reaper may take over afterwards.
+const CLAIM: Duration = Duration::from_secs(10);
+
+/// Outcome of a heartbeat.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Beat {
+    /// The lease is renewed.
+    Renewed,
+    /// The lease is renewed, and another node has entered seats into this node's ledger.
+    Audit,
+    /// The lease had expired, or Redis has lost it. The node may have been reaped.
+    Lost,
+}
+
+impl RoomStore {
+    /// Renews the lease of an incarnation, or grants it to a new one.
     pub(crate) async fn heartbeat(
         &self,
-        node: &str,
-        lease: Duration,
+        node: &Incarnation,
         new: bool,
-    ) -> Result<bool, DirectoryError> {
+    ) -> Result<Beat, DirectoryError> {
         let arguments = vec![
-            text(node),
-            number(lease.as_millis()),
+            node.to_string().into(),
+            text(node.node()),
+            number(LEASE.as_millis()),
             text(if new { "new" } else { "" }),
             number(LIVE_TTL.as_millis()),
         ];
-        let keys = vec![self.keys.alive()];
+        let keys = vec![self.keys.alive(), self.keys.audits()];
         let answer = script::HEARTBEAT.call(&self.commands, keys, arguments);
-        Ok(answer.await?.as_str().as_deref() == Some("ok"))
+        Ok(match answer.await?.as_str().as_deref() {
+            Some("ok") => Beat::Renewed,
+            Some("audit") => Beat::Audit,
+            _ => Beat::Lost,
+        })
     }
 
     /// Publishes a probe the way the scripts publish events.
@@ -38,45 +60,64 @@ impl Store {
         called.await.map(drop)
     }
 
-    /// Claims dead nodes and returns their ids. Other nodes cannot claim them for `patience`.
-    pub(crate) async fn claim(&self, patience: Duration) -> Result<Vec<String>, DirectoryError> {
+    /// Claims expired leases and returns their incarnations. No other node claims them for a while.
+    pub(crate) async fn claim(&self) -> Result<Vec<Incarnation>, DirectoryError> {
         let keys = vec![self.keys.alive(), self.keys.reaping()];
-        let arguments = vec![number(patience.as_millis()), number(LIVE_TTL.as_millis())];
+        let arguments = vec![number(CLAIM.as_millis()), number(LIVE_TTL.as_millis())];
         let dead = script::CLAIM.call(&self.commands, keys, arguments);
         let dead = dead.await?.into_array().into_iter();
-        Ok(dead.filter_map(|node| node.into_string()).collect())
+        let dead = dead.filter_map(|node| node.into_string());
+        Ok(dead.map(|node| Incarnation::parse(&node)).collect())
     }
 
-    /// Releases a node's lease, unless the node still holds members; these are left to the reaper.
-    pub(crate) async fn resign(&self, node: &str) -> Result<(), DirectoryError> {
-        let held: u64 = self
-            .commands
-            .send(|client| async move { client.scard(self.keys.held(node)).await })
-            .await?;
-        if held == 0 {
-            self.commands
-                .send(
-                    |client| async move { client.zrem::<(), _, _>(self.keys.alive(), node).await },
-                )
-                .await?;
-        }
-        Ok(())
+    /// Ends a lease, unless the ledger has entries; these are left to the reaper.
+    pub(crate) async fn resign(&self, node: &Incarnation) -> Result<(), DirectoryError> {
+        let keys = vec![self.keys.alive(), self.keys.held(node)];
+        let arguments = vec![node.to_string().into()];
+        let resigned = script::RESIGN.call(&self.commands, keys, arguments);
+        resigned.await.map(drop)
     }
 
-    /// Removes a reaped node.
-    pub(crate) async fn reaped(&self, node: &str) -> Result<(), DirectoryError> {
-        self.commands
-            .send(|client| async move { client.del::<(), _>(self.keys.held(node)).await })
-            .await?;
-        self.commands
-            .send(|client| async move { client.zrem::<(), _, _>(self.keys.reaping(), node).await })
-            .await
+    /// Deletes reaped entries from a dead node's ledger; with the last one, the claim.
+    pub(crate) async fn settle(
+        &self,
+        node: &Incarnation,
+        entries: Vec<String>,
+    ) -> Result<(), DirectoryError> {
+        let keys = vec![self.keys.reaping(), self.keys.held(node)];
+        let mut arguments = vec![node.to_string().into()];
+        arguments.extend(entries.into_iter().map(Value::from));
+        let settled = script::SETTLE.call(&self.commands, keys, arguments);
+        settled.await.map(drop)
     }
 
-    /// Records members that a node holds, for its reaper.
+    /// Enters seats into the ledger of another node, which audits them, or whose reaper removes them.
+    pub(crate) async fn vouch(
+        &self,
+        owner: &Incarnation,
+        entries: Vec<String>,
+    ) -> Result<(), DirectoryError> {
+        let keys = vec![
+            self.keys.alive(),
+            self.keys.reaping(),
+            self.keys.audits(),
+            self.keys.held(owner),
+        ];
+        let mut arguments = vec![
+            owner.to_string().into(),
+            text(owner.node()),
+            number(LEASE.as_millis()),
+            number(LIVE_TTL.as_millis()),
+        ];
+        arguments.extend(entries.into_iter().map(Value::from));
+        let vouched = script::VOUCH.call(&self.commands, keys, arguments);
+        vouched.await.map(drop)
+    }
+
+    /// Enters seats into a node's own ledger.
     pub(crate) async fn hold(
         &self,
-        node: &str,
+        node: &Incarnation,
         entries: Vec<String>,
     ) -> Result<(), DirectoryError> {
         let (key, entries) = (&self.keys.held(node), &entries);
@@ -90,20 +131,31 @@ impl Store {
             .await
     }
 
-    /// Removes a member from those that a node holds.
-    pub(crate) async fn let_go(&self, node: &str, entry: String) -> Result<(), DirectoryError> {
-        let entry = &entry;
+    /// Deletes a seat from a node's ledger.
+    pub(crate) async fn let_go(
+        &self,
+        node: &Incarnation,
+        entry: String,
+    ) -> Result<(), DirectoryError> {
+        let (key, entry) = (&self.keys.held(node), &entry);
         self.commands
-            .send(
-                |client| async move { client.srem::<(), _, _>(self.keys.held(node), entry).await },
-            )
+            .send(|client| async move { client.srem::<(), _, _>(key, entry).await })
             .await
     }
 
-    /// Returns the recorded members of a node.
-    pub(crate) async fn held(&self, node: &str) -> Result<Vec<String>, DirectoryError> {
+    /// Returns the entries of a node's ledger.
+    pub(crate) async fn held(&self, node: &Incarnation) -> Result<Vec<String>, DirectoryError> {
+        let key = &self.keys.held(node);
         self.commands
-            .send(|client| async move { client.smembers(self.keys.held(node)).await })
+            .send(|client| async move { client.smembers(key).await })
+            .await
+    }
+
+    /// Deletes the request for an audit, which is about to start.
+    pub(crate) async fn start_audit(&self, node: &Incarnation) -> Result<(), DirectoryError> {
+        let key = &self.keys.audits();
+        self.commands
+            .send(|client| async move { client.zrem::<(), _, _>(key, node.node()).await })
             .await
     }
 }

@@ -1,4 +1,4 @@
-//! The scripts, and how they are called.
+//! The Lua scripts.
 
 use std::sync::LazyLock;
 
@@ -19,7 +19,7 @@ macro_rules! scripts {
     };
 }
 
-/// A script, called by its hash.
+/// A script.
 pub(crate) struct Script(LazyLock<Hashed>);
 
 scripts! {
@@ -37,11 +37,14 @@ scripts! {
     TOUCH = "prelude" "room/touch";
     HEARTBEAT = "node/heartbeat";
     CLAIM = "node/claim";
+    VOUCH = "node/vouch";
+    SETTLE = "node/settle";
+    RESIGN = "node/resign";
     PROBE = "node/probe";
 }
 
 impl Script {
-    /// Calls the script; its text is sent only where Redis does not know it yet.
+    /// Calls the script by its hash. Sends the text if Redis does not have it.
     pub(crate) async fn call(
         &self,
         commands: &Commands,

@@ -1,17 +1,17 @@
--- 6: the member; 7: its record; 8: its node; 9 and 10: record and limit of a room that is created if
--- it is missing, or an empty 9; 11: what the answer takes beside the state and the member once more.
+-- 7: the member; 8: its record; 9 and 10: record and member limit of the room to create if it is missing, or an
+-- empty 9; 11: size of the answer beside the state and the second copy of the member.
+local member, record, new_room = ARGV[7], ARGV[8], ARGV[9]
 local missing = not exists()
-if missing and ARGV[9] == '' then return {'no room'} end
-if redis.call('HEXISTS', members, ARGV[6]) == 1 then return snapshot() end
+if missing and new_room == '' then return {'no room'} end
+local place = redis.call('HGET', seats, member)
+if place then return owns(place) and snapshot() or {'fenced'} end
+if not may_seat(member) then return {'fenced'} end
 local limit = tonumber(missing and ARGV[10] or redis.call('HGET', room, 'limit'))
 if redis.call('HLEN', members) >= limit then return {'full', tostring(limit)} end
-local inside = #ARGV[7] + (missing and #ARGV[9] or 0)
-local why = oversize(inside, 1, 0, #ARGV[7] + ARGV[11])
+local inside = #record + (missing and #new_room or 0)
+local why = oversize(inside, 1, 0, #record + ARGV[11])
 if why then return why end
-if missing then create(ARGV[9], ARGV[10]) end
-local seat = ARGV[8] .. ' ' .. redis.call('HINCRBY', room, 'arrivals', 1)
-put_member(ARGV[6], ARGV[7])
-redis.call('HSET', seats, ARGV[6], seat)
-tell('j', ARGV[6], seat, ARGV[7])
+if missing then create(new_room, ARGV[10]) end
+seat(member, record)
 keep()
 return snapshot()

@@ -1,14 +1,14 @@
--- 6: the member; 7: why; 8: the node that it must be on, or nothing.
-if not exists() then return {'no room'} end
-local seat = redis.call('HGET', seats, ARGV[6])
-if not seat then return {'no member'} end
-if ARGV[8] ~= '' and string.match(seat, '^%S+') ~= ARGV[8] then return {'no member'} end
-for _, track in ipairs(tracks_of(ARGV[6])) do
+-- 7: the member; 8: the reason; 9: whether a delayed write may seat it again, or empty.
+local member, reason = ARGV[7], ARGV[8]
+local why = refuse_member(member)
+if why and why[1] == 'fenced' then return why end
+if ARGV[9] ~= '' then fence_off(member) end
+if why then return why end
+for _, track in ipairs(tracks_of(member)) do
   remove_track(track)
-  tell('x', track, ARGV[6])
+  tell('x', track, member)
 end
-remove_member(ARGV[6])
-redis.call('HDEL', seats, ARGV[6])
-tell('l', ARGV[6], ARGV[7])
+remove_member(member)
+tell('l', member, reason)
 keep()
 return {'ok'}

@@ -1,31 +1,25 @@
--- Takes a member's seat over for its node's new id, or seats it again with its tracks, however long the
--- state becomes: it was so long before.
--- 6: the member; 7: its record; 8: its node; then id and record of each of its tracks.
+-- Moves a member's seat to the writer from an earlier incarnation of its node, or seats the member again with its
+-- tracks. The size of the state is not checked: it was as large before.
+-- 7: the member; 8: its record; then id and record of each of its tracks.
+local member, record = ARGV[7], ARGV[8]
 if not exists() then return {'no room'} end
-local seat = redis.call('HGET', seats, ARGV[6])
-if seat then
-  if string.match(seat, '^%S+') ~= ARGV[8] then
-    redis.call('HSET', seats, ARGV[6], ARGV[8] .. string.match(seat, ' %d+$'))
-  end
+local place = redis.call('HGET', seats, member)
+if place then
+  if not owns(place) then return {'fenced'} end
+  redis.call('HSET', seats, member, ARGV[6] .. string.match(place, ' %d+$'))
 else
-  seat = ARGV[8] .. ' ' .. redis.call('HINCRBY', room, 'arrivals', 1)
-  put_member(ARGV[6], ARGV[7])
-  redis.call('HSET', seats, ARGV[6], seat)
-  tell('j', ARGV[6], seat, ARGV[7])
+  if not may_seat(member) then return {'reaped'} end
+  seat(member, record)
 end
-local taken = {'ok'}
 for at = 9, #ARGV, 2 do
   local track = ARGV[at]
-  local owner = redis.call('HGET', owners, track)
-  if not owner then
+  if redis.call('HEXISTS', owners, track) == 0 then
     if tonumber(track) > tonumber(redis.call('HGET', room, 'track')) then
       redis.call('HSET', room, 'track', track)
     end
-    put_track(track, ARGV[6], ARGV[at + 1])
-    tell('p', track, ARGV[6], ARGV[at + 1])
-  elseif owner ~= ARGV[6] then
-    taken[#taken + 1] = track
+    put_track(track, member, ARGV[at + 1])
+    tell('p', track, member, ARGV[at + 1])
   end
 end
 keep()
-return taken
+return {'ok'}

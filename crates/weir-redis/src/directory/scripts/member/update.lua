@@ -1,11 +1,12 @@
--- 6: the member; 7: its record as it was; 8: its record as it shall be.
-if not exists() then return {'no room'} end
-local record = redis.call('HGET', members, ARGV[6])
-if not record then return {'no member'} end
-if record ~= ARGV[7] then return {'changed', record} end
-local why = oversize(#ARGV[8] - #record, 0, 0, 0)
+-- Replaces a member's record if it is the expected one. 7: the member; 8: expected record; 9: new record.
+local member, expected, record = ARGV[7], ARGV[8], ARGV[9]
+local why = refuse_member(member)
 if why then return why end
-put_member(ARGV[6], ARGV[8])
-tell('u', ARGV[6], ARGV[8])
+local known = redis.call('HGET', members, member)
+if known ~= expected then return {'changed'} end
+why = oversize(#record - #known, 0, 0, 0)
+if why then return why end
+put_member(member, record)
+tell('u', member, record)
 keep()
 return {'ok'}

@@ -1,5 +1,5 @@
--- Gives the dead nodes to one who reaps them. KEYS: the nodes that are alive; those being reaped.
--- ARGV: how long another one leaves a claimed node alone, in milliseconds; how long the table is kept.
+-- Claims expired leases for a reaper and returns the incarnations. KEYS: leases; claimed leases. ARGV: 1: time in
+-- milliseconds after which another reaper may take over; 2: lifetime of the table, in milliseconds.
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local dead = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now)

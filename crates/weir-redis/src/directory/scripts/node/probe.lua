@@ -1,3 +1,3 @@
--- Publishes to the node that calls it. KEYS: a channel, which no key is named like. ARGV: the command,
--- the message.
+-- Publishes a probe to the node that calls it. KEYS: a channel, for which there is no key. ARGV: 1: the command;
+-- 2: the message.
 return redis.call(ARGV[1], KEYS[1], ARGV[2])

@@ -1,7 +1,8 @@
--- 6: the room's record; 7: how many members it takes.
+-- 7: the room's record; 8: its member limit.
+local record, limit = ARGV[7], ARGV[8]
 if exists() then return {'exists'} end
-local why = oversize(#ARGV[6], 0, 0, 0)
+local why = oversize(#record, 0, 0, 0)
 if why then return why end
-create(ARGV[6], ARGV[7])
+create(record, limit)
 keep()
 return {'ok'}

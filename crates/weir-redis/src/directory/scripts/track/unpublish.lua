@@ -1,7 +1,8 @@
--- 6: the member; 7: the track.
-local why = refused(ARGV[6], ARGV[7])
+-- 7: the member; 8: the track.
+local member, track = ARGV[7], ARGV[8]
+local why = refuse_track(member, track)
 if why then return why end
-remove_track(ARGV[7])
-tell('x', ARGV[7], ARGV[6])
+remove_track(track)
+tell('x', track, member)
 keep()
 return {'ok'}

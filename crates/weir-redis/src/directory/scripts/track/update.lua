@@ -1,11 +1,13 @@
--- 6: the member; 7: the track; 8: its record as it was; 9: its record as it shall be.
-local why = refused(ARGV[6], ARGV[7])
+-- Replaces a track's record if it is the expected one. 7: the member; 8: the track; 9: expected record; 10: new
+-- record.
+local member, track, expected, record = ARGV[7], ARGV[8], ARGV[9], ARGV[10]
+local why = refuse_track(member, track)
 if why then return why end
-local record = redis.call('HGET', tracks, ARGV[7])
-if record ~= ARGV[8] then return {'changed', record} end
-why = oversize(#ARGV[9] - #record, 0, 0, 0)
+local known = redis.call('HGET', tracks, track)
+if known ~= expected then return {'changed'} end
+why = oversize(#record - #known, 0, 0, 0)
 if why then return why end
-put_track(ARGV[7], ARGV[6], ARGV[9])
-tell('t', ARGV[7], ARGV[6], ARGV[9])
+put_track(track, member, record)
+tell('t', track, member, record)
 keep()
 return {'ok'}

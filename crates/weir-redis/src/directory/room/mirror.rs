@@ -3,53 +3,33 @@
 use std::collections::{BTreeMap, HashMap};
 
 use bytes::Bytes;
-use weir_protocol::{Change, LeaveReason, Member, MemberId, Room, Snapshot, Track, TrackId};
+use weir_protocol::{Change, LeaveReason, MemberId, Room, Snapshot, Track, TrackId};
 
 use super::{
     event::{self, Event, Kind},
     record::{self, RecordError},
+    seated::Seated,
 };
 
-/// A room's whole state at a version.
+/// State of a room at a version.
 #[derive(Debug, Clone)]
 pub(crate) struct Mirror {
     pub(crate) room: Room,
     pub(crate) version: u64,
-    /// The id of the last track that was published.
+    /// Id of the last published track.
     pub(crate) last_track: u64,
-    /// The place of the last member in the order of arrival.
+    /// Place of the last member in the order of arrival.
     pub(crate) arrivals: u64,
     pub(crate) members: HashMap<MemberId, Seated>,
     pub(crate) tracks: BTreeMap<TrackId, Track>,
 }
 
-/// A member and its seat.
-#[derive(Debug, Clone)]
-pub(crate) struct Seated {
-    pub(crate) member: Member,
-    /// Its node, and its place in the order of arrival.
-    pub(crate) seat: String,
-}
-
-impl Seated {
-    pub(crate) fn node(&self) -> &str {
-        self.seat.split(' ').next().unwrap_or_default()
-    }
-
-    fn arrival(&self) -> u64 {
-        let arrival = self.seat.rsplit(' ').next();
-        arrival
-            .and_then(|arrival| arrival.parse().ok())
-            .unwrap_or(u64::MAX)
-    }
-}
-
-/// A hash of Redis, as scripts answer with it: keys and values in turns.
+/// A hash of Redis: fields and their values.
 type Hash = Vec<(Bytes, Bytes)>;
 
 impl Mirror {
-    /// Reads what `snapshot` of the scripts answers with.
-    pub(crate) fn read(hashes: [Hash; 5]) -> Result<Self, RecordError> {
+    /// Parses the answer of `snapshot` in the scripts.
+    pub(crate) fn parse(hashes: [Hash; 5]) -> Result<Self, RecordError> {
         let [room, members, seats, tracks, owners] = hashes;
         let room: HashMap<_, _> = room.into_iter().collect();
         let field = |name: &'static str| room.get(name.as_bytes()).ok_or(RecordError(name));
@@ -61,10 +41,7 @@ impl Mirror {
         let owners: HashMap<_, _> = owners.into_iter().collect();
         let members = members.into_iter().map(|(id, member)| {
             let seat = seats.get(&id).ok_or(RecordError("a seat"))?;
-            let seated = Seated {
-                member: record::member(&member)?,
-                seat: record::text(seat)?.to_owned(),
-            };
+            let seated = Seated::parse(&member, seat)?;
             Ok((seated.member.id.clone(), seated))
         });
         let tracks = tracks.into_iter().map(|(id, track)| {
@@ -84,7 +61,7 @@ impl Mirror {
 
     pub(crate) fn snapshot(&self) -> Snapshot {
         let mut members: Vec<_> = self.members.values().collect();
-        members.sort_by_key(|seated| seated.arrival());
+        members.sort_by_key(|seated| seated.arrival);
         Snapshot {
             room: self.room.clone(),
             members: members
@@ -96,18 +73,15 @@ impl Mirror {
         }
     }
 
-    /// Follows the next event; answers with the change that it tells.
-    pub(crate) fn follow(&mut self, event: &Event) -> Option<Change> {
+    /// Applies the next event and returns its change.
+    pub(crate) fn apply(&mut self, event: &Event) -> Option<Change> {
         self.version = event.version;
         let change = match &event.kind {
-            Kind::Joined { seat, member } => {
-                let seated = Seated {
-                    member: member.clone(),
-                    seat: seat.clone(),
-                };
-                self.arrivals = self.arrivals.max(seated.arrival());
-                self.members.insert(member.id.clone(), seated);
-                Change::MemberJoined(member.clone())
+            Kind::Joined(seated) => {
+                let member = seated.member.clone();
+                self.arrivals = self.arrivals.max(seated.arrival);
+                self.members.insert(member.id.clone(), seated.clone());
+                Change::MemberJoined(member)
             }
             Kind::Change(change) => change.clone(),
             Kind::Restored => return None,
@@ -134,7 +108,7 @@ impl Mirror {
         Some(change)
     }
 
-    /// What makes `newer` of this one: what goes first, what comes last.
+    /// Returns the changes from this state to a newer one: removals first, additions last.
     pub(crate) fn changes_to(&self, newer: &Self) -> Vec<Change> {
         let mut changes = Vec::new();
         for (id, track) in &self.tracks {
@@ -159,7 +133,7 @@ impl Mirror {
             changes.push(Change::RoomUpdated(newer.room.clone()));
         }
         let mut members: Vec<_> = newer.members.values().collect();
-        members.sort_by_key(|seated| seated.arrival());
+        members.sort_by_key(|seated| seated.arrival);
         for Seated { member, .. } in members {
             match self.members.get(&member.id) {
                 None => changes.push(Change::MemberJoined(member.clone())),
@@ -183,7 +157,7 @@ impl Mirror {
         changes
     }
 
-    /// The tracks of one member.
+    /// Returns the tracks of a member.
     pub(crate) fn tracks_of(&self, member: &MemberId) -> impl Iterator<Item = &Track> {
         self.tracks
             .values()

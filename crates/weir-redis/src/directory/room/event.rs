@@ -1,37 +1,37 @@
-//! The events of a room, as scripts publish them and as nodes tell them.
+//! Events of a room, as the scripts publish them.
 
 use bytes::Bytes;
 use weir_protocol::{Change, LeaveReason, MemberId, Track, TrackId};
 
-use super::record::{self, RecordError};
+use super::{
+    record::{self, RecordError},
+    seated::Seated,
+};
 
-/// A change as it is published: its version, and its parts as they are stored.
+/// A published change.
 #[derive(Debug, Clone)]
 pub(crate) struct Event {
     pub(crate) version: u64,
     pub(crate) kind: Kind,
-    /// The trace that it is part of, as a `traceparent`.
+    /// Trace that the change belongs to, as a `traceparent`.
     pub(crate) trace: Option<String>,
 }
 
-/// What is published on a room's channel.
+/// Kind of a published change.
 #[derive(Debug, Clone)]
 pub(crate) enum Kind {
-    /// A member with its seat: its node, and its place in the order of arrival.
-    Joined {
-        seat: String,
-        member: weir_protocol::Member,
-    },
+    /// A member joined.
+    Joined(Seated),
     /// Any other change of the state.
     Change(Change),
-    /// The state was written anew: whoever knows another reads this one.
+    /// A node restored the state. Every node with another one reads it.
     Restored,
 }
 
 impl Event {
-    /// Reads what `tell` of the scripts has written: a line of the version, the kind and the
-    /// lengths of its parts, then the parts.
-    pub(crate) fn read(payload: &Bytes) -> Result<Self, RecordError> {
+    /// Parses an event as `tell` in the scripts writes it: a line with version, kind and lengths of the
+    /// parts, followed by the parts.
+    pub(crate) fn parse(payload: &Bytes) -> Result<Self, RecordError> {
         let end = payload.iter().position(|byte| *byte == b'\n');
         let end = end.ok_or(RecordError("an event without its line"))?;
         let line = std::str::from_utf8(&payload[..end]);
@@ -55,7 +55,7 @@ impl Event {
             at = part.end;
             parts.push(payload.slice(part));
         }
-        let kind = Kind::read(kind, &parts)?;
+        let kind = Kind::parse(kind, &parts)?;
         Ok(Self {
             version,
             kind,
@@ -65,13 +65,10 @@ impl Event {
 }
 
 impl Kind {
-    fn read(kind: &str, parts: &[Bytes]) -> Result<Self, RecordError> {
+    fn parse(kind: &str, parts: &[Bytes]) -> Result<Self, RecordError> {
         let change = match (kind, parts) {
             ("j", [_, seat, member]) => {
-                return Ok(Self::Joined {
-                    seat: record::text(seat)?.to_owned(),
-                    member: record::member(member)?,
-                });
+                return Seated::parse(member, seat).map(Self::Joined);
             }
             ("s", []) => return Ok(Self::Restored),
             ("u", [_, member]) => Change::MemberUpdated(record::member(member)?),
@@ -115,14 +112,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_event_reads_back_and_a_damaged_one_is_refused() {
-        let event = Event::read(&Bytes::from_static(b"7 l 2 9\nabnode-lost")).expect("an event");
+    fn events_are_parsed_and_damaged_ones_refused() {
+        let event = Event::parse(&Bytes::from_static(b"7 l 2 9\nabnode-lost")).expect("an event");
         assert_eq!((event.version, event.trace), (7, None));
         let Kind::Change(Change::MemberLeft { id, reason }) = event.kind else {
             panic!("{:?}", event.kind);
         };
         assert_eq!((id.as_str(), reason), ("ab", LeaveReason::NodeLost));
-        let traced = Event::read(&Bytes::from_static(b"7@00-ab-cd-01 x 1 1\n1a"));
+        let traced = Event::parse(&Bytes::from_static(b"7@00-ab-cd-01 x 1 1\n1a"));
         let traced = traced.expect("an event");
         assert_eq!(traced.version, 7);
         assert_eq!(traced.trace.as_deref(), Some("00-ab-cd-01"));
@@ -135,7 +132,7 @@ mod tests {
             "7 l 2 3\nabbad",
             "7 x 1 1\naa",
         ] {
-            Event::read(&Bytes::from_static(damaged.as_bytes())).expect_err(damaged);
+            Event::parse(&Bytes::from_static(damaged.as_bytes())).expect_err(damaged);
         }
     }
 }

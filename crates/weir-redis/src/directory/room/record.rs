@@ -1,10 +1,10 @@
-//! Records as Redis holds them.
+//! Records in Redis.
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use weir_protocol::{Member, MemberId, Room, Track, TrackId, TrackSpec};
 
-/// Redis holds something that is none of ours, or of a version that we do not know.
+/// A value in Redis is not Weir's, or of an unknown version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("cannot read {0} in Redis")]
 pub(crate) struct RecordError(pub(crate) &'static str);
@@ -17,7 +17,7 @@ struct TrackRecord {
     muted: bool,
 }
 
-pub(crate) fn text(bytes: &Bytes) -> Result<&str, RecordError> {
+pub(crate) fn text(bytes: &[u8]) -> Result<&str, RecordError> {
     std::str::from_utf8(bytes).map_err(|_| RecordError("text"))
 }
 
@@ -39,7 +39,7 @@ pub(crate) fn of_member(member: &Member) -> Bytes {
     json(member)
 }
 
-pub(crate) fn member(bytes: &Bytes) -> Result<Member, RecordError> {
+pub(crate) fn member(bytes: &[u8]) -> Result<Member, RecordError> {
     serde_json::from_slice(bytes).map_err(|_| RecordError("a member"))
 }
 
