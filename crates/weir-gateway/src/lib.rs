@@ -1,8 +1,9 @@
-//! The edge of a node: configuration, listeners, and what clients and operators see of it.
+//! The server of a node: configuration, listeners, transports and telemetry.
 
 pub mod config;
 pub mod edge;
 pub mod node;
 pub mod ops;
+pub mod readiness;
 pub mod telemetry;
 pub mod web;

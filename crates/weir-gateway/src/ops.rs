@@ -1,8 +1,7 @@
-//! The operations listener: what orchestrators and people ask a node, apart from clients.
+//! Operations listener: liveness, readiness and metrics for orchestrators and operators.
 
-use std::collections::BTreeMap;
 use std::pin::pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -15,12 +14,13 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use serde::Serialize;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tracing::debug;
 
-use crate::edge::accept::{gate, refusals::Responder};
+use crate::edge::accept::{listener::BoundListener, responder::Responder};
+use crate::readiness::Readiness;
 
 /// Maximum concurrent connections to the operations listener; further ones are refused.
 const CONNECTIONS: usize = 128;
@@ -29,83 +29,29 @@ const CONNECTIONS: usize = 128;
 const LIFETIME: Duration = Duration::from_secs(60);
 
 /// Grace period for a response that is in flight at the end of the lifetime.
-const FAREWELL: Duration = Duration::from_secs(5);
+const CLOSE_GRACE: Duration = Duration::from_secs(5);
 
-/// What `/` of the operations listener says.
+/// Body of `/`.
 const INDEX: &str = "\
-A Weir node's operations listener.
+Operations listener of a Weir node.
 
-/livez     200 while the process answers; restart it when it does not
-/readyz    200 when it takes clients, 503 when not, with the reasons as JSON
-/metrics   what the node counts and measures, for Prometheus
+/livez     200 while the process responds; restart it when it does not
+/readyz    200 when the node accepts clients, otherwise 503 with the reasons as JSON
+/metrics   all metrics in Prometheus' text format
 ";
 
-/// The content type of Prometheus' text format.
+/// Content type of Prometheus' text format.
 const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// Reasons against readiness, with their causes.
-type Reasons = BTreeMap<&'static str, Option<Arc<str>>>;
-
-/// Whether a node takes clients, shared between whoever knows and whoever asks.
-///
-/// A node is ready when no reason against it stands. Clones speak of the same node.
-#[derive(Debug, Clone, Default)]
-pub struct Readiness {
-    /// Current reasons against readiness: few and short, each with an optional cause.
-    against: Arc<Mutex<Reasons>>,
-}
-
-impl Readiness {
-    /// A node against whose readiness nothing stands.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    fn against(&self) -> MutexGuard<'_, Reasons> {
-        self.against.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Withdraws (`ready`) or raises (not `ready`) one reason against readiness, such as
-    /// `"starting"`. Reasons are independent: the node is ready when all are withdrawn.
-    pub fn set_ready(&self, ready: bool, reason: &'static str) {
-        if ready {
-            self.against().remove(reason);
-        } else {
-            self.against().insert(reason, None);
-        }
-    }
-
-    /// Raises a reason against readiness with its cause, which `/readyz` appends to it.
-    pub fn set_cause(&self, reason: &'static str, cause: &Arc<str>) {
-        self.against().insert(reason, Some(Arc::clone(cause)));
-    }
-
-    /// Whether no reason against readiness stands.
-    pub fn is_ready(&self) -> bool {
-        self.against().is_empty()
-    }
-
-    /// Returns the reasons against readiness in alphabetical order, as `reason` or `reason: cause`;
-    /// none when the node is ready.
-    pub fn reasons(&self) -> Vec<String> {
-        let against = self.against();
-        let reasons = against.iter().map(|(reason, cause)| match cause {
-            Some(cause) => format!("{reason}: {cause}"),
-            None => (*reason).to_owned(),
-        });
-        reasons.collect()
-    }
-}
-
-/// The answer of `/readyz`.
+/// Body of `/readyz`.
 #[derive(Debug, Serialize)]
-struct Report {
+struct ReadinessReport {
     ready: bool,
     reasons: Vec<String>,
 }
 
-/// What the operations listener answers: `/livez`, `/readyz`, `/metrics`, and at `/` a list of
-/// these. `metrics` writes the metrics in Prometheus' text format, or says why it cannot.
+/// Returns the router of the operations listener: `/livez`, `/readyz`, `/metrics`, and a list of
+/// them at `/`. `metrics` returns the metrics in Prometheus' text format, or an error.
 pub fn router<M>(readiness: Readiness, metrics: M) -> Router
 where
     M: Fn() -> Result<String, String> + Clone + Send + Sync + 'static,
@@ -114,30 +60,27 @@ where
         .route("/", get(INDEX))
         .route("/livez", get("ok"))
         .route("/readyz", get(readyz))
-        .fallback((
-            StatusCode::NOT_FOUND,
-            "nothing here; / lists what there is\n",
-        ))
+        .fallback((StatusCode::NOT_FOUND, "not found; / lists the paths\n"))
         .with_state(readiness)
         .route("/metrics", get(|| async move { text(metrics()) }))
 }
 
 /// Serves `router` on the operations listener until it is dropped. Closes connections that take
 /// longer than `header_timeout` for the head of a request.
-pub(crate) async fn serve(listener: TcpListener, router: Router, header_timeout: Duration) {
+pub(crate) async fn serve(listener: BoundListener, router: Router, header_timeout: Duration) {
     let free = Arc::new(Semaphore::new(CONNECTIONS));
     let responder = Responder::default();
     loop {
-        let (stream, _) = gate::next(&listener).await;
-        let Ok(place) = Arc::clone(&free).try_acquire_owned() else {
-            let why = format!("over the limit of {CONNECTIONS} connections to this listener");
-            responder.respond(stream, &why);
+        let (stream, _) = listener.accept().await;
+        let Ok(permit) = Arc::clone(&free).try_acquire_owned() else {
+            let reason = format!("over the limit of {CONNECTIONS} connections to this listener");
+            responder.respond(stream, &reason);
             continue;
         };
         let router = router.clone();
         tokio::spawn(async move {
             serve_connection(stream, router, header_timeout).await;
-            drop(place);
+            drop(permit);
         });
     }
 }
@@ -154,26 +97,26 @@ async fn serve_connection(stream: TcpStream, router: Router, header_timeout: Dur
         Ok(ended) => ended,
         Err(_) => {
             connection.as_mut().graceful_shutdown();
-            match timeout(FAREWELL, connection).await {
+            match timeout(CLOSE_GRACE, connection).await {
                 Ok(ended) => ended,
-                Err(_) => return debug!("a connection to the operations listener did not end"),
+                Err(_) => return debug!("operations connection did not close in time"),
             }
         }
     };
     if let Err(error) = ended {
-        debug!(%error, "a connection to the operations listener ended");
+        debug!(%error, "operations connection ended");
     }
 }
 
 fn text(metrics: Result<String, String>) -> Response {
     match metrics {
-        Ok(text) => ([(CONTENT_TYPE, TEXT_FORMAT)], fresh(), text).into_response(),
+        Ok(text) => ([(CONTENT_TYPE, TEXT_FORMAT)], uncached(), text).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error).into_response(),
     }
 }
 
-/// What is said is true now and not later.
-fn fresh() -> [(HeaderName, HeaderValue); 1] {
+/// Returns the headers of an answer that must not be cached.
+fn uncached() -> [(HeaderName, HeaderValue); 1] {
     [(CACHE_CONTROL, HeaderValue::from_static("no-store"))]
 }
 
@@ -185,7 +128,7 @@ async fn readyz(State(readiness): State<Readiness>) -> Response {
     } else {
         StatusCode::SERVICE_UNAVAILABLE
     };
-    (status, fresh(), Json(Report { ready, reasons })).into_response()
+    (status, uncached(), Json(ReadinessReport { ready, reasons })).into_response()
 }
 
 #[cfg(test)]
@@ -207,7 +150,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_node_that_is_not_ready_says_why_and_lives() {
+    async fn unready_node_reports_its_reasons_and_stays_live() {
         let readiness = Readiness::new();
         let ready = (StatusCode::OK, r#"{"ready":true,"reasons":[]}"#.to_owned());
         assert_eq!(ask(&readiness, "/readyz").await, ready);
@@ -223,37 +166,5 @@ mod tests {
         let metrics = (StatusCode::OK, "weir_ready 1\n".to_owned());
         assert_eq!(ask(&readiness, "/metrics").await, metrics);
         assert_eq!(ask(&readiness, "/other").await.0, StatusCode::NOT_FOUND);
-    }
-
-    #[test]
-    fn a_node_is_ready_when_no_reason_stands_against_it() {
-        let readiness = Readiness::new();
-        assert!(readiness.is_ready());
-        readiness.set_ready(false, "starting");
-        readiness.set_ready(false, "stopping");
-        readiness.set_ready(false, "starting");
-        assert_eq!(readiness.reasons(), ["starting", "stopping"]);
-        readiness.clone().set_ready(true, "starting");
-        assert_eq!(readiness.reasons(), ["stopping"]);
-        assert!(!readiness.is_ready());
-        readiness.set_ready(true, "stopping");
-        assert!(readiness.is_ready());
-        readiness.set_cause("redis", &"NOPERM".into());
-        readiness.set_cause("redis", &"NOAUTH".into());
-        assert_eq!(readiness.reasons(), ["redis: NOAUTH"]);
-        readiness.set_ready(true, "redis");
-        assert!(readiness.is_ready());
-    }
-
-    #[test]
-    fn the_documented_reasons_are_those_of_the_code() {
-        let documented = include_str!("../../../docs/operations.md");
-        let table = documented.split("Reasons against readiness").nth(1);
-        let table = table.and_then(|rest| rest.split("\n\n").nth(1));
-        let rows = table.expect("the table").lines().skip(2);
-        let documented: Vec<_> = rows.filter_map(|row| row.split('`').nth(1)).collect();
-        let mut known = vec![crate::node::run::STARTING, crate::node::drain::REASON];
-        known.extend(crate::node::cluster::PLANES.map(|(_, reason)| reason));
-        assert_eq!(documented, known);
     }
 }

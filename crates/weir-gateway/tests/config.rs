@@ -1,4 +1,4 @@
-//! The configuration as its users meet it: layers, refusals, and what documents it.
+//! The configuration from a user's view: layers, errors and documentation.
 
 use std::{collections::BTreeMap, fs, path::Path};
 
@@ -10,7 +10,7 @@ const EXAMPLE: &str = concat!(
     "/../../deploy/weir.example.toml"
 );
 
-/// Sources with these variables and flags, and a file of this text if there is any.
+/// Returns sources with these variables and flags, and a file with this text unless it is empty.
 fn sources(
     file: &str,
     variables: &[(&str, &str)],
@@ -35,7 +35,7 @@ fn sources(
     }
 }
 
-/// Tells the files of tests that run at the same time apart.
+/// Hashes the text of a file, for a name that no concurrent test uses.
 fn fnv(text: &str) -> u64 {
     let start = 0xcbf2_9ce4_8422_2325;
     text.bytes().fold(start, |hash, byte| {
@@ -52,7 +52,7 @@ fn refused(sources: Sources) -> String {
 }
 
 #[test]
-fn later_layers_win_and_each_value_knows_its_own() {
+fn later_layers_take_precedence_and_each_value_has_its_origin() {
     let file =
         "[server]\nlisten = \"127.0.0.1:1\"\nmax_connections = 7\n[limits]\nchunk_bytes = 5\n";
     let variables = [
@@ -80,14 +80,14 @@ fn later_layers_win_and_each_value_knows_its_own() {
 }
 
 #[test]
-fn what_is_printed_can_be_loaded_and_is_the_same() {
+fn printed_configuration_loads_to_the_same_values() {
     let first = loaded(sources("[log]\nfilter = \"warn\"\n", &[], &[]));
     let second = loaded(sources(&first.to_string(), &[], &[]));
     assert_eq!(first.config, second.config);
 }
 
 #[test]
-fn what_is_printed_hides_secrets_says_so_and_is_no_file_until_they_are_back() {
+fn printed_configuration_masks_secrets_and_is_refused_until_they_are_restored() {
     let secret = [
         ("WEIR_REDIS__URL", "redis://weir:hunter2@localhost:6379/3"),
         ("WEIR_TELEMETRY__OTLP_ENDPOINT", "http://me:hunter2@host:1"),
@@ -100,14 +100,14 @@ fn what_is_printed_hides_secrets_says_so_and_is_no_file_until_they_are_back() {
     ] {
         let line = printed.lines().find(|found| found.starts_with(line));
         let line = line.unwrap_or_else(|| panic!("{printed}"));
-        assert!(line.ends_with("must be put back"), "{line}");
+        assert!(line.ends_with("which must be restored"), "{line}");
     }
     let error = refused(sources(&printed, &[], &[]));
     for key in ["redis.url", "telemetry.otlp_endpoint"] {
         let line = error.lines().find(|line| line.contains(key));
         let line = line.unwrap_or_else(|| panic!("{error}"));
         assert!(
-            line.contains("`weir config` has left a secret out"),
+            line.contains("`weir config` replaced this secret"),
             "{line}"
         );
     }
@@ -116,7 +116,7 @@ fn what_is_printed_hides_secrets_says_so_and_is_no_file_until_they_are_back() {
 }
 
 #[test]
-fn a_secret_is_not_told_in_a_refusal_either() {
+fn errors_mask_secrets() {
     let file = "[redis]\nsentinal_password = \"hunter2\"\nurl = \"redis://me:hunter2@\"\n";
     let error = refused(sources(file, &[("WEIR_REDIS_PASSWORD", "hunter2")], &[]));
     assert!(!error.contains("hunter2"), "{error}");
@@ -137,7 +137,7 @@ fn a_secret_is_not_told_in_a_refusal_either() {
 }
 
 #[test]
-fn proxies_are_a_list_or_text_with_commas() {
+fn trusted_proxies_are_a_list_or_text_separated_by_commas() {
     let file = "[server]\ntrusted_proxies = [\"127.0.0.1\", \"10.0.0.0/8\", \"fd00::/8\"]\n";
     let listed = loaded(sources(file, &[], &[]));
     let text = "127.0.0.1/32, 10.0.0.0/8,fd00::/8,";
@@ -166,7 +166,7 @@ fn proxies_are_a_list_or_text_with_commas() {
 }
 
 #[test]
-fn refusals_name_the_key_the_value_and_what_would_be_right() {
+fn errors_name_the_key_the_value_and_valid_values() {
     for (file, parts) in [
         (
             "[server]\nlisen = \"a\"\n",
@@ -222,7 +222,7 @@ fn refusals_name_the_key_the_value_and_what_would_be_right() {
         ),
         (
             "[server]\nops_listen = \"127.0.0.1:8080\"\n",
-            vec!["server.ops_listen", "server.listen", "a port of its own"],
+            vec!["server.ops_listen", "server.listen", "use different ports"],
         ),
         ("[server\n", vec!["cannot load", "--config"]),
     ] {
@@ -234,7 +234,7 @@ fn refusals_name_the_key_the_value_and_what_would_be_right() {
 }
 
 #[test]
-fn removed_key_is_refused_with_what_to_do() {
+fn removed_key_is_refused_with_advice() {
     let why = "there is no such key; batching was removed and nothing replaces it; delete the key";
     let file = refused(sources("[redis]\nbatch_ms = 0\n", &[], &[]));
     assert!(file.contains(&format!(".toml): {why}")), "{file}");
@@ -246,7 +246,7 @@ fn removed_key_is_refused_with_what_to_do() {
 }
 
 #[test]
-fn credentials_of_sentinels_are_taken_as_they_are_and_not_shown() {
+fn sentinel_credentials_are_unescaped_and_masked() {
     let sentinels = "redis-sentinel://u:server%27s@s?master=m";
     let loaded = loaded(sources(
         "",
@@ -297,7 +297,7 @@ fn credentials_of_sentinels_are_taken_as_they_are_and_not_shown() {
 }
 
 #[test]
-fn two_listeners_may_not_have_one_port_where_their_addresses_meet() {
+fn listeners_with_overlapping_addresses_need_different_ports() {
     for (listen, ops_listen, meet) in [
         ("127.0.0.1:80", "127.0.0.1:80", true),
         ("0.0.0.0:80", "127.0.0.1:80", true),
@@ -321,7 +321,7 @@ fn two_listeners_may_not_have_one_port_where_their_addresses_meet() {
 }
 
 #[test]
-fn bounds_are_part_of_what_is_allowed() {
+fn bounds_are_valid_values() {
     let number = |key: &str, value: u64| {
         let (section, name) = key.split_once('.').expect("a key has a section");
         let file = format!("[{section}]\n{name} = {value}\n");
@@ -353,7 +353,7 @@ fn bounds_are_part_of_what_is_allowed() {
 }
 
 #[test]
-fn all_that_is_wrong_is_told_at_once() {
+fn all_problems_are_reported_at_once() {
     let file = "[limits]\nchunk_bytes = 0\nname_chars = 0\n";
     let error = refused(sources(
         file,
@@ -371,7 +371,7 @@ fn all_that_is_wrong_is_told_at_once() {
 }
 
 #[test]
-fn variables_that_were_meant_for_us_are_refused_and_others_left_alone() {
+fn unknown_variables_of_ours_are_refused_and_others_ignored() {
     for (variable, right) in [
         ("WEIR_SERVER_LISTEN", "WEIR_SERVER__LISTEN"),
         ("WEIR_SERVER__LISEN", "WEIR_SERVER__LISTEN"),
@@ -418,7 +418,7 @@ fn variables_that_were_meant_for_us_are_refused_and_others_left_alone() {
 }
 
 #[test]
-fn a_variable_names_the_file_unless_the_flag_does() {
+fn flag_takes_precedence_over_the_variable_for_the_file() {
     let by_flag = sources(
         "[limits]\nname_chars = 1\n",
         &[("WEIR_CONFIG", "/no/such/file")],
@@ -433,7 +433,7 @@ fn a_variable_names_the_file_unless_the_flag_does() {
 }
 
 #[test]
-fn the_example_documents_every_key_and_has_the_defaults() {
+fn example_documents_every_key_with_its_default() {
     let example = fs::read_to_string(EXAMPLE).expect("the example is there");
     let table = example.parse::<Table>().expect("the example is TOML");
     let defaults = Table::try_from(Config::default()).expect("the defaults can be written");

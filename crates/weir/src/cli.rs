@@ -1,4 +1,4 @@
-//! The command line: what is asked for, and what the process says and exits with.
+//! Command line: subcommands, output and exit codes.
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -9,15 +9,15 @@ use weir_gateway::config::{ConfigError, Effective, Flag, Sources};
 
 use crate::{probe, serve, status};
 
-/// Exit code of a process that was asked for something it cannot understand, as clap's own.
-const REFUSED: u8 = 2;
+/// Exit code for an invalid command line or configuration, the same as clap's.
+const USAGE_ERROR: u8 = 2;
 
 const AFTER_HELP: &str = "\
-Values come, from weakest to strongest, from the defaults, the file, the environment and flags.
-The variable of a key is WEIR_, its section, two underscores and its name, in capitals:
-WEIR_LIMITS__CHUNK_BYTES for chunk_bytes in [limits]. deploy/weir.example.toml documents every key.
+Sources of values, in ascending precedence: defaults, the file, the environment, flags. The variable
+of a key is WEIR_, its section, two underscores and its name, in capitals: WEIR_LIMITS__CHUNK_BYTES
+for chunk_bytes in [limits]. deploy/weir.example.toml documents every key.
 
-Exit codes: 0 stopped as asked, 1 failed, 2 command line or configuration refused.";
+Exit codes: 0 success, 1 failure, 2 invalid command line or configuration.";
 
 /// Live audio, video and data in rooms, over plain Socket.IO.
 #[derive(Debug, Parser)]
@@ -29,47 +29,47 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run a node until SIGTERM or SIGINT; a second one ends it at once
+    /// Run a node until SIGTERM or SIGINT; a second signal ends it at once
     #[command(after_help = AFTER_HELP)]
     Serve(Settings),
-    /// Print the effective configuration as TOML, and where each value came from
+    /// Print the effective configuration as TOML, with the origin of each value
     ///
-    /// What is printed is itself a file that --config takes.
+    /// The output is a valid file for --config.
     #[command(after_help = AFTER_HELP)]
     Config(Settings),
-    /// Say how a running node is: readiness, clients, rooms, media, losses, process, Redis
+    /// Show the state of a running node: readiness, clients, rooms, media, losses, process, Redis
     Status {
-        /// Its operations listener
+        /// Operations listener of the node
         #[arg(value_name = "URL", default_value = "http://127.0.0.1:8081")]
         url: String,
-        /// Say only whether it is ready; if it is not, why not, with exit code 1
+        /// Check only the readiness; if the node is not ready, print the reasons and exit with 1
         #[arg(long)]
         ready: bool,
     },
-    /// See whether nodes are one: join a room through each, and send a chunk from one to all others
+    /// Check that nodes form one cluster: join a room through each, and send a chunk between them
     Probe {
-        /// How many different nodes there must be behind the URLs
+        /// Minimum number of nodes behind the URLs
         #[arg(long, value_name = "N", default_value_t = 1)]
         nodes: usize,
-        /// Where clients connect; of a name, each of its addresses is a node
+        /// Addresses for clients; a name stands for one node for each of its addresses
         #[arg(value_name = "URL", default_value = "http://127.0.0.1:8080")]
         urls: Vec<String>,
     },
 }
 
-/// Flags that say how a node is configured.
+/// Flags for the configuration.
 #[derive(Debug, Args)]
 struct Settings {
     /// TOML file to read (also WEIR_CONFIG)
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Where clients connect, instead of server.listen [default: 0.0.0.0:8080]
+    /// Address for clients; sets server.listen [default: 0.0.0.0:8080]
     #[arg(long, value_name = "ADDR")]
     listen: Option<String>,
-    /// Address of /livez and /readyz, instead of server.ops_listen [default: 127.0.0.1:8081]
+    /// Address of /livez, /readyz and /metrics; sets server.ops_listen [default: 127.0.0.1:8081]
     #[arg(long, value_name = "ADDR")]
     ops_listen: Option<String>,
-    /// The Redis that joins the nodes of a cluster, instead of redis.url [default: none]
+    /// Redis that connects the nodes of a cluster; sets redis.url [default: none]
     #[arg(long, value_name = "URL")]
     redis_url: Option<String>,
 }
@@ -94,9 +94,9 @@ impl Settings {
     }
 }
 
-/// Does what the command line asks for.
+/// Parses the command line and runs its subcommand.
 pub(crate) fn run() -> ExitCode {
-    // Prints and exits by itself where the command line is none, or asks for help.
+    // Prints and exits for --help, --version and errors.
     let cli = Cli::parse();
     let done = match cli.command {
         Command::Serve(settings) => settings
@@ -114,19 +114,19 @@ pub(crate) fn run() -> ExitCode {
     match done {
         Ok(Ok(())) => ExitCode::SUCCESS,
         Ok(Err(error)) => {
-            complain(&chain(&error));
+            print_error(&chain(&error));
             ExitCode::FAILURE
         }
         Err(error) => {
-            complain(&error.to_string());
-            ExitCode::from(REFUSED)
+            print_error(&error.to_string());
+            ExitCode::from(USAGE_ERROR)
         }
     }
 }
 
-fn print(what: &impl ToString) -> anyhow::Result<()> {
-    match io::stdout().lock().write_all(what.to_string().as_bytes()) {
-        // Whoever reads has read enough.
+fn print(output: &impl ToString) -> anyhow::Result<()> {
+    match io::stdout().lock().write_all(output.to_string().as_bytes()) {
+        // The reader closed the pipe early, as `head` does.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         written => Ok(written?),
     }
@@ -135,18 +135,18 @@ fn print(what: &impl ToString) -> anyhow::Result<()> {
 /// Formats an error and its causes, each once: some libraries' errors both quote their cause and
 /// return it.
 fn chain(error: &anyhow::Error) -> String {
-    let mut said = String::new();
+    let mut message = String::new();
     for cause in error.chain().map(ToString::to_string) {
-        if said.is_empty() {
-            said = cause;
-        } else if !said.ends_with(&cause) {
-            said = format!("{said}: {cause}");
+        if message.is_empty() {
+            message = cause;
+        } else if !message.ends_with(&cause) {
+            message = format!("{message}: {cause}");
         }
     }
-    said
+    message
 }
 
-fn complain(what: &str) {
-    // Where standard error is closed there is nobody to tell.
-    let _ = writeln!(io::stderr().lock(), "weir: {what}");
+fn print_error(message: &str) {
+    // Fails if standard error is closed, which leaves no other output.
+    let _ = writeln!(io::stderr().lock(), "weir: {message}");
 }

@@ -1,15 +1,15 @@
-//! How many files the process may have open: each connection is one.
+//! Limit of open files: each connection is one.
 
 use rlimit::{Resource, increase_nofile_limit};
 use tracing::warn;
-use weir_gateway::{config::Config, edge::accept::refusals::RESERVE};
+use weir_gateway::{config::Config, edge::accept::responder::RESERVE};
 
 /// File descriptors besides the connections: listeners, the runtime's own, logs, and refused
 /// connections that still get a response.
 const OTHERS: u64 = 256 + RESERVE as u64;
 
-/// Raises the limit as far as the process may, and says if that is less than the connections that
-/// the configuration allows.
+/// Raises the limit to the maximum for the process. Warns if it is below what the configured number
+/// of connections needs.
 pub(crate) fn raise_limit(config: &Config) {
     let before = Resource::NOFILE.get().map_or(0, |(soft, _)| soft);
     let limit = increase_nofile_limit(u64::MAX).unwrap_or(before);
@@ -18,8 +18,8 @@ pub(crate) fn raise_limit(config: &Config) {
         warn!(
             limit,
             max_connections = connections,
-            "the process may not open as many files as server.max_connections needs; raise the \
-             limit (ulimit -n) or lower the key"
+            "the limit of open files is below what server.max_connections needs; raise the limit \
+             (ulimit -n) or lower the key"
         );
     }
 }

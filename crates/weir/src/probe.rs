@@ -1,4 +1,4 @@
-//! `weir probe`: whether nodes are one, as clients see it.
+//! `weir probe`: checks as a client that nodes form one cluster.
 
 use std::{
     fmt::Write as _,
@@ -11,24 +11,24 @@ use serde_json::{Value, json};
 use tungstenite::{Message, WebSocket};
 use weir_protocol::event;
 
-/// How long any step may take.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// Timeout of each step.
+const STEP_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What the chunk holds.
+/// Payload of the chunk.
 const PAYLOAD: &[u8] = b"weir probe";
 
-/// A client of one node. What it is told besides what it waits for is passed over.
-struct Client {
+/// Client of one node. It ignores all events that it does not wait for.
+struct ProbeClient {
     address: SocketAddr,
     socket: WebSocket<TcpStream>,
     requests: u64,
 }
 
-impl Client {
+impl ProbeClient {
     fn connect(address: SocketAddr) -> anyhow::Result<Self> {
-        let stream = TcpStream::connect_timeout(&address, PATIENCE)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
-        stream.set_write_timeout(Some(PATIENCE))?;
+        let stream = TcpStream::connect_timeout(&address, STEP_TIMEOUT)?;
+        stream.set_read_timeout(Some(STEP_TIMEOUT))?;
+        stream.set_write_timeout(Some(STEP_TIMEOUT))?;
         stream.set_nodelay(true)?;
         let url = format!("ws://{address}/socket.io/?EIO=4&transport=websocket");
         let (socket, _) = tungstenite::client(url, stream)?;
@@ -47,15 +47,15 @@ impl Client {
         Ok(self.socket.send(Message::text(text))?)
     }
 
-    /// The first packet of which `wanted` makes something. Pings are answered.
-    fn next<T>(&mut self, mut wanted: impl FnMut(&str) -> Option<T>) -> anyhow::Result<T> {
-        let deadline = Instant::now() + PATIENCE;
+    /// Waits for the first packet that `select` maps to a value. Answers pings.
+    fn next<T>(&mut self, mut select: impl FnMut(&str) -> Option<T>) -> anyhow::Result<T> {
+        let deadline = Instant::now() + STEP_TIMEOUT;
         while Instant::now() < deadline {
             match self.socket.read()? {
                 Message::Text(text) if text.as_str() == "2" => self.send("3")?,
                 Message::Text(text) if text.as_str().starts_with("44") => bail!("refused: {text}"),
                 Message::Text(text) => {
-                    if let Some(found) = wanted(&text) {
+                    if let Some(found) = select(&text) {
                         return Ok(found);
                     }
                 }
@@ -63,10 +63,10 @@ impl Client {
                 _ => {}
             }
         }
-        bail!("nothing for {} s", PATIENCE.as_secs())
+        bail!("no answer within {} s", STEP_TIMEOUT.as_secs())
     }
 
-    /// A request that must be granted; its result.
+    /// Sends a request and returns its result, which must be a success.
     fn request(&mut self, name: &str, argument: &Value) -> anyhow::Result<Value> {
         let id = self.requests;
         self.requests += 1;
@@ -74,7 +74,7 @@ impl Client {
         let answer = format!("43{id}[");
         let text = self
             .next(|text| text.starts_with(&answer).then(|| text.to_owned()))
-            .with_context(|| format!("{name} is not answered"))?;
+            .with_context(|| format!("{name} got no answer"))?;
         let mut answer: Value = serde_json::from_str(&text[answer.len() - 1..])?;
         let answer = answer[0].take();
         ensure!(
@@ -86,12 +86,12 @@ impl Client {
     }
 
     fn join(&mut self, room: &Value) -> anyhow::Result<Duration> {
-        let begun = Instant::now();
+        let start = Instant::now();
         self.request(
             event::ROOM_JOIN,
             &json!({ "room": room, "name": "weir probe" }),
         )?;
-        Ok(begun.elapsed())
+        Ok(start.elapsed())
     }
 
     fn send_chunk(&mut self, track: &Value) -> anyhow::Result<()> {
@@ -101,19 +101,19 @@ impl Client {
         Ok(self.socket.send(Message::binary(PAYLOAD))?)
     }
 
-    /// Waits for the chunk, and sees that it is the one that was sent.
+    /// Waits for the chunk and compares it with the one that was sent.
     fn receive_chunk(&mut self) -> anyhow::Result<()> {
         let media = format!("[\"{}\"", event::MEDIA);
         self.next(|text| (text.starts_with("451-") && text.contains(&media)).then_some(()))
-            .context("the chunk does not come")?;
+            .context("the chunk did not arrive")?;
         match self.socket.read()? {
             Message::Binary(payload) if payload == PAYLOAD => Ok(()),
-            other => bail!("another chunk came: {other:?}"),
+            other => bail!("an unexpected chunk arrived: {other:?}"),
         }
     }
 }
 
-/// The addresses that the hosts of `urls` have, each once.
+/// Resolves the hosts of `urls` to their addresses, each once.
 fn addresses(urls: &[String]) -> anyhow::Result<Vec<SocketAddr>> {
     let mut found = Vec::new();
     for url in urls {
@@ -137,8 +137,11 @@ fn addresses(urls: &[String]) -> anyhow::Result<Vec<SocketAddr>> {
     Ok(found)
 }
 
-/// Joins one room through each node of `urls`, of which there must be so many, and sends a chunk from one to all
-/// others; what it saw, for people.
+/// Joins one room through each node of `urls`, and sends a chunk from one to all others. Returns a
+/// report.
+///
+/// # Errors
+/// If there are fewer than `nodes` nodes, or a step fails.
 pub(crate) fn probe(urls: &[String], nodes: usize) -> anyhow::Result<String> {
     let addresses = addresses(urls)?;
     let listed = addresses.iter().map(ToString::to_string);
@@ -150,8 +153,8 @@ pub(crate) fn probe(urls: &[String], nodes: usize) -> anyhow::Result<String> {
     );
     let mut clients = Vec::new();
     for address in addresses {
-        let client = Client::connect(address);
-        clients.push(client.with_context(|| format!("{address} cannot be connected to"))?);
+        let client = ProbeClient::connect(address);
+        clients.push(client.with_context(|| format!("cannot connect to {address}"))?);
     }
     let [publisher, others @ ..] = clients.as_mut_slice() else {
         bail!("no node to probe");

@@ -1,4 +1,4 @@
-//! `weir serve`: a node's life in this process, from its configuration to the signal that ends it.
+//! `weir serve`: runs a node until a signal.
 
 use anyhow::{Context, bail};
 use tokio::runtime::Builder;
@@ -12,62 +12,62 @@ use weir_gateway::telemetry::otlp::Collector;
 
 use crate::files;
 
-/// After how many turns of tasks a busy thread looks at its sockets, Redis' among them. The runtime's own
-/// number is 61, but a turn may be some chunks to hundreds of subscribers each.
-const TURNS: u32 = 16;
+/// Number of task polls after which a busy worker polls its sockets, Redis' among them. The runtime's
+/// default of 61 is too many, since one poll may fan out several chunks to hundreds of subscribers.
+const EVENT_INTERVAL: u32 = 16;
 
-/// Runs a node until a signal ends it.
+/// Runs a node until a signal.
 pub(crate) fn serve(config: Config) -> anyhow::Result<()> {
     let mut runtime = Builder::new_multi_thread();
-    runtime.event_interval(TURNS);
+    runtime.event_interval(EVENT_INTERVAL);
     if let Some(threads) = config.server.threads {
         runtime.worker_threads(threads.get());
     }
     let runtime = runtime.enable_all().build();
     let runtime = runtime.context("cannot start the runtime")?;
     let collector = {
-        let _in_it = runtime.enter();
+        let _guard = runtime.enter();
         Collector::connect(&config.telemetry).context("telemetry")?
     };
     logs::init(&config.log, &collector)?;
     files::raise_limit(&config);
     let ended = runtime.block_on(until_signalled(config, collector));
-    // After a second signal nothing may be waited for.
+    // A second signal ends the process at once, with tasks still running.
     runtime.shutdown_background();
     ended
 }
 
 async fn until_signalled(config: Config, collector: Collector) -> anyhow::Result<()> {
-    // Before anything is bound: a signal from here on is never lost.
+    // First, so that no later signal is lost.
     let mut signals = Signals::listen().context("cannot listen for signals")?;
     let node = Node::build(config, collector)?;
     let (stop, stopped) = oneshot::channel();
     let run = node.run(async {
-        // A sender that is gone has stopped, too.
+        // A dropped sender also means shutdown.
         stopped.await.unwrap_or(Shutdown::Now)
     });
-    let impatience = async {
-        // Awaited apart: what a log line names is evaluated only where the line is logged.
+    let signalled_twice = async {
+        // Outside of the macro, which evaluates its fields only if the line is logged.
         let signal = signals.next().await;
         info!(signal, "told to stop");
-        // Whoever types Ctrl-C waits for it.
-        let how = if signal == "SIGTERM" {
+        // Interactive use of Ctrl-C expects an immediate end.
+        let shutdown = if signal == "SIGTERM" {
             Shutdown::Drain
         } else {
             Shutdown::Now
         };
-        let _ = stop.send(how);
+        let _ = stop.send(shutdown);
         signals.next().await
     };
     tokio::select! {
-        // A node that has ended has done so properly, whatever signal came with it.
+        // A node that has ended takes priority over a signal at the same time.
         biased;
         () = run => Ok(()),
-        signal = impatience => bail!("ended at once by a second signal ({signal})"),
+        signal = signalled_twice => bail!("ended at once by a second signal ({signal})"),
     }
 }
 
-/// The signals that ask a process to end.
+/// Signals that stop the process.
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
@@ -81,7 +81,7 @@ impl Signals {
         })
     }
 
-    /// Waits for the next one and names it.
+    /// Waits for the next signal and returns its name.
     async fn next(&mut self) -> &'static str {
         tokio::select! {
             _ = self.terminate.recv() => "SIGTERM",

@@ -1,30 +1,29 @@
-//! `weir status`: a node's state, for people.
+//! `weir status`: the state of a node, in human-readable form.
 
-use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use reqwest::blocking::Client;
 use serde::Deserialize;
 
-/// How long a node may take to answer.
+/// Timeout of a request to the node.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Between two readings, of which the second says how much a second.
-const BETWEEN: Duration = Duration::from_secs(1);
+/// Interval between the two readings that rates are computed from.
+const INTERVAL: Duration = Duration::from_secs(1);
 
-/// The answer of `/readyz`.
+/// Body of `/readyz`.
 #[derive(Debug, Deserialize)]
-struct Readiness {
+struct ReadyzBody {
     ready: bool,
     reasons: Vec<String>,
 }
 
-/// What `/metrics` says at a moment.
+/// Samples of `/metrics` at one time.
 #[derive(Debug)]
 struct Reading {
     at: Instant,
-    /// Names with labels, and values.
+    /// Names with labels, and their values.
     samples: Vec<(String, f64)>,
 }
 
@@ -41,7 +40,7 @@ impl Reading {
         }
     }
 
-    /// The sum of a metric's values whose labels have all of these.
+    /// Returns the sum of a metric's samples that have all of these labels.
     fn sum(&self, metric: &str, labels: &[&str]) -> f64 {
         let wanted = self.samples.iter().filter(|(name, _)| {
             let (found, rest) = name.split_once('{').unwrap_or((name, ""));
@@ -50,21 +49,21 @@ impl Reading {
         wanted.map(|(_, value)| value).sum()
     }
 
-    /// The same, a second, since an earlier reading.
+    /// Returns the rate per second of the same sum since an earlier reading.
     fn rate(&self, before: &Self, metric: &str, labels: &[&str]) -> f64 {
         let seconds = (self.at - before.at).as_secs_f64();
         (self.sum(metric, labels) - before.sum(metric, labels)) / seconds
     }
 }
 
-/// A node's operations listener.
-struct Node {
+/// Client of a node's operations listener.
+struct OpsClient {
     url: String,
     client: Client,
 }
 
-impl Node {
-    fn at(url: &str) -> anyhow::Result<Self> {
+impl OpsClient {
+    fn new(url: &str) -> anyhow::Result<Self> {
         let url = url.trim_end_matches('/');
         Ok(Self {
             url: if url.contains("://") {
@@ -76,13 +75,13 @@ impl Node {
         })
     }
 
-    fn readiness(&self) -> anyhow::Result<Readiness> {
+    fn readiness(&self) -> anyhow::Result<ReadyzBody> {
         let url = &self.url;
         let readiness = self.client.get(format!("{url}/readyz")).send();
         readiness
             .with_context(|| format!("{url} cannot be reached"))?
             .json()
-            .with_context(|| format!("{url} is no node's operations listener"))
+            .with_context(|| format!("{url} is not the operations listener of a node"))
     }
 
     fn read(&self) -> anyhow::Result<Reading> {
@@ -94,102 +93,115 @@ impl Node {
     }
 }
 
-/// That the node whose operations listener is at `url` is ready; otherwise an error says why it is not.
+/// Checks that the node is ready. The error has the reasons against its readiness.
 pub(crate) fn ready(url: &str) -> anyhow::Result<String> {
-    let Readiness { ready, reasons } = Node::at(url)?.readiness()?;
+    let ReadyzBody { ready, reasons } = OpsClient::new(url)?.readiness()?;
     ensure!(ready, "not ready: {}", reasons.join("; "));
     Ok("ready\n".to_owned())
 }
 
-/// What a node whose operations listener is at `url` says of itself.
+/// Returns the state of a node.
 pub(crate) fn status(url: &str) -> anyhow::Result<String> {
-    let node = Node::at(url)?;
+    let node = OpsClient::new(url)?;
     let readiness = node.readiness()?;
     let before = node.read()?;
-    // One moment says nothing of how fast something goes.
+    // A rate needs two readings.
     #[allow(clippy::disallowed_methods)]
-    std::thread::sleep(BETWEEN);
+    std::thread::sleep(INTERVAL);
     Ok(report(&readiness, &before, &node.read()?))
 }
 
-fn report(readiness: &Readiness, before: &Reading, now: &Reading) -> String {
-    let mut lines = String::new();
-    let mut line = |name: &str, what: String| {
-        // Writing to a string cannot fail.
-        let _ = writeln!(lines, "{name:<10} {what}");
-    };
-    line(
-        "ready",
-        if readiness.ready {
-            "yes".to_owned()
-        } else {
-            format!("no: {}", readiness.reasons.join("; "))
-        },
-    );
-    line("up", duration(now.sum("process_uptime_seconds", &[])));
-    line(
-        "clients",
-        format!(
-            "{} on {} connections",
-            now.sum("weir_sessions", &[]),
-            now.sum("weir_connections", &[])
-        ),
-    );
-    line(
-        "rooms",
-        format!(
-            "{} with {} members of this node, who publish {} audio, {} video, {} data",
-            now.sum("weir_rooms", &[]),
-            now.sum("weir_members", &[]),
-            now.sum("weir_tracks", &["kind=\"audio\""]),
-            now.sum("weir_tracks", &["kind=\"video\""]),
-            now.sum("weir_tracks", &["kind=\"data\""]),
-        ),
-    );
-    for (name, way) in [("in", "ingest"), ("out", "egress")] {
-        let chunks = now.rate(before, &format!("weir_{way}_chunks_total"), &[]);
-        let bytes = now.rate(before, &format!("weir_{way}_payload_bytes_total"), &[]);
-        let megabits = bytes * 8.0 / 1e6;
-        line(name, format!("{chunks:.0} chunks/s, {megabits:.2} Mbit/s"));
-    }
-    let lost = |metric: &str, labels: &[&str]| {
-        let (all, rate) = (now.sum(metric, labels), now.rate(before, metric, labels));
-        format!("{all} ({rate:.0}/s)")
-    };
-    line(
-        "dropped",
-        format!(
-            "{} for slow clients, {} lost between nodes, {} refused",
-            lost("weir_egress_dropped_total", &["reason=\"slow\""]),
-            lost("weir_relay_dropped_total", &["reason=\"lost\""]),
-            lost("weir_ingest_refused_total", &[]),
-        ),
-    );
-    line(
-        "waiting",
-        format!(
-            "{} bytes for {} clients that lag, the longest for {:.1} s",
-            now.sum("weir_egress_queue_size_bytes", &[]),
-            now.sum("weir_egress_queue_sessions", &[]),
-            now.sum("weir_egress_queue_age_seconds", &[]),
-        ),
-    );
-    line(
-        "process",
-        format!(
-            "{:.0} % of a core, {:.1} MiB, {} open files, workers busy {:.0} %",
-            100.0 * now.rate(before, "process_cpu_time_seconds_total", &[]),
-            now.sum("process_memory_usage_bytes", &[]) / 1024.0 / 1024.0,
-            now.sum("process_open_fds", &[]),
-            100.0 * now.rate(before, "tokio_busy_time_seconds_total", &[])
-                / now.sum("tokio_workers", &[]),
-        ),
-    );
-    line("redis", redis(now));
-    lines
+/// Formats the state of a node, one line for each aspect.
+fn report(readiness: &ReadyzBody, before: &Reading, now: &Reading) -> String {
+    let lines = [
+        ("ready", ready_line(readiness)),
+        ("up", duration(now.sum("process_uptime_seconds", &[]))),
+        ("clients", clients_line(now)),
+        ("rooms", rooms_line(now)),
+        ("in", media_line(before, now, "ingest")),
+        ("out", media_line(before, now, "egress")),
+        ("dropped", dropped_line(before, now)),
+        ("waiting", waiting_line(now)),
+        ("process", process_line(before, now)),
+        ("redis", redis_line(now)),
+    ];
+    let lines = lines.map(|(name, text)| format!("{name:<10} {text}\n"));
+    lines.concat()
 }
 
-fn redis(now: &Reading) -> String {
+fn ready_line(readiness: &ReadyzBody) -> String {
+    if readiness.ready {
+        "yes".to_owned()
+    } else {
+        format!("no: {}", readiness.reasons.join("; "))
+    }
+}
+
+fn clients_line(now: &Reading) -> String {
+    format!(
+        "{} on {} connections",
+        now.sum("weir_sessions", &[]),
+        now.sum("weir_connections", &[])
+    )
+}
+
+fn rooms_line(now: &Reading) -> String {
+    format!(
+        "{} with {} members of this node, who publish {} audio, {} video, {} data",
+        now.sum("weir_rooms", &[]),
+        now.sum("weir_members", &[]),
+        now.sum("weir_tracks", &["kind=\"audio\""]),
+        now.sum("weir_tracks", &["kind=\"video\""]),
+        now.sum("weir_tracks", &["kind=\"data\""]),
+    )
+}
+
+/// Formats the rates of one direction: `ingest` or `egress`.
+fn media_line(before: &Reading, now: &Reading, direction: &str) -> String {
+    let chunks = now.rate(before, &format!("weir_{direction}_chunks_total"), &[]);
+    let bytes = now.rate(
+        before,
+        &format!("weir_{direction}_payload_bytes_total"),
+        &[],
+    );
+    let megabits = bytes * 8.0 / 1e6;
+    format!("{chunks:.0} chunks/s, {megabits:.2} Mbit/s")
+}
+
+fn dropped_line(before: &Reading, now: &Reading) -> String {
+    let lost = |metric: &str, labels: &[&str]| {
+        let (total, rate) = (now.sum(metric, labels), now.rate(before, metric, labels));
+        format!("{total} ({rate:.0}/s)")
+    };
+    format!(
+        "{} for slow clients, {} lost between nodes, {} refused",
+        lost("weir_egress_dropped_total", &["reason=\"slow\""]),
+        lost("weir_relay_dropped_total", &["reason=\"lost\""]),
+        lost("weir_ingest_refused_total", &[]),
+    )
+}
+
+fn waiting_line(now: &Reading) -> String {
+    format!(
+        "{} bytes for {} clients that lag, the longest for {:.1} s",
+        now.sum("weir_egress_queue_size_bytes", &[]),
+        now.sum("weir_egress_queue_sessions", &[]),
+        now.sum("weir_egress_queue_age_seconds", &[]),
+    )
+}
+
+fn process_line(before: &Reading, now: &Reading) -> String {
+    let busy = now.rate(before, "tokio_busy_time_seconds_total", &[]);
+    format!(
+        "{:.0} % of a core, {:.1} MiB, {} open files, workers busy {:.0} %",
+        100.0 * now.rate(before, "process_cpu_time_seconds_total", &[]),
+        now.sum("process_memory_usage_bytes", &[]) / 1024.0 / 1024.0,
+        now.sum("process_open_fds", &[]),
+        100.0 * busy / now.sum("tokio_workers", &[]),
+    )
+}
+
+fn redis_line(now: &Reading) -> String {
     let planes = now.samples.iter().filter_map(|(name, up)| {
         let plane = name.strip_prefix("weir_redis_up{plane=\"")?;
         let state = if *up > 0.0 { "up" } else { "away" };
@@ -202,7 +214,7 @@ fn redis(now: &Reading) -> String {
     planes.join(", ")
 }
 
-/// A duration in its two largest units.
+/// Formats a duration in its two largest units.
 fn duration(seconds: f64) -> String {
     let time = Duration::try_from_secs_f64(seconds).unwrap_or_default();
     let seconds = time.as_secs();
@@ -220,8 +232,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_state_is_told_in_words_and_rates() {
-        let said = |chunks: u32, at: Instant| Reading {
+    fn report_has_totals_and_rates() {
+        let reading = |chunks: u32, at: Instant| Reading {
             at,
             ..Reading::parse(&format!(
                 "# TYPE weir_sessions gauge\nweir_sessions 3\nweir_connections 4\n\
@@ -231,14 +243,14 @@ mod tests {
                  weir_redis_up{{plane=\"directory\"}} 0\nweir_redis_up{{plane=\"publishing\"}} 1\n"
             ))
         };
-        let readiness = Readiness {
+        let readiness = ReadyzBody {
             ready: false,
             reasons: vec!["draining".to_owned(), "starting".to_owned()],
         };
-        let begun = Instant::now();
+        let start = Instant::now();
         let (before, now) = (
-            said(10, begun),
-            said(60, begun + Duration::from_millis(500)),
+            reading(10, start),
+            reading(60, start + Duration::from_millis(500)),
         );
         let report = report(&readiness, &before, &now);
         let line = |name: &str| {
@@ -253,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn durations_have_two_units() {
+    fn durations_have_at_most_two_units() {
         let shown = [5.9, 65.0, 3_600.0, 90_000.0].map(duration);
         assert_eq!(shown, ["5 s", "1 min 5 s", "1 h 0 min", "1 d 1 h"]);
     }

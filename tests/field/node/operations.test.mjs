@@ -84,12 +84,12 @@ test("what `weir config` prints is a file, but for the secrets, which it names",
 
   const secret = weir(["config"], { WEIR_REDIS__BUS_URL: "redis://weir:hunter2@r:1", WEIR_REDIS__URL: "redis://r:1" });
   assert.doesNotMatch(secret.stdout, /hunter2/);
-  assert.match(secret.stdout, /^bus_url = "redis:\/\/\*\*\*@r:1" .*# env WEIR_REDIS__BUS_URL; \*\*\* stands for a secret/m);
+  assert.match(secret.stdout, /^bus_url = "redis:\/\/\*\*\*@r:1" .*# env WEIR_REDIS__BUS_URL; \*\*\* replaces a secret/m);
   await writeFile(file, secret.stdout);
   for (const command of ["config", "serve"]) {
     const { status, stderr } = weir([command, "--config", file]);
     assert.equal(status, 2, stderr);
-    assert.match(stderr, /redis\.bus_url = "redis:\/\/\*\*\*@r:1" \(file .*\): `weir config` has left a secret out here/);
+    assert.match(stderr, /redis\.bus_url = "redis:\/\/\*\*\*@r:1" \(file .*\): `weir config` replaced this secret by/);
   }
 });
 

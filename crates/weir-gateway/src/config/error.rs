@@ -1,21 +1,21 @@
-//! What is wrong with a configuration.
+//! Errors of a configuration.
 
 use std::fmt;
 
 use toml::Value;
 
-/// A configuration that was refused, with everything that is wrong with it.
+/// Error of loading a configuration, with all its problems.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub struct ConfigError {
-    /// What is wrong, one or more things, in the order in which they were found.
+    /// Problems, at least one, in the order in which they were found.
     pub problems: Vec<Problem>,
 }
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the configuration was refused:")?;
+        f.write_str("invalid configuration:")?;
         self.problems.iter().try_for_each(|problem| {
-            // What a problem quotes may have lines of its own.
+            // Indents the lines of a quoted error.
             write!(
                 f,
                 "\n  {}",
@@ -25,17 +25,17 @@ impl fmt::Display for ConfigError {
     }
 }
 
-/// One thing that is wrong with a configuration.
+/// Problem of a configuration.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Problem {
-    /// The file cannot be read, or is no TOML.
+    /// The file cannot be read or is not valid TOML.
     #[error("cannot load the configuration file {path} (from {origin}): {reason}")]
     File {
-        /// The file, as it was named.
+        /// Path of the file.
         path: String,
-        /// Who named it: a flag or a variable.
+        /// Flag or variable that named it.
         origin: String,
-        /// What the operating system or the parser says.
+        /// Error of the operating system or the parser.
         reason: String,
     },
     /// A key that does not exist.
@@ -44,31 +44,31 @@ pub enum Problem {
         hint.as_ref().map_or(String::new(), |hint| format!("; {hint}"))
     )]
     Unknown {
-        /// The key or variable, as it was written.
+        /// Key or variable, as the user wrote it.
         key: String,
-        /// Its value, as it was written.
+        /// Value, as the user wrote it.
         value: String,
-        /// Where it stands.
+        /// Origin of the value.
         origin: String,
         /// Advice on the key.
         hint: Option<Hint>,
     },
-    /// A value of the wrong type, an impossible one, or one that contradicts another.
+    /// The value has the wrong type, is out of range, or contradicts another.
     #[error("{key} = {value} ({origin}): {right}")]
     Refused {
-        /// The key.
+        /// Key.
         key: String,
-        /// The value that was refused.
+        /// Refused value.
         value: String,
-        /// Where it stands.
+        /// Origin of the value.
         origin: String,
-        /// What would be right.
+        /// Valid values, or how to resolve the contradiction.
         right: String,
     },
-    /// The layers hold alone but not together. This is a fault of the program, not of the user.
-    #[error("the configuration does not fit together: {reason}")]
+    /// Valid layers cannot be merged, which is a defect of the program.
+    #[error("the configuration cannot be merged: {reason}")]
     Merge {
-        /// What the layering says.
+        /// Error of the merge.
         reason: String,
     },
 }
@@ -139,7 +139,7 @@ fn credentials(key: &str, text: &str) -> Option<(usize, usize)> {
     Some((start, start + end))
 }
 
-/// Masks parameters such as `?password=…`, which some Redis clients accept. A node refuses them.
+/// Masks parameters such as `?password=…`, which some Redis clients support. A node refuses them.
 fn without_secret_parameters(text: &str) -> String {
     let Some((address, query)) = text.split_once('?').filter(|_| text.contains("://")) else {
         return text.to_owned();

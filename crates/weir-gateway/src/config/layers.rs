@@ -1,4 +1,4 @@
-//! The layers: every value that a file, the environment or a flag gives, with where it stands.
+//! Layers: the values of a file, of the environment and of flags, with their origins.
 
 use std::collections::HashMap;
 use std::ffi::OsString;
@@ -13,43 +13,43 @@ use super::names::{self, PREFIX};
 use super::rules::Rule;
 use super::sections::Config;
 
-/// The variable that names the file, as `--config` does.
+/// Variable that names the file, as `--config` does.
 const FILE_VARIABLE: &str = "WEIR_CONFIG";
 
-/// A flag of the command line that sets a key.
+/// Command-line flag that sets a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Flag {
-    /// The flag as users write it, such as `--listen`.
+    /// Name, such as `--listen`.
     pub name: &'static str,
-    /// The key that it sets, such as `server.listen`.
+    /// Key, such as `server.listen`.
     pub key: &'static str,
-    /// Its value, not yet checked.
+    /// Value, not validated yet.
     pub value: String,
 }
 
-/// One value, and where it stands.
+/// Value of a layer, with its origin.
 #[derive(Debug, Clone)]
-pub(super) struct Entry {
+pub(super) struct LayerEntry {
     pub(super) key: String,
     pub(super) value: Value,
     pub(super) origin: String,
 }
 
-/// The values that come from one place.
+/// Values from one source.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Layer(pub(super) Vec<Entry>);
+pub(super) struct Layer(pub(super) Vec<LayerEntry>);
 
 impl Layer {
-    /// What holds where nobody says anything.
+    /// Returns the default of every key.
     pub(super) fn defaults() -> Self {
         let table = Table::try_from(Config::default())
-            .expect("the default configuration consists of what TOML can express");
+            .expect("every type of the configuration has a form in TOML");
         Self::of_table(&table, "default")
     }
 
-    /// The values of a file, which may still be of any name and type.
+    /// Reads the values of a file, whose names and types are not validated yet.
     pub(super) fn file(path: &Path, named_by: &str) -> Result<Self, Problem> {
-        // Quoted in comments of one line.
+        // `weir config` prints the path in a comment of one line.
         let shown = path.display().to_string().escape_debug().to_string();
         let problem = |reason| Problem::File {
             path: shown.clone(),
@@ -63,9 +63,9 @@ impl Layer {
         Ok(Self::of_table(&table, &format!("file {shown}")))
     }
 
-    /// The values of flags.
+    /// Returns the values of flags.
     pub(super) fn flags(flags: &[Flag]) -> Self {
-        let entry = |flag: &Flag| Entry {
+        let entry = |flag: &Flag| LayerEntry {
             key: flag.key.to_owned(),
             value: parse(flag.key, &flag.value),
             origin: flag.name.to_owned(),
@@ -73,9 +73,9 @@ impl Layer {
         Self(flags.iter().map(entry).collect())
     }
 
-    /// Where each value stands.
+    /// Returns the origin of each key.
     pub(super) fn origins(&self) -> HashMap<String, String> {
-        let origin = |entry: &Entry| (entry.key.clone(), entry.origin.clone());
+        let origin = |entry: &LayerEntry| (entry.key.clone(), entry.origin.clone());
         self.0.iter().map(origin).collect()
     }
 
@@ -94,11 +94,11 @@ impl Layer {
             };
             match value {
                 Value::Table(inner) if !inner.is_empty() => self.flatten(&key, inner, origin),
-                // An empty section says nothing, unless it is none of ours.
+                // An empty section has no effect, unless its name is unknown.
                 Value::Table(_) if names::is_section(&key) => {}
                 _ => {
                     let origin = origin.to_owned();
-                    self.0.push(Entry {
+                    self.0.push(LayerEntry {
                         key,
                         value: value.clone(),
                         origin,
@@ -109,19 +109,19 @@ impl Layer {
     }
 }
 
-/// Lets the `config` crate merge the layer over those before it.
+/// Source for the `config` crate, which merges the layers.
 impl Source for Layer {
     fn clone_into_box(&self) -> Box<dyn Source + Send + Sync> {
         Box::new(self.clone())
     }
 
     fn collect(&self) -> Result<HashMap<String, LayerValue>, LayerError> {
-        let merged = |entry: &Entry| {
+        let merged = |entry: &LayerEntry| {
             let kind = match &entry.value {
                 Value::Integer(number) => ValueKind::I64(*number),
                 Value::Boolean(switch) => ValueKind::Boolean(*switch),
                 Value::String(text) => ValueKind::String(text.clone()),
-                // Lists hold text, as their rule requires.
+                // The rules allow lists of text only.
                 Value::Array(list) => {
                     let texts = list.iter().filter_map(Value::as_str);
                     let texts = texts.map(|text| LayerValue::new(Some(&entry.origin), text));
@@ -139,10 +139,10 @@ impl Source for Layer {
     }
 }
 
-/// What the environment says.
+/// Values from the environment.
 #[derive(Debug, Default)]
 pub(super) struct Environment {
-    /// The file that it names, and the variable that does.
+    /// Configuration file, with the variable that names it.
     pub(super) file: Option<(PathBuf, &'static str)>,
     pub(super) layer: Layer,
     pub(super) problems: Vec<Problem>,
@@ -153,8 +153,8 @@ impl Environment {
     ///
     /// `WEIR_SECTION__KEY` sets a key, in capitals, and is refused if there is no such key. A
     /// variable without the double underscore is refused if it starts with a section's name or
-    /// matches a key's name. Otherwise `WEIR_SERVER_LISTEN` or `WEIR_LISTEN` would silently do
-    /// nothing. Other variables are ignored.
+    /// matches a key's name. Otherwise `WEIR_SERVER_LISTEN` or `WEIR_LISTEN` would silently have no
+    /// effect. Other variables are ignored.
     pub(super) fn read(variables: &[(OsString, OsString)]) -> Self {
         let mut environment = Self::default();
         for (name, value) in variables {
@@ -170,8 +170,8 @@ impl Environment {
             if name == FILE_VARIABLE {
                 environment.file = Some((PathBuf::from(value), FILE_VARIABLE));
             } else if let Some((section, key)) = rest.split_once("__") {
-                environment.take(name, &format!("{section}.{key}").to_lowercase(), value);
-            } else if is_misspelt(rest) {
+                environment.add(name, &format!("{section}.{key}").to_lowercase(), value);
+            } else if names_section(rest) {
                 let key = rest.to_lowercase().replacen('_', ".", 1);
                 // A whole section, as in WEIR_LOG=debug, is closest to none of its keys.
                 let is_level = key == "log" || key == "log.level";
@@ -182,7 +182,7 @@ impl Environment {
                 let hint = Hint::Similar(FILE_VARIABLE.to_owned());
                 environment.unknown(name, Some(hint), value);
             } else if let Some(key) = names::of_tail(rest)
-                && (rest.contains('_') || means(key, value))
+                && (rest.contains('_') || sets(key, value))
             {
                 environment.unknown(name, Some(similar(key)), value);
             }
@@ -190,8 +190,8 @@ impl Environment {
         environment
     }
 
-    fn take(&mut self, name: String, key: &str, value: &OsString) {
-        // In capitals or not at all: two spellings of one key would both be obeyed.
+    fn add(&mut self, name: String, key: &str, value: &OsString) {
+        // Capitals only: otherwise a key could be set twice, in two spellings.
         if names::rule(key).is_none() || name != names::variable(key) {
             self.unknown(name, names::hint(key, names::variable), value);
             return;
@@ -199,10 +199,10 @@ impl Environment {
         let origin = format!("env {name}");
         let value = match value.to_str() {
             Some(text) => parse(key, text),
-            // Refused by every rule, and shown as far as it can be.
+            // Not Unicode: every rule refuses a list of this form, and the error shows it.
             None => Value::Array(vec![Value::String(value.to_string_lossy().into_owned())]),
         };
-        self.layer.0.push(Entry {
+        self.layer.0.push(LayerEntry {
             key: key.to_owned(),
             value,
             origin,
@@ -220,15 +220,15 @@ impl Environment {
     }
 }
 
-/// Whether a variable without `__`, given without its prefix, was surely meant for us.
-fn is_misspelt(rest: &str) -> bool {
+/// Whether a variable without `__`, given without its prefix, starts with a section's name.
+fn names_section(rest: &str) -> bool {
     let section = rest.split('_').next().unwrap_or(rest).to_lowercase();
     names::is_section(&section) && !names::is_service_link(rest)
 }
 
-/// Whether a variable named after this key, without a section, was meant for it. Many clients read
-/// a node's address from `WEIR_URL`; it is a Redis URL only if its value is one.
-fn means(key: &str, value: &OsString) -> bool {
+/// Whether a variable with the name of this key, without a section, sets this key. Many clients
+/// read a node's address from `WEIR_URL`; it is a Redis URL only if its value is one.
+fn sets(key: &str, value: &OsString) -> bool {
     !matches!(names::rule(key), Some(Rule::Redis))
         || value.to_str().is_some_and(|text| text.starts_with("redis"))
 }

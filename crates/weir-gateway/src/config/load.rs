@@ -1,6 +1,5 @@
-//! From sources to the effective configuration.
+//! Loads the effective configuration from its sources.
 
-use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -9,46 +8,37 @@ use toml::Value;
 
 use super::contradictions::contradictions;
 use super::error::{ConfigError, Problem, is_masked, shown};
-use super::layers::{Entry, Environment, Flag, Layer};
+use super::layers::{Environment, Flag, Layer, LayerEntry};
 use super::names;
 use super::rules::KEYS;
 use super::sections::Config;
+use super::values::{EffectiveValues, Stated};
 
-/// Where values may come from. `Sources::default()` gives the defaults and nothing else.
+/// Sources of values. `Sources::default()` has none, which yields the defaults.
 #[derive(Debug, Clone, Default)]
 pub struct Sources {
-    /// The file of `--config`; stronger than the one that `WEIR_CONFIG` names.
+    /// File of `--config`; takes precedence over the one that `WEIR_CONFIG` names.
     pub file: Option<PathBuf>,
-    /// The variables of the process; those that are not ours are left alone.
+    /// Environment of the process. Variables of other programs are ignored.
     pub environment: Vec<(OsString, OsString)>,
     /// Flags that set a key.
     pub flags: Vec<Flag>,
 }
 
-/// A configuration that holds, with where each of its values came from.
+/// Valid configuration, with the origin of each value.
 #[derive(Debug)]
 pub struct Effective {
-    /// The checked values.
+    /// Typed values.
     pub config: Config,
-    pub(super) values: Values,
-}
-
-/// The effective value of every key.
-pub(super) type Values = BTreeMap<&'static str, Stated>;
-
-/// A value as people wrote it, and where it stands.
-#[derive(Debug)]
-pub(super) struct Stated {
-    pub(super) value: Value,
-    pub(super) origin: String,
+    pub(super) values: EffectiveValues,
 }
 
 impl Sources {
-    /// Reads, layers and checks everything.
+    /// Reads, merges and validates all sources.
     ///
     /// # Errors
-    /// With all that is wrong: a file that cannot be read, unknown keys, values of a wrong type,
-    /// impossible values, contradictions. A value is checked even where a stronger one hides it.
+    /// With all problems: an unreadable file, unknown keys, invalid values, contradictions. A value
+    /// is validated even if another source overrides it.
     pub fn load(self) -> Result<Effective, ConfigError> {
         let environment = Environment::read(&self.environment);
         let mut problems = environment.problems;
@@ -84,9 +74,9 @@ impl Sources {
     }
 }
 
-/// What is wrong with the values of one layer, each taken alone.
+/// Returns the problems of the values of one layer, each validated alone.
 fn check(layer: &Layer) -> Vec<Problem> {
-    let problem = |entry: &Entry| {
+    let problem = |entry: &LayerEntry| {
         let (key, origin) = (entry.key.clone(), entry.origin.clone());
         let value = shown(&key, &entry.value);
         let Some(rule) = names::rule(&key) else {
@@ -99,7 +89,7 @@ fn check(layer: &Layer) -> Vec<Problem> {
             });
         };
         let right = if is_masked(&key, &entry.value) {
-            "`weir config` has left a secret out here, for which *** stands; put it back".to_owned()
+            "`weir config` replaced this secret by ***; restore it".to_owned()
         } else {
             rule.check(&entry.value).err()?
         };
@@ -113,8 +103,8 @@ fn check(layer: &Layer) -> Vec<Problem> {
     layer.0.iter().filter_map(problem).collect()
 }
 
-/// Puts checked layers over the defaults, the later ones over the earlier ones.
-fn merge(layers: [Layer; 3]) -> Result<(Config, Values), LayerError> {
+/// Merges valid layers over the defaults. Later layers take precedence.
+fn merge(layers: [Layer; 3]) -> Result<(Config, EffectiveValues), LayerError> {
     let mut builder = Layered::builder().add_source(Layer::defaults());
     let mut origins = Layer::defaults().origins();
     for layer in layers {
@@ -122,7 +112,7 @@ fn merge(layers: [Layer; 3]) -> Result<(Config, Values), LayerError> {
         builder = builder.add_source(layer);
     }
     let merged = builder.build()?;
-    let mut values = Values::new();
+    let mut values = EffectiveValues::new();
     for (key, _) in KEYS {
         let value = match merged.get::<::config::Value>(key)?.kind {
             ValueKind::I64(number) => Value::Integer(number),

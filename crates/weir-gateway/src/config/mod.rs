@@ -1,14 +1,15 @@
-//! Configuration: read, layered, checked and turned into types, once, before anything starts.
+//! Configuration, loaded and validated once at startup.
 //!
-//! [`Sources`] say where values may come from; [`Sources::load`] gives the [`Effective`] ones, or
-//! a [`ConfigError`] that names everything that is wrong. From weakest to strongest: defaults, the
-//! TOML file, the environment (`WEIR_` + section + `__` + key in capitals), flags.
+//! [`Sources::load`] merges all [`Sources`] into the [`Effective`] configuration, or returns a
+//! [`ConfigError`] with all problems. In ascending precedence: defaults, the TOML file, the
+//! environment (`WEIR_` + section + `__` + key in capitals), flags.
 //!
-//! A new key is a field in `sections.rs`, a line in `rules.rs` and one in
-//! `deploy/weir.example.toml`; a test compares the three.
+//! To add a key, add a field in `sections.rs`, a line in `rules.rs` and one in
+//! `deploy/weir.example.toml`. A test compares the three.
 
 mod contradictions;
 mod error;
+mod formats;
 mod layers;
 mod load;
 mod names;
@@ -16,11 +17,12 @@ mod origins;
 mod print;
 mod rules;
 mod sections;
+mod values;
 
 pub use error::{ConfigError, Hint, Problem};
 pub use layers::Flag;
 pub use load::{Effective, Sources};
 pub use sections::{
-    Config, Drain, Egress, Log, LogFormat, OtlpProtocol, ProxyProtocol, Redis, Rooms, Server,
-    SocketIo, Telemetry,
+    Config, DrainConfig, EgressConfig, LogConfig, LogFormat, OtlpProtocol, ProxyProtocol,
+    RedisConfig, RoomsConfig, ServerConfig, SocketIoConfig, TelemetryConfig,
 };

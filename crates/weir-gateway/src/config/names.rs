@@ -1,9 +1,9 @@
-//! The names a key goes by, and the key that somebody probably meant.
+//! Names of keys, and suggestions for unknown names.
 
 use super::error::Hint;
 use super::rules::{KEYS, Rule};
 
-/// What variables of the configuration begin with.
+/// Prefix of the variables.
 pub(super) const PREFIX: &str = "WEIR_";
 
 /// Keys that earlier versions had, with what to do about each.
@@ -12,24 +12,24 @@ const REMOVED: &[(&str, &str)] = &[(
     "batching was removed and nothing replaces it; delete the key",
 )];
 
-/// The rule of a key, or `None` where there is no such key.
+/// Returns the rule of a key, or `None` if there is no such key.
 pub(super) fn rule(key: &str) -> Option<&'static Rule> {
     KEYS.iter()
         .find(|(known, _)| *known == key)
         .map(|(_, rule)| rule)
 }
 
-/// Whether keys of this section exist.
+/// Whether a section has this name.
 pub(super) fn is_section(name: &str) -> bool {
     KEYS.iter().any(|(key, _)| split(key).0 == name)
 }
 
-/// Section and name of a key. A key without a section is all section.
+/// Splits a key into its section and its name, which is empty without a section.
 pub(super) fn split(key: &str) -> (&str, &str) {
     key.split_once('.').unwrap_or((key, ""))
 }
 
-/// The variable of a key: `WEIR_LIMITS__CHUNK_BYTES` for `limits.chunk_bytes`.
+/// Returns the variable of a key: `WEIR_LIMITS__CHUNK_BYTES` for `limits.chunk_bytes`.
 pub(super) fn variable(key: &str) -> String {
     format!("{PREFIX}{}", key.replacen('.', "__", 1).to_uppercase())
 }
@@ -46,9 +46,9 @@ pub(super) fn of_tail(rest: &str) -> Option<&'static str> {
     let tail = rest.to_lowercase();
     let mut keys = KEYS.iter().map(|(known, _)| *known);
     let is_near = |name: &str| {
-        // In a short name, one changed letter makes another word.
-        let slips = usize::from(name.len() > 5);
-        strsim::damerau_levenshtein(name, &tail) <= slips
+        // In a short name, one edit makes another word.
+        let edits = usize::from(name.len() > 5);
+        strsim::damerau_levenshtein(name, &tail) <= edits
     };
     let exact = keys.clone().find(|known| split(known).1 == tail);
     exact.or_else(|| keys.find(|known| is_near(split(known).1)))

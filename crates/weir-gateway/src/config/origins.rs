@@ -42,7 +42,7 @@ mod tests {
     }
 
     #[test]
-    fn origins_are_taken_as_browsers_write_them() {
+    fn only_origins_in_the_form_of_browsers_are_valid() {
         for origin in [
             "https://app.example",
             "http://localhost:5173",

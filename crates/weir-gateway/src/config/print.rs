@@ -1,4 +1,4 @@
-//! The effective configuration as TOML, each line with where its value came from.
+//! Prints the effective configuration as TOML, each line with the origin of its value.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use super::load::Effective;
 use super::names;
 use super::rules::KEYS;
 
-/// Formats a file for `--config`, with the source of each value in a trailing comment:
+/// Formats a file for `--config`, with the origin of each value in a trailing comment:
 /// `listen = "0.0.0.0:8080"  # default`.
 ///
 /// Secrets are replaced by `***`, and the comment says so. A node refuses such a file until the
@@ -21,7 +21,7 @@ impl fmt::Display for Effective {
                 let (section, name) = names::split(key);
                 let mut origin = stated.origin.clone();
                 if hides(key, &stated.value) {
-                    origin.push_str("; *** stands for a secret, which must be put back");
+                    origin.push_str("; *** replaces a secret, which must be restored");
                 }
                 let line = format!("{name} = {}", shown(key, &stated.value));
                 (section, line, origin)

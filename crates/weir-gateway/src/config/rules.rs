@@ -1,4 +1,4 @@
-//! What each key takes: its type and the values that make sense.
+//! Rules of the keys: their types and valid values.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -8,12 +8,12 @@ use tracing_subscriber::EnvFilter;
 use weir_protocol::Limits;
 use weir_redis::Target;
 
-use super::{origins, sections::ranges};
+use super::{formats::ranges, origins};
 
-/// What a value must be.
+/// Type and range of a value.
 #[derive(Debug)]
 pub(super) enum Rule {
-    /// A whole number of a unit, between two bounds.
+    /// Whole number of a unit, between two bounds.
     Number {
         unit: &'static str,
         min: u32,
@@ -21,17 +21,17 @@ pub(super) enum Rule {
     },
     /// `true` or `false`.
     Switch,
-    /// An address to listen on.
+    /// Address to listen on.
     Address,
     /// One of a few words.
     Choice(&'static [&'static str]),
-    /// Directives of a log filter.
+    /// Log filter.
     LogFilter,
-    /// A Redis, or nothing.
+    /// Redis URL, possibly empty.
     Redis,
-    /// What names in Redis begin with.
+    /// Prefix of names in Redis.
     Prefix,
-    /// Where HTTP is taken, or nothing.
+    /// HTTP URL, possibly empty.
     Endpoint,
     /// User name or password, possibly empty.
     Credential,
@@ -53,17 +53,17 @@ const fn count(unit: &'static str, max: u64) -> Rule {
     Rule::Number { unit, min: 1, max }
 }
 
-/// A day at most: nothing that waits for a client may wait longer.
-const WAIT: Rule = count("milliseconds", 24 * 60 * 60 * 1000);
+/// Timeout that depends on a client: at most a day.
+const TIMEOUT: Rule = count("milliseconds", 24 * 60 * 60 * 1000);
 
-/// An hour at most: a node that is told to end shall end.
-const PATIENCE: Rule = Rule::Number {
+/// Time of a graceful shutdown: at most an hour.
+const DRAIN_TIME: Rule = Rule::Number {
     unit: "milliseconds",
     min: 0,
     max: 60 * 60 * 1000,
 };
 
-/// Every key, in the order in which they are written down, with what it takes.
+/// Every key with its rule, in the order of the documentation.
 pub(super) const KEYS: &[(&str, Rule)] = &[
     ("server.listen", Rule::Address),
     ("server.ops_listen", Rule::Address),
@@ -78,8 +78,8 @@ pub(super) const KEYS: &[(&str, Rule)] = &[
     ),
     ("server.trusted_proxies", Rule::Ranges),
     ("server.proxy_protocol", Rule::Choice(&["off", "required"])),
-    ("server.header_timeout_ms", WAIT),
-    ("server.keep_alive_ms", WAIT),
+    ("server.header_timeout_ms", TIMEOUT),
+    ("server.keep_alive_ms", TIMEOUT),
     ("server.cors_origins", Rule::Origins),
     (
         "server.threads",
@@ -89,15 +89,15 @@ pub(super) const KEYS: &[(&str, Rule)] = &[
             max: 1024,
         },
     ),
-    ("socketio.ping_interval_ms", WAIT),
-    ("socketio.ping_timeout_ms", WAIT),
-    ("socketio.connect_timeout_ms", WAIT),
-    ("socketio.upgrade_timeout_ms", WAIT),
+    ("socketio.ping_interval_ms", TIMEOUT),
+    ("socketio.ping_timeout_ms", TIMEOUT),
+    ("socketio.connect_timeout_ms", TIMEOUT),
+    ("socketio.upgrade_timeout_ms", TIMEOUT),
     ("limits.chunk_bytes", bytes(1)),
     // `{"track":16,"ts":1700000000000000,"key":true,"dur":33333}` takes 57.
     ("limits.media_header_bytes", bytes(64)),
     ("limits.websocket_message_bytes", bytes(1024)),
-    // Ids that the node makes are shorter than this.
+    // Ids that the node generates are shorter.
     (
         "limits.room_id_chars",
         Rule::Number {
@@ -107,11 +107,11 @@ pub(super) const KEYS: &[(&str, Rule)] = &[
         },
     ),
     ("limits.name_chars", count("characters", 65_536)),
-    // `{}` is the least metadata there is.
+    // The shortest metadata is `{}`.
     ("limits.metadata_bytes", bytes(2)),
     ("limits.init_bytes", bytes(1)),
     ("limits.message_bytes", bytes(2)),
-    // Clients with this limit close their connection at one attachment more.
+    // Stock clients have this limit, and close their connection at one more.
     (
         "limits.message_attachments",
         Rule::Number {
@@ -121,7 +121,7 @@ pub(super) const KEYS: &[(&str, Rule)] = &[
         },
     ),
     ("limits.members_per_room", count("members", 1_000_000)),
-    // Clients with this limit close their connection at a longer message.
+    // Some clients have this limit, and close their connection at a longer message.
     (
         "limits.room_state_bytes",
         Rule::Number {
@@ -145,7 +145,7 @@ pub(super) const KEYS: &[(&str, Rule)] = &[
     ),
     ("limits.request_burst", count("requests", 10_000_000)),
     ("egress.queue_bytes", bytes(1)),
-    // Below a page every write would wait for the one before it to be acknowledged.
+    // Below a page, every write would wait until the previous one is acknowledged.
     ("egress.unsent_bytes", bytes(4096)),
     // A year at most.
     (
@@ -160,9 +160,9 @@ pub(super) const KEYS: &[(&str, Rule)] = &[
     ("redis.sentinel_username", Rule::Credential),
     ("redis.sentinel_password", Rule::Credential),
     ("redis.prefix", Rule::Prefix),
-    ("drain.pause_ms", PATIENCE),
-    ("drain.window_ms", PATIENCE),
-    ("drain.deadline_ms", PATIENCE),
+    ("drain.pause_ms", DRAIN_TIME),
+    ("drain.window_ms", DRAIN_TIME),
+    ("drain.deadline_ms", DRAIN_TIME),
     ("log.format", Rule::Choice(&["auto", "human", "json"])),
     ("log.filter", Rule::LogFilter),
     ("telemetry.otlp_endpoint", Rule::Endpoint),
@@ -170,7 +170,7 @@ pub(super) const KEYS: &[(&str, Rule)] = &[
     (
         "telemetry.chunk_sampling",
         Rule::Number {
-            unit: "chunks, of which one is traced,",
+            unit: "chunks per traced chunk",
             min: 0,
             max: 1_000_000_000,
         },
@@ -178,7 +178,7 @@ pub(super) const KEYS: &[(&str, Rule)] = &[
 ];
 
 impl Rule {
-    /// Refuses a value of another type, or one that makes no sense, saying what would.
+    /// Validates a value. The error describes the valid values.
     pub(super) fn check(&self, value: &Value) -> Result<(), String> {
         let fits = match (self, value) {
             (Self::Number { min, max, .. }, Value::Integer(number)) => {
@@ -221,8 +221,8 @@ impl Rule {
         }
     }
 
-    /// Text from the environment or a flag, as the type that the key takes. Text that is no such
-    /// thing stays text, for [`Rule::check`] to refuse.
+    /// Parses text from the environment or a flag. Text that does not parse stays text, which
+    /// [`Rule::check`] refuses.
     pub(super) fn parse(&self, text: &str) -> Value {
         let typed = match self {
             Self::Number { .. } => text.parse().ok().map(Value::Integer),
@@ -249,7 +249,7 @@ impl Rule {
 
 fn check_filter(text: &str) -> Result<(), String> {
     if text.trim().is_empty() {
-        return Err("it is empty; to log nothing write off".to_owned());
+        return Err("it is empty; use off to log nothing".to_owned());
     }
     EnvFilter::builder()
         .parse(text)
@@ -280,17 +280,17 @@ impl fmt::Display for Rule {
             Self::Choice(words) => write!(f, "one of \"{}\"", words.join("\", \"")),
             Self::Redis => f.write_str(
                 "a URL such as \"redis://localhost:6379\", \"redis-sentinel://…?master=NAME\" or \
-                 \"redis-cluster://…\", or nothing",
+                 \"redis-cluster://…\", or empty",
             ),
-            Self::Endpoint => f.write_str("a URL such as \"http://localhost:4317\", or nothing"),
-            Self::Credential => f.write_str("text, as it is, or nothing"),
+            Self::Endpoint => f.write_str("a URL such as \"http://localhost:4317\", or empty"),
+            Self::Credential => f.write_str("unescaped text, or empty"),
             Self::Origins => f.write_str(
-                "a list of origins as browsers write them, such as [\"https://app.example\", \
-                 \"http://localhost:5173\"], or [\"*\"] for all, in a variable with commas between them",
+                "a list of origins in the form of browsers, such as [\"https://app.example\", \
+                 \"http://localhost:5173\"], or [\"*\"] for all; in a variable, separated by commas",
             ),
             Self::Ranges => f.write_str(
-                "a list of addresses and ranges, such as [\"127.0.0.1\", \"10.0.0.0/8\", \"fd00::/8\"], in \
-                 a variable with commas between them",
+                "a list of addresses and ranges, such as [\"127.0.0.1\", \"10.0.0.0/8\", \"fd00::/8\"]; in \
+                 a variable, separated by commas",
             ),
             Self::Prefix => f.write_str("1 to 64 characters of A-Z a-z 0-9 _ - . :"),
             Self::LogFilter => f.write_str(

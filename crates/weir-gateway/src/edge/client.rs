@@ -22,10 +22,12 @@ use weir_protocol::{Code, Connect, Fault, Limits, event_name};
 
 use super::{
     adapter::{Direct, DirectAdapter},
-    http::service::TRACEPARENT,
     transport::{Link, Seat},
     websocket::ack_id,
 };
+
+/// Header of the W3C Trace Context (section 3.2).
+pub(crate) const TRACEPARENT: &str = "traceparent";
 
 /// The only namespace.
 pub(crate) const NAMESPACE: &str = "/";

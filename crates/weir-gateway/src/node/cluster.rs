@@ -1,4 +1,4 @@
-//! What joins a node with others: Redis, or nothing.
+//! Backend of a node: Redis, or memory.
 
 use std::{convert::Infallible, fmt, sync::Arc};
 
@@ -9,21 +9,21 @@ use weir_redis::{DirectoryOptions, Health, RedisBus, RedisDirectory, Target};
 
 use crate::{
     config::Config,
-    ops::Readiness,
-    telemetry::{self, observed::Observed},
+    readiness::Readiness,
+    telemetry::{observed::ObservedDirectory, resource},
 };
 
-/// A node's engine, and what is known of the Redis that it stands on. Clones are of the same node.
+/// Engine of a node with the backend that it runs on. Clones share them.
 #[derive(Clone)]
 pub(crate) struct Cluster {
     pub(crate) engine: Engine,
-    redis: Option<Redis>,
+    redis: Option<RedisBackend>,
     /// Kind of Redis, or `memory`.
     kind: &'static str,
 }
 
-/// Redis planes as the metrics name them, each with its readiness reason while it fails. In the
-/// order of [`Redis::planes`].
+/// Redis planes: metric label, and readiness reason while the plane fails. In the order of
+/// [`RedisBackend::planes`].
 pub(crate) const PLANES: [(&str, &str); 4] = [
     ("directory", "redis: the directory is unavailable"),
     ("events", "redis: room events are not heard"),
@@ -31,9 +31,9 @@ pub(crate) const PLANES: [(&str, &str); 4] = [
     ("publishing", "redis: the bus cannot be published to"),
 ];
 
-/// The connections to Redis.
+/// Bus and directory on Redis, with the health of each plane.
 #[derive(Clone)]
-struct Redis {
+struct RedisBackend {
     bus: Arc<RedisBus>,
     directory: Arc<RedisDirectory>,
     planes: [watch::Receiver<Health>; 4],
@@ -47,10 +47,10 @@ impl fmt::Debug for Cluster {
 }
 
 impl Cluster {
-    /// The cluster of the configuration; of this node alone if there is no Redis.
+    /// Creates the configured backend: Redis if it has a URL, memory otherwise.
     ///
     /// # Errors
-    /// If the Redis that is configured cannot be used at all; not if it cannot be reached now.
+    /// If the configured Redis cannot be used. A Redis that cannot be reached is no error.
     ///
     /// # Panics
     /// Outside of a tokio runtime.
@@ -76,7 +76,7 @@ impl Cluster {
         let made = Engine::new(options, |inbox| {
             let directory = Arc::new(hub.directory(inbox));
             Ok::<_, Infallible>(Backend {
-                directory: Arc::new(Observed::new(directory)),
+                directory: Arc::new(ObservedDirectory::new(directory)),
                 bus: Arc::new(hub.bus()),
             })
         });
@@ -103,7 +103,7 @@ impl Cluster {
             let directory = RedisDirectory::new(directory_target, &directory_options, inbox)?;
             let directory = Arc::new(directory);
             let bus = Arc::new(RedisBus::new(bus_target, &config.redis.prefix));
-            redis = Some(Redis {
+            redis = Some(RedisBackend {
                 planes: [
                     directory.health(),
                     directory.hears(),
@@ -114,7 +114,7 @@ impl Cluster {
                 directory: Arc::clone(&directory),
             });
             Ok::<_, DirectoryError>(Backend {
-                directory: Arc::new(Observed::new(directory)),
+                directory: Arc::new(ObservedDirectory::new(directory)),
                 bus,
             })
         })?;
@@ -126,11 +126,11 @@ impl Cluster {
         })
     }
 
-    /// Returns this node's id in the cluster, or its telemetry instance id if it is alone.
+    /// Returns the node's id in the cluster, or its telemetry instance id without Redis.
     pub(crate) fn node(&self) -> String {
         self.redis
             .as_ref()
-            .map_or_else(telemetry::instance, |redis| redis.directory.node())
+            .map_or_else(resource::instance, |redis| redis.directory.node())
     }
 
     /// Returns the kind of cluster: `memory`, `redis`, `redis-sentinel` or `redis-cluster`.
@@ -138,7 +138,7 @@ impl Cluster {
         self.kind
     }
 
-    /// Has `readiness` follow the state of Redis from now on.
+    /// Reports the health of each Redis plane to `readiness` from now on.
     ///
     /// # Panics
     /// Outside of a tokio runtime.
@@ -160,7 +160,7 @@ impl Cluster {
         }
     }
 
-    /// What the node's engine and its ways to Redis count, as metrics.
+    /// Returns the metrics of the engine and of Redis.
     pub(crate) fn samples(&self) -> Vec<Sample> {
         let mut samples = self.engine.samples();
         let Some(redis) = &self.redis else {

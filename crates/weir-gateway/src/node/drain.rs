@@ -1,4 +1,4 @@
-//! A node's end in peace: its clients move to other nodes, a few at a time.
+//! Graceful shutdown: moves the clients of a node to other nodes, spread over a window.
 
 use std::{
     sync::{
@@ -16,86 +16,100 @@ use tracing::info;
 use weir_engine::Engine;
 
 use crate::{
-    config,
+    config::DrainConfig,
     edge::{clients::Clients, transport::Link},
-    ops::Readiness,
+    readiness::Readiness,
 };
 
-/// How long a client may stay after the time that it was told, before its connection is ended.
+/// Grace period after a client's scheduled move, before its connection is closed.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// The phases of a drain, as the metric `weir.drain.phase` has them; before it is 0.
-const PAUSE: u64 = 1;
-const MOVE: u64 = 2;
+/// Readiness reason of a node that shuts down.
+pub(super) const REASON: &str = "draining";
 
-/// What stands against the readiness of a node that ends.
-pub(crate) const REASON: &str = "draining";
+/// Current phase of a node, as the metric `weir.drain.phase` reports it. Clones share it.
+#[derive(Debug, Clone, Default)]
+pub(super) struct DrainPhase(Arc<AtomicU64>);
 
-/// A client that is to go.
-struct Guest {
-    link: Arc<Link>,
-    /// When it was told to.
-    at: Instant,
+impl DrainPhase {
+    const PAUSE: u64 = 1;
+    const MOVE: u64 = 2;
+
+    fn set(&self, phase: u64) {
+        self.0.store(phase, Ordering::Relaxed);
+    }
+
+    /// Returns the metric's value.
+    pub(super) fn value(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
 }
 
-/// What a node that ends needs to do so.
+/// Client with the time of its move.
+struct ScheduledMove {
+    link: Arc<Link>,
+    due: Instant,
+}
+
+/// Graceful shutdown of a node.
 #[derive(Debug)]
-pub(crate) struct Drain {
-    pub(crate) config: config::Drain,
-    pub(crate) readiness: Readiness,
-    pub(crate) engine: Engine,
-    pub(crate) clients: Clients,
-    pub(crate) phase: Arc<AtomicU64>,
+pub(super) struct Drain {
+    pub(super) config: DrainConfig,
+    pub(super) readiness: Readiness,
+    pub(super) engine: Engine,
+    pub(super) clients: Clients,
+    pub(super) phase: DrainPhase,
 }
 
 impl Drain {
-    /// Moves all clients away; done when none is left, or at the deadline, at which those that are
-    /// left are cut off.
-    pub(crate) async fn run(self) {
-        let begun = Instant::now();
+    /// Moves all clients to other nodes. Returns when none is left, or at the deadline, after
+    /// closing the remaining connections.
+    pub(super) async fn run(self) {
+        let start = Instant::now();
         let config = &self.config;
-        let deadline = begun + config.deadline;
+        let deadline = start + config.deadline;
         self.readiness.set_ready(false, REASON);
-        self.phase.store(PAUSE, Ordering::Relaxed);
+        self.phase.set(DrainPhase::PAUSE);
         let mut sessions = self.engine.sessions();
         info!(clients = *sessions.borrow_and_update(), "draining");
-        sleep_until(begun + config.pause).await;
-        self.phase.store(MOVE, Ordering::Relaxed);
+        sleep_until(start + config.pause).await;
+        self.phase.set(DrainPhase::MOVE);
         self.engine.drain();
-        let guests = self.tell(Instant::now());
-        info!(clients = guests.len(), "clients were told to move");
-        let ended = timeout_at(deadline, self.part(guests, &mut sessions)).await;
+        let moves = self.schedule(Instant::now());
+        info!(clients = moves.len(), "clients were told to move");
+        let moved = timeout_at(deadline, self.close_overdue(moves, &mut sessions)).await;
         let left = *sessions.borrow();
-        if ended.is_err() && left > 0 {
-            info!(clients = left, "the deadline has come; the rest is cut off");
+        if moved.is_err() && left > 0 {
+            info!(
+                clients = left,
+                "deadline reached; closing the remaining connections"
+            );
         }
-        self.clients.all().for_each(|(link, _)| self.cut_off(&link));
-        let took_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.clients.all().for_each(|(link, _)| self.close(&link));
+        let took_ms = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
         info!(cut_off = left, took_ms, "drained");
     }
 
-    /// Tells every client when to go, spread evenly over the window: first those who publish
-    /// nothing, whom nobody misses meanwhile.
-    fn tell(&self, from: Instant) -> Vec<Guest> {
+    /// Notifies every client of its move. The moves are spread evenly over the window, with
+    /// publishers last.
+    fn schedule(&self, start: Instant) -> Vec<ScheduledMove> {
         let mut clients: Vec<_> = self.clients.all().collect();
         clients.sort_by_cached_key(|(_, session)| session.publishes());
         let count = u32::try_from(clients.len()).unwrap_or(u32::MAX);
-        let told = (0..count).zip(clients).map(|(turn, (link, session))| {
-            let stays = self
-                .config
-                .window
-                .mul_f64(f64::from(turn) / f64::from(count));
-            session.tell_draining(stays);
-            Guest {
+        let moves = (0..count).zip(clients).map(|(turn, (link, session))| {
+            let share = f64::from(turn) / f64::from(count);
+            let delay = self.config.window.mul_f64(share);
+            session.tell_draining(delay);
+            ScheduledMove {
                 link,
-                at: from + stays,
+                due: start + delay,
             }
         });
-        told.collect()
+        moves.collect()
     }
 
-    /// Ends the connection of a client that has not gone.
-    fn cut_off(&self, link: &Link) {
+    /// Closes a connection, unless its client has moved.
+    fn close(&self, link: &Link) {
         if !link.is_closed() {
             let counters = self.engine.counters();
             counters.connections_closed_draining.add_one();
@@ -104,20 +118,23 @@ impl Drain {
         }
     }
 
-    /// Waits until all have gone. Ends the connections of those that overstay, at the pace at which they
-    /// were to go.
-    async fn part(&self, guests: Vec<Guest>, sessions: &mut watch::Receiver<usize>) {
-        let push = async {
-            for guest in guests {
-                sleep_until(guest.at + GRACE).await;
-                self.cut_off(&guest.link);
+    /// Waits until all clients have moved. Closes each that is overdue, which keeps the spread.
+    async fn close_overdue(
+        &self,
+        moves: Vec<ScheduledMove>,
+        sessions: &mut watch::Receiver<usize>,
+    ) {
+        let close = async {
+            for scheduled in moves {
+                sleep_until(scheduled.due + GRACE).await;
+                self.close(&scheduled.link);
             }
-            // They are gone when their sessions are.
+            // A closed connection's session ends later.
             std::future::pending::<()>().await;
         };
         tokio::select! {
-            () = push => {}
-            // Cannot fail: the engine has the sender.
+            () = close => {}
+            // Cannot fail: the engine holds the sender.
             _ = sessions.wait_for(|count| *count == 0) => {}
         }
     }

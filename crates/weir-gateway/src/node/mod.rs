@@ -1,7 +1,8 @@
-//! A node: its start, its cluster and its end.
+//! Life of a node: build, run, drain, stop.
 
-pub(crate) mod cluster;
-pub(crate) mod drain;
-pub(crate) mod run;
+mod cluster;
+mod drain;
+mod edge;
+mod run;
 
 pub use self::run::{BuildError, Node, Shutdown};

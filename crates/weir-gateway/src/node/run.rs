@@ -1,159 +1,92 @@
-//! A node: binds its listeners, serves until it is told to stop.
+//! A node: [built](Node::build) with its listeners bound, then [run](Node::run) until its shutdown.
 
-use std::{
-    future::Future,
-    io,
-    net::SocketAddr,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
-};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
-use axum::Router;
 use opentelemetry_sdk::error::OTelSdkError;
-use socketioxide::{ParserConfig, SocketIo, service::SocketIoService};
+use socketioxide::SocketIo;
 use tokio::{
-    net::{TcpListener, TcpSocket},
+    task::{JoinHandle, spawn_blocking},
     time::timeout,
 };
 use tracing::{info, warn};
 use weir_cluster::{DirectoryError, Sample};
-use weir_core::ConnectionLimits;
-use weir_engine::Engine;
 
 use super::{
     cluster::Cluster,
-    drain::{self, Drain},
+    drain::{self, Drain, DrainPhase},
+    edge,
 };
 use crate::{
-    config::{Config, Server},
+    config::{Config, ServerConfig},
     edge::{
-        accept::gate::{Gate, accept},
-        adapter::{Direct, DirectAdapter},
-        client,
-        client_address::proxies::Proxies,
-        clients::Clients,
-        http::{
-            cors,
-            service::{Edge, PATH},
-            timeouts::RequestTimes,
-        },
-        polling::{queue::CHANNEL_ENTRIES, sessions::Polled},
-        websocket::{admission::Intake, probe::ProbeTimes},
+        accept::listener::BoundListener, adapter::DirectAdapter, clients::Clients,
+        http::service::Edge,
     },
-    ops::{self, Readiness},
-    telemetry::{metrics::Metrics, otlp::Collector, process::Process, resource},
-    web,
+    ops,
+    readiness::Readiness,
+    telemetry::{metrics::Metrics, otlp::Collector, process::ProcessMetrics, resource::resource},
 };
 
-/// How long clients may take to hear that the node stops, and then members to leave.
-const FAREWELL: Duration = Duration::from_secs(5);
+/// Deadline of each step of a shutdown: closing the clients, removing the members, flushing the
+/// telemetry.
+const STEP_DEADLINE: Duration = Duration::from_secs(5);
 
 /// Logged reason of sessions that end with the node.
 const STOPPED: &str = "the node stopped";
 
-/// Connections that may wait to be accepted, when many come at once. The system may allow fewer.
-const BACKLOG: u32 = 4096;
-
-/// What the library reads at a time. It keeps a buffer of this size for each connection; the
-/// socket itself is read in larger pieces.
-const READ_BUFFER_BYTES: usize = 512;
-
-/// The most attachments of one packet.
-const ATTACHMENTS: usize = 1_024;
-
-/// How long a packet's attachments may follow it.
-const ATTACHMENTS_TIMEOUT: Duration = Duration::from_secs(10);
-
 /// Readiness reason of a node that does not serve yet.
-pub(crate) const STARTING: &str = "starting";
+const STARTING: &str = "starting";
 
-/// How a node ends.
+/// Kind of shutdown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Shutdown {
-    /// Its clients are moved to other nodes first, as the configuration's `[drain]` says.
+    /// Moves the clients to other nodes first, as `[drain]` configures.
     Drain,
-    /// At once; clients and other members are told.
+    /// Ends at once. Clients and other members are notified.
     Now,
 }
 
-/// Why a node could not be built.
+/// Error of building a node.
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
-    /// An address to listen on is taken, is not this machine's, or needs a privilege.
+    /// A listen address is in use, is not local, or requires a privilege.
     #[error("{key}: cannot listen on {address}")]
     Listen {
-        /// The key that holds the address.
+        /// Configuration key of the address.
         key: &'static str,
-        /// The address.
+        /// Configured address.
         address: SocketAddr,
-        /// What the operating system says.
+        /// Error of the operating system.
         source: io::Error,
     },
-    /// Nothing can be measured.
+    /// The metrics cannot be set up.
     #[error("telemetry")]
     Telemetry(#[source] OTelSdkError),
-    /// The Redis that is configured cannot be used.
+    /// The configured Redis cannot be used.
     #[error("redis")]
     Redis(#[source] DirectoryError),
 }
 
-/// A node whose listeners are bound, so that connections wait, but are not yet served.
+/// Node whose listeners are bound. Connections wait there until it runs.
 #[derive(Debug)]
 pub struct Node {
     config: Config,
-    /// Where clients connect.
-    public: Bound,
-    /// Where operators ask.
-    ops: Bound,
+    /// Listener for clients.
+    public: BoundListener,
+    /// Listener for operators.
+    ops: BoundListener,
     readiness: Readiness,
     metrics: Metrics,
     collector: Collector,
     cluster: Cluster,
 }
 
-/// A listener with the address that it got, which differs from the configured one in its port if
-/// that was 0.
-#[derive(Debug)]
-struct Bound {
-    listener: TcpListener,
-    address: SocketAddr,
-}
-
-impl Bound {
-    fn bind(key: &'static str, address: SocketAddr) -> Result<Self, BuildError> {
-        let refused = |source| BuildError::Listen {
-            key,
-            address,
-            source,
-        };
-        let listener = Self::listen(address).map_err(refused)?;
-        let address = listener.local_addr().map_err(refused)?;
-        Ok(Self { listener, address })
-    }
-
-    fn listen(address: SocketAddr) -> io::Result<TcpListener> {
-        let socket = if address.is_ipv4() {
-            TcpSocket::new_v4()?
-        } else {
-            TcpSocket::new_v6()?
-        };
-        // Or a node that is started again would wait for the connections of the one before.
-        #[cfg(unix)]
-        socket.set_reuseaddr(true)?;
-        socket.bind(address)?;
-        socket.listen(BACKLOG)
-    }
-}
-
 impl Node {
-    /// Binds both listeners; what the node says of itself goes to `collector`, too.
+    /// Builds a node and binds its listeners. Its telemetry also goes to `collector`.
     ///
     /// # Errors
-    /// If an address cannot be listened on, or the Redis that is configured cannot be used; it need
-    /// not be there.
+    /// If a listener cannot be bound, or the configured Redis cannot be used. A Redis that cannot be
+    /// reached is no error.
     ///
     /// # Panics
     /// Outside of a tokio runtime.
@@ -161,10 +94,10 @@ impl Node {
         let readiness = Readiness::new();
         readiness.set_ready(false, STARTING);
         Ok(Self {
-            public: Bound::bind("server.listen", config.server.listen)?,
-            ops: Bound::bind("server.ops_listen", config.server.ops_listen)?,
-            // Before anything that is measured.
-            metrics: Metrics::new(resource(), |builder| collector.read(builder))
+            public: bind("server.listen", config.server.listen)?,
+            ops: bind("server.ops_listen", config.server.ops_listen)?,
+            // First, since the other parts create their histograms in this provider.
+            metrics: Metrics::new(resource(), |builder| collector.add_reader(builder))
                 .map_err(BuildError::Telemetry)?,
             cluster: Cluster::new(&config).map_err(BuildError::Redis)?,
             readiness,
@@ -173,104 +106,73 @@ impl Node {
         })
     }
 
-    /// Where clients connect.
+    /// Returns the address for clients.
     pub fn listen(&self) -> SocketAddr {
-        self.public.address
+        self.public.address()
     }
 
-    /// Where `/livez` and `/readyz` answer.
+    /// Returns the address of the operations listener.
     pub fn ops_listen(&self) -> SocketAddr {
-        self.ops.address
+        self.ops.address()
     }
 
-    /// Serves until `shutdown` says how to end, then ends every connection. Liveness and readiness
-    /// are answered to the last.
+    /// Serves clients until `shutdown`, then ends every connection. Answers liveness and readiness
+    /// requests until the end.
     pub async fn run(self, shutdown: impl Future<Output = Shutdown>) {
-        let Self {
-            config,
-            public,
-            ops,
-            readiness,
-            cluster,
-            metrics,
-            collector,
-        } = self;
-        let engine = cluster.engine.clone();
+        let node = self.start();
+        node.serve(shutdown).await;
+        node.stop().await;
+    }
+
+    /// Starts the operations listener and the metrics, and becomes ready.
+    fn start(self) -> RunningNode {
         info!(
             version = env!("CARGO_PKG_VERSION"),
-            node = cluster.node(),
-            cluster = cluster.kind(),
-            // Tokens come with a later version.
+            node = self.cluster.node(),
+            cluster = self.cluster.kind(),
+            // Authentication is not implemented.
             access = "open",
             "starting"
         );
-        cluster.report_to(&readiness);
-        let (edge, socketio) = edge(&config, &engine);
-        let gate = edge.gate.clone();
-        let clients = Clients(socketio.clone());
-        let phase = Arc::new(AtomicU64::new(0));
-        measure(&metrics, cluster, &readiness, &gate, &clients, &phase);
-        let collector = Arc::new(collector);
-        let delivered = Arc::clone(&collector);
-        metrics.read(move || delivered.samples());
-        let metrics = Arc::new(metrics);
+        self.cluster.report_to(&self.readiness);
+        let (edge, socketio) = edge::build(&self.config, &self.cluster.engine);
+        let metrics = Arc::new(self.metrics);
         let scraped = Arc::clone(&metrics);
         let scrape = move || scraped.text().map_err(|error| error.to_string());
-        let operations = ops::router(readiness.clone(), scrape);
-        let operations = ops::serve(ops.listener, operations, config.server.header_timeout);
-        let operations = tokio::spawn(operations);
-        let serve = |connection| {
-            tokio::spawn(edge.clone().serve(connection));
+        let router = ops::router(self.readiness.clone(), scrape);
+        let (listen, ops_listen) = (self.public.address(), self.ops.address());
+        let operations = ops::serve(self.ops, router, self.config.server.header_timeout);
+        let node = RunningNode {
+            operations: tokio::spawn(operations),
+            public: self.public,
+            readiness: self.readiness,
+            cluster: self.cluster,
+            edge,
+            socketio,
+            drain_phase: DrainPhase::default(),
+            metrics,
+            collector: Arc::new(self.collector),
+            config: self.config,
         };
-
-        readiness.set_ready(true, STARTING);
-        log_address_limit(&config.server);
-        info!(listen = %public.address, ops_listen = %ops.address, "listening");
-        let end = async {
-            if shutdown.await == Shutdown::Drain {
-                let drain = Drain {
-                    config: config.drain.clone(),
-                    readiness: readiness.clone(),
-                    engine: engine.clone(),
-                    clients,
-                    phase,
-                };
-                drain.run().await;
-            }
-        };
-        tokio::select! {
-            // An order to stop is obeyed even where clients keep the listener busy.
-            biased;
-            () = end => {}
-            () = accept(&public.listener, &gate, config.egress.unsent_bytes, serve) => {}
-        }
-        readiness.set_ready(false, drain::REASON);
-        info!("stopping");
-        drop(public.listener);
-        let last: Vec<_> = Clients(socketio.clone()).all().collect();
-        if timeout(FAREWELL, socketio.close()).await.is_err() {
-            warn!("clients were still being told");
-        }
-        // The library tells nobody of the sockets that it closes in the end.
-        for (link, session) in last {
-            session.log_end(&link.cause().unwrap_or(STOPPED));
-        }
-        if timeout(FAREWELL, engine.vacate()).await.is_err() {
-            warn!("members were still leaving; other nodes will see that they are gone");
-        }
-        operations.abort();
-        info!("stopped");
-        // Pending telemetry is flushed by separate blocking threads, in parallel. An unresponsive
-        // collector must not keep the process alive.
-        let measured = tokio::task::spawn_blocking(move || metrics.shutdown());
-        let told = tokio::task::spawn_blocking(move || collector.shutdown());
-        let _ = timeout(FAREWELL, async { tokio::join!(measured, told) }).await;
+        node.register_metrics();
+        node.readiness.set_ready(true, STARTING);
+        log_address_limit(&node.config.server);
+        info!(%listen, %ops_listen, "listening");
+        node
     }
+}
+
+fn bind(key: &'static str, address: SocketAddr) -> Result<BoundListener, BuildError> {
+    BoundListener::bind(address).map_err(|source| BuildError::Listen {
+        key,
+        address,
+        source,
+    })
 }
 
 /// Logs that the limit per address is below the total: behind an untrusted proxy, it applies to all
 /// clients together.
-fn log_address_limit(server: &Server) {
+fn log_address_limit(server: &ServerConfig) {
     if let Some(limit) = server.max_connections_per_address
         && limit.get() < server.max_connections
         && server.trusted_proxies.is_empty()
@@ -283,95 +185,121 @@ fn log_address_limit(server: &Server) {
     }
 }
 
-/// Has all parts of a node read for its metrics.
-fn measure(
-    metrics: &Metrics,
+/// Node that serves.
+struct RunningNode {
+    config: Config,
+    public: BoundListener,
+    /// Task of the operations listener.
+    operations: JoinHandle<()>,
+    readiness: Readiness,
     cluster: Cluster,
-    readiness: &Readiness,
-    gate: &Gate,
-    clients: &Clients,
-    phase: &Arc<AtomicU64>,
-) {
-    let (readiness, gate, phase) = (readiness.clone(), gate.clone(), Arc::clone(phase));
-    let clients = clients.clone();
-    let process = Process::new();
-    metrics.read(move || cluster.samples());
-    metrics.read(move || clients.samples());
-    metrics.read(move || process.samples());
-    metrics.read(move || {
-        let phase = phase.load(Ordering::Relaxed);
-        vec![
-            Sample::new("weir.connections", &[], gate.connections() as u64),
-            Sample::new("weir.ready", &[], readiness.is_ready().into()),
-            Sample::new("weir.drain.phase", &[], phase),
-        ]
-    });
+    edge: Edge,
+    socketio: SocketIo<DirectAdapter>,
+    drain_phase: DrainPhase,
+    metrics: Arc<Metrics>,
+    collector: Arc<Collector>,
 }
 
-/// What serves clients with `engine`.
-fn edge(config: &Config, engine: &Engine) -> (Edge, SocketIo<DirectAdapter>) {
-    let server = &config.server;
-    let limits = ConnectionLimits {
-        total: server.max_connections,
-        per_address: server
-            .max_connections_per_address
-            .map_or(usize::MAX, usize::from),
-    };
-    let direct = Direct::default();
-    let (service, io) = library(config, direct.clone());
-    let terms = client::Terms {
-        direct,
-        engine: engine.clone(),
-        limits: config.limits,
-        connect_timeout: config.socketio.connect_timeout,
-    };
-    client::serve(&io, terms);
-    let longest = config.limits.websocket_message_bytes as u64;
-    let edge = Edge {
-        socketio: service,
-        gate: Gate::new(limits, Proxies::new(server), engine.clone()),
-        intake: Intake::new(longest, engine.clone()),
-        polled: Polled::default(),
-        egress: config.egress.clone(),
-        answer_bytes: config.limits.websocket_message_bytes,
-        times: RequestTimes {
-            header: server.header_timeout,
-            keep_alive: server.keep_alive,
-        },
-        cors: cors::layer(&server.cors_origins),
-        probe: ProbeTimes::new(
-            config.socketio.upgrade_timeout,
-            config.socketio.connect_timeout,
-        ),
-    };
-    (edge, io)
+impl RunningNode {
+    /// Registers the sources of the polled metrics.
+    fn register_metrics(&self) {
+        let cluster = self.cluster.clone();
+        self.metrics.add_source(move || cluster.samples());
+        let clients = self.clients();
+        self.metrics.add_source(move || clients.samples());
+        let process = ProcessMetrics::new();
+        self.metrics.add_source(move || process.samples());
+        let collector = Arc::clone(&self.collector);
+        self.metrics.add_source(move || collector.samples());
+        let gate = self.edge.acceptor.gate.clone();
+        let (readiness, phase) = (self.readiness.clone(), self.drain_phase.clone());
+        self.metrics.add_source(move || {
+            vec![
+                Sample::new("weir.connections", &[], gate.connections() as u64),
+                Sample::new("weir.ready", &[], readiness.is_ready().into()),
+                Sample::new("weir.drain.phase", &[], phase.value()),
+            ]
+        });
+    }
+
+    /// Serves clients until `shutdown`, and during the drain that it may ask for.
+    async fn serve(&self, shutdown: impl Future<Output = Shutdown>) {
+        let end = async {
+            if shutdown.await == Shutdown::Drain {
+                self.drain().run().await;
+            }
+        };
+        let serve = |connection| {
+            tokio::spawn(self.edge.clone().serve(connection));
+        };
+        tokio::select! {
+            // Shutdown takes priority over new connections.
+            biased;
+            () = end => {}
+            () = self.edge.acceptor.run(&self.public, serve) => {}
+        }
+    }
+
+    fn drain(&self) -> Drain {
+        Drain {
+            config: self.config.drain.clone(),
+            readiness: self.readiness.clone(),
+            engine: self.cluster.engine.clone(),
+            clients: self.clients(),
+            phase: self.drain_phase.clone(),
+        }
+    }
+
+    fn clients(&self) -> Clients {
+        Clients(self.socketio.clone())
+    }
+
+    /// Closes the listeners, the clients' connections and their members' seats, and flushes the
+    /// telemetry.
+    async fn stop(self) {
+        self.readiness.set_ready(false, drain::REASON);
+        info!("stopping");
+        let (clients, responder) = (self.clients(), self.edge.acceptor.responder);
+        drop(self.public);
+        // Sessions that the library ends by closing have no disconnect handler, and log here.
+        let remaining: Vec<_> = clients.all().collect();
+        let closed = async { tokio::join!(self.socketio.close(), responder.finish()) };
+        if timeout(STEP_DEADLINE, closed).await.is_err() {
+            warn!("clients did not close in time");
+        }
+        for (link, session) in remaining {
+            session.log_end(&link.cause().unwrap_or(STOPPED));
+        }
+        if timeout(STEP_DEADLINE, self.cluster.engine.vacate())
+            .await
+            .is_err()
+        {
+            warn!("members did not leave in time; they leave when this node's lease expires");
+        }
+        self.operations.abort();
+        info!("stopped");
+        // Flushes in parallel, on blocking threads: an unresponsive collector must not keep the
+        // process alive.
+        let (metrics, collector) = (self.metrics, self.collector);
+        let metrics = spawn_blocking(move || metrics.shutdown());
+        let collector = spawn_blocking(move || collector.shutdown());
+        let _ = timeout(STEP_DEADLINE, async { tokio::join!(metrics, collector) }).await;
+    }
 }
 
-/// The library, with its limits set to ours.
-fn library(
-    config: &Config,
-    direct: Direct,
-) -> (
-    SocketIoService<Router, DirectAdapter>,
-    SocketIo<DirectAdapter>,
-) {
-    let longest = config.limits.websocket_message_bytes;
-    let parser = ParserConfig::common()
-        .max_incoming_binary_buf_size(longest)
-        .max_incoming_binaries(ATTACHMENTS)
-        .packet_completion_timeout(ATTACHMENTS_TIMEOUT);
-    SocketIo::builder()
-        .req_path(PATH)
-        .ping_interval(config.socketio.ping_interval)
-        .ping_timeout(config.socketio.ping_timeout)
-        .connect_timeout(config.socketio.connect_timeout)
-        .upgrade_timeout(config.socketio.upgrade_timeout)
-        .max_payload(longest as u64)
-        .ws_max_message_size(longest)
-        .ws_max_frame_size(longest)
-        .ws_read_buffer_size(READ_BUFFER_BYTES)
-        .max_buffer_size(CHANNEL_ENTRIES)
-        .with_parser(parser)
-        .with_adapter::<DirectAdapter>(direct)
-        .build_with_inner_svc(web::router())
+#[cfg(test)]
+mod tests {
+    use crate::node::{cluster::PLANES, drain};
+
+    #[test]
+    fn documented_readiness_reasons_are_those_of_the_code() {
+        let documented = include_str!("../../../../docs/operations.md");
+        let table = documented.split("Reasons against readiness").nth(1);
+        let table = table.and_then(|rest| rest.split("\n\n").nth(1));
+        let rows = table.expect("the table").lines().skip(2);
+        let documented: Vec<_> = rows.filter_map(|row| row.split('`').nth(1)).collect();
+        let mut known = vec![super::STARTING, drain::REASON];
+        known.extend(PLANES.map(|(_, reason)| reason));
+        assert_eq!(documented, known);
+    }
 }

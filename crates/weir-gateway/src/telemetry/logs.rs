@@ -1,4 +1,4 @@
-//! Logging: one line per thing that happened, to standard error, and to a collector if there is one.
+//! Logging, to standard error and to the collector.
 
 use std::fmt;
 use std::io::{self, IsTerminal};
@@ -13,31 +13,30 @@ use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer, filter, util};
 
-use crate::config::{Log, LogFormat};
+use crate::config::{LogConfig, LogFormat};
 use crate::telemetry::otlp::Collector;
 
-/// Why logging did not start.
+/// Error of starting the log.
 #[derive(Debug, thiserror::Error)]
 pub enum LogsError {
-    /// The filter cannot be read. A loaded configuration never holds such a one.
+    /// The filter is invalid. Loading a configuration excludes that.
     #[error("log.filter")]
     Filter(#[from] filter::ParseError),
-    /// Something in this process logs already.
+    /// Another subscriber is installed in this process.
     #[error(transparent)]
     Installed(#[from] util::TryInitError),
 }
 
 /// Starts logging for the whole process.
 ///
-/// For people, lines are coloured where standard error is a terminal and `NO_COLOR` is not set.
-/// For programs, each line is one flat JSON object: `timestamp`, `level`, `target`, `message` and
-/// the fields of the event side by side. What is logged as part of a trace has its `trace_id` and
-/// `span_id`.
+/// Human-readable lines are coloured if standard error is a terminal and `NO_COLOR` is not set. A
+/// JSON line is one flat object: `timestamp`, `level`, `target`, `message`, and the fields of the
+/// event. A line of a trace has its `trace_id` and `span_id`.
 ///
 /// # Errors
-/// If the filter cannot be read or logging has started before.
-pub fn init(log: &Log, collector: &Collector) -> Result<(), LogsError> {
-    // The library's own words are for those who ask for them.
+/// If the filter is invalid, or logging has started already.
+pub fn init(log: &LogConfig, collector: &Collector) -> Result<(), LogsError> {
+    // The telemetry library logs at `info` by default, which operators did not ask for.
     let directives = if log.filter.contains("opentelemetry") {
         log.filter.clone()
     } else {
@@ -64,23 +63,23 @@ pub fn init(log: &Log, collector: &Collector) -> Result<(), LogsError> {
             .event_format(Traced { format, json });
         lines.with_filter(filter()?).boxed()
     };
-    let sent = match collector.logs() {
-        // What sends them must not be told of itself.
+    let exported = match collector.logs() {
+        // An exporter that logged to itself would export without end.
         Some(logs) => Some(
             OpenTelemetryTracingBridge::new(logs)
-                .with_filter(filter::filter_fn(|about| {
-                    about.target().starts_with("weir")
+                .with_filter(filter::filter_fn(|metadata| {
+                    metadata.target().starts_with("weir")
                 }))
                 .with_filter(filter()?),
         ),
         None => None,
     };
-    let subscriber = tracing_subscriber::registry().with(lines).with(sent);
+    let subscriber = tracing_subscriber::registry().with(lines).with(exported);
     subscriber.try_init()?;
     Ok(())
 }
 
-/// Adds the ids of the trace that a line is part of.
+/// Formatter that appends the ids of the current trace.
 struct Traced<F> {
     format: F,
     json: bool,

@@ -1,8 +1,8 @@
-//! A node's metrics, for Prometheus to scrape and for a collector.
+//! Metrics of a node, for Prometheus and for the collector.
 
 use std::{
     fmt,
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -10,15 +10,16 @@ use opentelemetry::{KeyValue, global, metrics::Meter, metrics::MeterProvider};
 use opentelemetry_sdk::{
     Resource, error::OTelSdkError, metrics::MeterProviderBuilder, metrics::SdkMeterProvider,
 };
+use parking_lot::Mutex;
 use prometheus::{Registry, TextEncoder};
 use weir_cluster::{Sample, trace};
 
 use super::catalogue::{Instrument, METRICS};
 
-/// How old a reading may be that is used once more: all metrics of one collection have the same.
-const FRESH: Duration = Duration::from_millis(200);
+/// Maximum age of a cached reading. All metrics of one collection use the same reading.
+const MAX_AGE: Duration = Duration::from_millis(200);
 
-/// A node's metrics.
+/// Metrics of a node.
 pub(crate) struct Metrics {
     provider: SdkMeterProvider,
     registry: Registry,
@@ -31,44 +32,46 @@ impl fmt::Debug for Metrics {
     }
 }
 
-/// Where samples come from.
+/// Source of samples.
 type Source = Box<dyn Fn() -> Vec<Sample> + Send + Sync>;
 
-/// What the metrics are read from.
+/// Sources of the polled metrics, with the last reading.
 #[derive(Default)]
 struct Readings {
-    /// Called without a lock.
+    /// Guards the list. No source is called under this lock.
     sources: Mutex<Vec<Arc<Source>>>,
+    /// Guards the cached reading, and lets one caller at a time read the sources.
     last: Mutex<Option<(Instant, Arc<Vec<Sample>>)>>,
 }
 
 impl Readings {
+    /// Returns the samples of all sources, at most [`MAX_AGE`] old.
     fn read(&self) -> Arc<Vec<Sample>> {
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut last = self.last.lock();
         if let Some((at, samples)) = &*last
-            && at.elapsed() < FRESH
+            && at.elapsed() < MAX_AGE
         {
             return Arc::clone(samples);
         }
-        let sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
-        let sources = sources.clone();
+        let sources = self.sources.lock().clone();
         let samples: Vec<_> = sources.iter().flat_map(|source| source()).collect();
         let samples = Arc::new(samples);
         *last = Some((Instant::now(), Arc::clone(&samples)));
         samples
     }
 
-    fn forget(&self) {
-        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    /// Discards the cached reading.
+    fn invalidate(&self) {
+        *self.last.lock() = None;
     }
 }
 
 impl Metrics {
-    /// Metrics that can be scraped, and that `readers` add further readers to. They become the
-    /// process's, which is where histograms are recorded.
+    /// Creates the metrics with a Prometheus exporter and the readers that `readers` adds. Installs
+    /// them as the process's meter provider, which histograms record to.
     ///
     /// # Errors
-    /// If the names clash, which a test excludes.
+    /// If two metrics have one name in Prometheus. A test excludes that.
     pub(crate) fn new(
         resource: Resource,
         readers: impl FnOnce(MeterProviderBuilder) -> MeterProviderBuilder,
@@ -83,7 +86,7 @@ impl Metrics {
             .with_reader(exporter);
         let provider = readers(builder).build();
         let readings = Arc::new(Readings::default());
-        observe(&provider.meter(trace::SCOPE), &readings);
+        register(&provider.meter(trace::SCOPE), &readings);
         global::set_meter_provider(provider.clone());
         Ok(Self {
             provider,
@@ -92,37 +95,35 @@ impl Metrics {
         })
     }
 
-    /// Reads samples from `source`, too.
-    pub(crate) fn read(&self, source: impl Fn() -> Vec<Sample> + Send + Sync + 'static) {
-        let mut sources = self
-            .readings
+    /// Adds a source of samples.
+    pub(crate) fn add_source(&self, source: impl Fn() -> Vec<Sample> + Send + Sync + 'static) {
+        self.readings
             .sources
             .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        sources.push(Arc::new(Box::new(source)));
+            .push(Arc::new(Box::new(source)));
     }
 
-    /// All metrics now, in Prometheus' text format.
+    /// Returns the current metrics in Prometheus' text format.
     pub(crate) fn text(&self) -> Result<String, prometheus::Error> {
-        self.readings.forget();
+        self.readings.invalidate();
         TextEncoder::new().encode_to_string(&self.registry.gather())
     }
 
-    /// Sends what is left, and nothing more.
+    /// Exports the last interval and ends the export.
     pub(crate) fn shutdown(&self) {
-        // Reads fresh values for the last interval, instead of those cached by a recent scrape.
-        self.readings.forget();
-        // What cannot be sent now is lost, and was counted.
+        // The last interval needs current values, not those of a recent scrape.
+        self.readings.invalidate();
+        // A failure is already counted and logged.
         let _ = self.provider.shutdown();
     }
 }
 
-/// Has each metric that is read, and not recorded where it happens, observed.
-fn observe(meter: &Meter, readings: &Arc<Readings>) {
+/// Registers an observable instrument for each polled metric.
+fn register(meter: &Meter, readings: &Arc<Readings>) {
     for metric in METRICS {
         let readings = Arc::clone(readings);
         let name = metric.name;
-        let each = move |told: &mut dyn FnMut(f64, &[KeyValue])| {
+        let observe = move |report: &mut dyn FnMut(f64, &[KeyValue])| {
             for sample in readings
                 .read()
                 .iter()
@@ -132,7 +133,7 @@ fn observe(meter: &Meter, readings: &Arc<Readings>) {
                 let attributes: Vec<_> = attributes
                     .map(|(key, value)| KeyValue::new(*key, *value))
                     .collect();
-                told(sample.value, &attributes);
+                report(sample.value, &attributes);
             }
         };
         match metric.instrument {
@@ -142,7 +143,7 @@ fn observe(meter: &Meter, readings: &Arc<Readings>) {
                     .with_unit(metric.unit)
                     .with_description(metric.description)
                     .with_callback(move |observer| {
-                        each(&mut |value, at| observer.observe(value, at))
+                        observe(&mut |value, attributes| observer.observe(value, attributes))
                     })
                     .build();
             }
@@ -152,7 +153,7 @@ fn observe(meter: &Meter, readings: &Arc<Readings>) {
                     .with_unit(metric.unit)
                     .with_description(metric.description)
                     .with_callback(move |observer| {
-                        each(&mut |value, at| observer.observe(value, at))
+                        observe(&mut |value, attributes| observer.observe(value, attributes))
                     })
                     .build();
             }

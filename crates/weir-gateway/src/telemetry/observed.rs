@@ -1,4 +1,4 @@
-//! A directory whose operations are measured.
+//! Measures the operations of a directory.
 
 use std::{sync::Arc, time::Instant};
 
@@ -13,19 +13,19 @@ use weir_protocol::{
     TrackSpec, TrackUpdate,
 };
 
-/// Measures how long each operation of a directory takes.
+/// Directory that records the duration of each operation, and a span for it.
 #[derive(Debug)]
-pub(crate) struct Observed {
+pub(crate) struct ObservedDirectory {
     directory: Arc<dyn Directory>,
     duration: Histogram<f64>,
 }
 
-impl Observed {
+impl ObservedDirectory {
     pub(crate) fn new(directory: Arc<dyn Directory>) -> Self {
         let duration = global::meter(trace::SCOPE)
             .f64_histogram("weir.directory.operation.duration")
             .with_unit("s")
-            .with_description("How long operations of the directory take, by operation and error")
+            .with_description("Duration of directory operations, by operation and error")
             .with_boundaries(DURATION_BOUNDS.to_vec())
             .build();
         Self {
@@ -40,7 +40,7 @@ impl Observed {
         done: BoxFuture<'a, Result<T, DirectoryError>>,
     ) -> BoxFuture<'a, Result<T, DirectoryError>> {
         Box::pin(async move {
-            let begun = Instant::now();
+            let start = Instant::now();
             let name = format!("directory.{operation}");
             let span = trace::begin(name, SpanKind::Client, &Context::current(), Vec::new());
             let outcome = done.with_context(span.clone()).await;
@@ -51,14 +51,14 @@ impl Observed {
                 let Fault { code, .. } = error.clone().into();
                 attributes.push(KeyValue::new("error.type", Code::as_str(code)));
             }
-            let took = begun.elapsed().as_secs_f64();
-            self.duration.record(took, &attributes);
+            let duration = start.elapsed().as_secs_f64();
+            self.duration.record(duration, &attributes);
             outcome
         })
     }
 }
 
-impl Directory for Observed {
+impl Directory for ObservedDirectory {
     fn create(&self, room: NewRoom) -> BoxFuture<'_, Result<Room, DirectoryError>> {
         self.observe("create", self.directory.create(room))
     }

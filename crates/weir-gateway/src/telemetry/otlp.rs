@@ -1,4 +1,4 @@
-//! What a node sends to a collector: spans, metrics and logs, over OTLP.
+//! Export of spans, metrics and logs to an OpenTelemetry collector, over OTLP.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -15,21 +15,21 @@ use opentelemetry_sdk::{
 use weir_cluster::Sample;
 
 use super::{
-    delivery::{Counted, Delivery},
-    resource,
+    exports::{CountedExporter, ExportCounters},
+    resource::resource,
 };
-use crate::config::{self, OtlpProtocol};
+use crate::config::{OtlpProtocol, TelemetryConfig};
 
-/// How long the last spans and logs may take to the collector when the node ends.
-const FAREWELL: Duration = Duration::from_secs(2);
+/// Deadline of the last export of spans and logs.
+const FLUSH_DEADLINE: Duration = Duration::from_secs(2);
 
-/// The ways to a collector; none if there is nobody to send to.
+/// Exporters of the signals that are configured; none without a collector.
 #[derive(Default)]
 pub struct Collector {
     traces: Option<SdkTracerProvider>,
     logs: Option<SdkLoggerProvider>,
-    metrics: Option<PeriodicReader<Counted<MetricExporter>>>,
-    deliveries: Vec<Arc<Delivery>>,
+    metrics: Option<PeriodicReader<CountedExporter<MetricExporter>>>,
+    counters: Vec<Arc<ExportCounters>>,
 }
 
 impl fmt::Debug for Collector {
@@ -41,11 +41,11 @@ impl fmt::Debug for Collector {
     }
 }
 
-/// Makes an exporter as the configuration says, or, if that says nothing, as the standard variables
-/// do.
+/// Builds an exporter from the standard variables if they name an endpoint, otherwise from the
+/// configuration.
 macro_rules! exporter {
     ($type:ident, $config:expr, $signal:literal, $path:literal) => {{
-        let config: &config::Telemetry = $config;
+        let config: &TelemetryConfig = $config;
         if is_set("ENDPOINT", $signal) {
             $type::builder().build()?
         } else {
@@ -69,90 +69,90 @@ macro_rules! exporter {
 }
 
 impl Collector {
-    /// Connects to the collector that `otlp_endpoint` or the standard `OTEL_EXPORTER_OTLP_…`
-    /// variables name; the latter are stronger. The collector need not be there.
+    /// Creates the exporters to the collector that the standard `OTEL_EXPORTER_OTLP_…` variables or
+    /// `otlp_endpoint` name; the variables take precedence. Connects lazily, and reconnects.
     ///
     /// # Errors
-    /// If the endpoint cannot be used at all.
+    /// If the endpoint is invalid.
     ///
     /// # Panics
     /// Outside of a tokio runtime.
-    pub fn connect(config: &config::Telemetry) -> Result<Self, ExporterBuildError> {
+    pub fn connect(config: &TelemetryConfig) -> Result<Self, ExporterBuildError> {
         let mut collector = Self::default();
-        if is_wanted(config, "TRACES") {
-            let delivery = collector.delivery("traces");
-            let exporter = Counted {
+        if is_exported(config, "TRACES") {
+            let counters = collector.counters("traces");
+            let exporter = CountedExporter {
                 inner: exporter!(SpanExporter, config, "TRACES", "/v1/traces"),
-                delivery: Arc::clone(&delivery),
+                counters: Arc::clone(&counters),
             };
             let inner = BatchSpanProcessor::builder(exporter).build();
             let provider = SdkTracerProvider::builder()
                 .with_resource(resource())
-                .with_span_processor(Counted { inner, delivery })
+                .with_span_processor(CountedExporter { inner, counters })
                 .build();
             global::set_tracer_provider(provider.clone());
             global::set_text_map_propagator(TraceContextPropagator::new());
             collector.traces = Some(provider);
         }
-        if is_wanted(config, "LOGS") {
-            let delivery = collector.delivery("logs");
-            let exporter = Counted {
+        if is_exported(config, "LOGS") {
+            let counters = collector.counters("logs");
+            let exporter = CountedExporter {
                 inner: exporter!(LogExporter, config, "LOGS", "/v1/logs"),
-                delivery: Arc::clone(&delivery),
+                counters: Arc::clone(&counters),
             };
             let inner = BatchLogProcessor::builder(exporter).build();
             let provider = SdkLoggerProvider::builder()
                 .with_resource(resource())
-                .with_log_processor(Counted { inner, delivery })
+                .with_log_processor(CountedExporter { inner, counters })
                 .build();
             collector.logs = Some(provider);
         }
-        if is_wanted(config, "METRICS") {
-            let delivery = collector.delivery("metrics");
-            let exporter = Counted {
+        if is_exported(config, "METRICS") {
+            let counters = collector.counters("metrics");
+            let exporter = CountedExporter {
                 inner: exporter!(MetricExporter, config, "METRICS", "/v1/metrics"),
-                delivery,
+                counters,
             };
             collector.metrics = Some(PeriodicReader::builder(exporter).build());
         }
         Ok(collector)
     }
 
-    fn delivery(&mut self, signal: &'static str) -> Arc<Delivery> {
-        let delivery = Delivery::new(signal);
-        self.deliveries.push(Arc::clone(&delivery));
-        delivery
+    fn counters(&mut self, signal: &'static str) -> Arc<ExportCounters> {
+        let counters = ExportCounters::new(signal);
+        self.counters.push(Arc::clone(&counters));
+        counters
     }
 
-    /// Where logs go.
+    /// Returns the provider for logs, if they are exported.
     pub(crate) fn logs(&self) -> Option<&SdkLoggerProvider> {
         self.logs.as_ref()
     }
 
-    /// Has metrics sent, too.
-    pub(crate) fn read(&mut self, builder: MeterProviderBuilder) -> MeterProviderBuilder {
+    /// Adds the reader that exports metrics, if they are exported.
+    pub(crate) fn add_reader(&mut self, builder: MeterProviderBuilder) -> MeterProviderBuilder {
         match self.metrics.take() {
             Some(reader) => builder.with_reader(reader),
             None => builder,
         }
     }
 
-    /// What became of what was sent, as metrics.
+    /// Returns the export counters as metrics.
     pub(crate) fn samples(&self) -> Vec<Sample> {
-        self.deliveries
+        self.counters
             .iter()
-            .flat_map(|delivery| delivery.samples())
+            .flat_map(|counters| counters.samples())
             .collect()
     }
 
-    /// Sends what waits, and nothing more. Blocks for a few seconds at most.
+    /// Exports queued spans and logs, and ends the export. Blocks for a few seconds at most.
     pub(crate) fn shutdown(&self) {
-        // What cannot be sent now is lost; the process ends.
+        // Unsent records are lost, since the process ends.
         if let Some(traces) = &self.traces {
-            let _ = traces.shutdown_with_timeout(FAREWELL);
+            let _ = traces.shutdown_with_timeout(FLUSH_DEADLINE);
         }
         if let Some(logs) = &self.logs {
-            let _ = logs.shutdown_with_timeout(FAREWELL);
+            let _ = logs.shutdown_with_timeout(FLUSH_DEADLINE);
         }
     }
 }
@@ -166,11 +166,11 @@ fn is_set(what: &str, signal: &str) -> bool {
         .any(|name| std::env::var(name).is_ok_and(|value| !value.is_empty()))
 }
 
-/// Whether a signal is to be sent anywhere.
-fn is_wanted(config: &config::Telemetry, signal: &str) -> bool {
-    let says = |name: &str, wanted: &str| {
-        std::env::var(name).is_ok_and(|value| value.trim().eq_ignore_ascii_case(wanted))
+/// Whether a signal is exported.
+fn is_exported(config: &TelemetryConfig, signal: &str) -> bool {
+    let is = |name: &str, expected: &str| {
+        std::env::var(name).is_ok_and(|value| value.trim().eq_ignore_ascii_case(expected))
     };
-    let off = says("OTEL_SDK_DISABLED", "true") || says(&format!("OTEL_{signal}_EXPORTER"), "none");
+    let off = is("OTEL_SDK_DISABLED", "true") || is(&format!("OTEL_{signal}_EXPORTER"), "none");
     !off && (is_set("ENDPOINT", signal) || !config.otlp_endpoint.is_empty())
 }

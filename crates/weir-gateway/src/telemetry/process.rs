@@ -1,18 +1,18 @@
-//! The process and its runtime, as metrics.
+//! Metrics of the process and its runtime.
 
 use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
 use weir_cluster::Sample;
 
-/// The numbers of this process, whose runtime this is called in.
+/// Metrics of this process and of the runtime that created them.
 #[derive(Debug)]
-pub(crate) struct Process {
+pub(crate) struct ProcessMetrics {
     start: Instant,
     runtime: Handle,
 }
 
-impl Process {
+impl ProcessMetrics {
     /// # Panics
     /// Outside of a tokio runtime.
     pub(crate) fn new() -> Self {
@@ -22,6 +22,7 @@ impl Process {
         }
     }
 
+    /// Returns the current metrics.
     pub(crate) fn samples(&self) -> Vec<Sample> {
         let metrics = self.runtime.metrics();
         let workers = metrics.num_workers();
@@ -38,14 +39,14 @@ impl Process {
             ),
             Sample::seconds("tokio.busy.time", &[], busy),
         ];
-        samples.extend(of_the_system());
+        samples.extend(system_samples());
         samples
     }
 }
 
-/// What the operating system knows; nothing where it does not say.
+/// Returns the metrics that the operating system reports; none on other systems than Linux.
 #[cfg(target_os = "linux")]
-fn of_the_system() -> Vec<Sample> {
+fn system_samples() -> Vec<Sample> {
     let read = || -> procfs::ProcResult<Vec<Sample>> {
         let process = procfs::process::Process::myself()?;
         let stat = process.stat()?;
@@ -70,6 +71,6 @@ fn of_the_system() -> Vec<Sample> {
 }
 
 #[cfg(not(target_os = "linux"))]
-fn of_the_system() -> Vec<Sample> {
+fn system_samples() -> Vec<Sample> {
     Vec::new()
 }

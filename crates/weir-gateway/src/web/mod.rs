@@ -65,7 +65,8 @@ fn answer<A: RustEmbed>(method: &Method, uri: &Uri, headers: &HeaderMap) -> Resp
         let why = "only GET and HEAD\n";
         return (StatusCode::METHOD_NOT_ALLOWED, allowed, why).into_response();
     }
-    let path = uri.path().trim_start_matches('/');
+    // `//` is another path than `/`: an app that it served could not resolve its relative URLs.
+    let path = uri.path().strip_prefix('/').unwrap_or("*");
     let path = if is_route(path) { INDEX } else { path };
     match A::get(path) {
         Some(_) if is_encoded::<A>(path) => missing(),
@@ -167,7 +168,7 @@ fn landing() -> Response {
 }
 
 fn missing() -> Response {
-    (StatusCode::NOT_FOUND, "nothing here\n").into_response()
+    (StatusCode::NOT_FOUND, "not found\n").into_response()
 }
 
 #[cfg(test)]

@@ -30,7 +30,7 @@ async fn ask_bytes<A: RustEmbed + 'static>(request: Builder) -> (StatusCode, Hea
 }
 
 #[tokio::test]
-async fn without_an_app_one_page_says_what_this_is_and_how_to_build_it() {
+async fn node_without_an_app_serves_a_landing_page() {
     let (status, headers, page) = ask::<Missing>(Request::get("/")).await;
     assert_eq!(status, StatusCode::OK);
     assert_eq!(headers[CONTENT_TYPE], "text/html; charset=utf-8");
@@ -43,7 +43,7 @@ async fn without_an_app_one_page_says_what_this_is_and_how_to_build_it() {
 }
 
 #[tokio::test]
-async fn routes_are_the_app_and_unknown_paths_are_not_found() {
+async fn routes_serve_the_app_and_other_paths_are_not_found() {
     for path in [
         "/",
         "/index.html",
@@ -57,6 +57,9 @@ async fn routes_are_the_app_and_unknown_paths_are_not_found() {
         assert_eq!(headers[CACHE_CONTROL], "no-cache");
     }
     for path in [
+        "//",
+        "//room/abc",
+        "//assets/main-1a2b.js",
         "/assets/gone-1a2b.js",
         "/favicon.ico",
         "/socket.io/x",
@@ -81,7 +84,7 @@ async fn routes_are_the_app_and_unknown_paths_are_not_found() {
 }
 
 #[tokio::test]
-async fn files_are_typed_and_not_sent_again_where_they_are_known() {
+async fn files_have_their_type_and_are_revalidated() {
     let path = "/assets/main-1a2b.js";
     let (_, headers, body) = ask::<Built>(Request::get(path)).await;
     assert_eq!(body, "export {};\n");
@@ -118,7 +121,7 @@ async fn files_are_typed_and_not_sent_again_where_they_are_known() {
 }
 
 #[tokio::test]
-async fn files_are_sent_in_the_coding_that_the_client_prefers() {
+async fn files_are_sent_in_the_preferred_encoding() {
     let path = "/assets/main-1a2b.js";
     let plain = b"export {};\n".as_slice();
     let mut tags = Vec::new();

@@ -1,33 +1,31 @@
-//! Client addresses behind trusted proxies.
+//! Trusted proxies, and the addresses of clients behind them.
 
-use std::{
-    collections::HashMap,
-    net::{IpAddr, Ipv6Addr, SocketAddr},
-    sync::{Arc, Mutex, PoisonError},
+use std::{collections::HashMap, net::IpAddr, sync::Arc};
+
+use http::HeaderMap;
+use ipnet::IpNet;
+use parking_lot::Mutex;
+
+use super::forwarded::{FORWARDED, X_FORWARDED_FOR, forwarded, x_forwarded_for};
+use crate::{
+    config::{ProxyProtocol, ServerConfig},
+    edge::accept::connection::Source,
 };
 
-use http::{HeaderMap, HeaderName, header::FORWARDED};
-use ipnet::IpNet;
-
-use crate::config::{ProxyProtocol, Server};
-
-/// De facto standard header, written by most proxies.
-const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-
-/// Limit of the proxies whose header is remembered.
-const REMEMBERED: usize = 4_096;
+/// Capacity of the table of headers that proxies write.
+const TABLE_CAPACITY: usize = 4_096;
 
 /// Set of trusted proxies, which report their clients' addresses. Clones share it.
 #[derive(Debug, Clone)]
 pub(crate) struct Proxies {
     trusted: Arc<[IpNet]>,
     protocol: ProxyProtocol,
-    /// The header that each proxy writes, learned from requests that have only one of the two.
-    /// Locked to learn and to look up.
+    /// Guards the header that each proxy writes, learned from requests that have only one of the
+    /// two.
     written: Arc<Mutex<HashMap<IpAddr, Written>>>,
 }
 
-/// The header that a proxy writes.
+/// Header that a proxy writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Written {
     Forwarded,
@@ -37,7 +35,7 @@ enum Written {
 }
 
 impl Proxies {
-    pub(crate) fn new(server: &Server) -> Self {
+    pub(crate) fn new(server: &ServerConfig) -> Self {
         Self {
             trusted: server.trusted_proxies.as_slice().into(),
             protocol: server.proxy_protocol,
@@ -56,6 +54,14 @@ impl Proxies {
         self.protocol == ProxyProtocol::Required && self.trusts(address)
     }
 
+    /// Returns the address of the client that sent a request with these headers.
+    pub(crate) fn client_address(&self, source: Source, headers: &HeaderMap) -> IpAddr {
+        match source {
+            Source::Client(client) => client.to_canonical(),
+            Source::Proxy(proxy) => self.reported_client(proxy, headers),
+        }
+    }
+
     /// Returns the address of the client that sent a request with these headers through `peer`.
     ///
     /// Each proxy appends the address that it received the request from. The list is walked from
@@ -65,32 +71,23 @@ impl Proxies {
     /// A proxy writes `Forwarded` or `X-Forwarded-For`, and may forward the client's copy of the
     /// other one. If both are present and disagree, the one counts that the proxy is known to write.
     /// While that is unknown, neither is trusted and `peer` is returned.
-    pub(crate) fn client_address(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
+    fn reported_client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         let peer = peer.to_canonical();
         if !self.trusts(peer) {
             return peer;
         }
-        let forwarded = headers.contains_key(FORWARDED).then(|| {
-            let hops = hops(headers, &FORWARDED, |line| {
-                let elements = elements(line, ',')?.into_iter();
-                Some(elements.filter(is_filled).map(forwarded_for).collect())
-            });
-            self.walk(peer, hops)
-        });
-        let x_forwarded_for = headers.contains_key(&X_FORWARDED_FOR).then(|| {
-            let hops = hops(headers, &X_FORWARDED_FOR, |line| {
-                Some(line.split(',').filter(is_filled).map(address).collect())
-            });
-            self.walk(peer, hops)
-        });
-        match (forwarded, x_forwarded_for) {
-            (Some(forwarded), Some(x_forwarded_for)) if forwarded != x_forwarded_for => {
-                match self.written(peer) {
-                    Some(Written::Forwarded) => forwarded,
-                    Some(Written::XForwardedFor) => x_forwarded_for,
-                    Some(Written::Ambiguous) | None => peer,
-                }
-            }
+        let by_forwarded = headers
+            .contains_key(FORWARDED)
+            .then(|| self.walk(peer, forwarded(headers)));
+        let by_x_forwarded_for = headers
+            .contains_key(&X_FORWARDED_FOR)
+            .then(|| self.walk(peer, x_forwarded_for(headers)));
+        match (by_forwarded, by_x_forwarded_for) {
+            (Some(one), Some(other)) if one != other => match self.written(peer) {
+                Some(Written::Forwarded) => one,
+                Some(Written::XForwardedFor) => other,
+                Some(Written::Ambiguous) | None => peer,
+            },
             (Some(client), Some(_)) => client,
             (Some(client), None) => {
                 self.learn(peer, Written::Forwarded);
@@ -104,26 +101,25 @@ impl Proxies {
         }
     }
 
-    /// Notes that a request of `proxy` had only this header. Its clients cannot feign that: a proxy
-    /// writes its header into every request.
+    /// Records that a request of `proxy` had only this header. A client cannot cause that: a proxy
+    /// writes its own header into every request.
     fn learn(&self, proxy: IpAddr, header: Written) {
-        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
-        let full = written.len() >= REMEMBERED;
+        let mut written = self.written.lock();
+        let is_full = written.len() >= TABLE_CAPACITY;
         match written.get_mut(&proxy) {
             Some(known) if *known != header => *known = Written::Ambiguous,
             Some(_) => {}
-            None if full => {}
+            None if is_full => {}
             None => drop(written.insert(proxy, header)),
         }
     }
 
     /// Returns the header that `proxy` writes, if that is known.
     fn written(&self, proxy: IpAddr) -> Option<Written> {
-        let written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
-        written.get(&proxy).copied()
+        self.written.lock().get(&proxy).copied()
     }
 
-    /// Returns the first address that is not a trusted proxy's; `hops` come nearest first.
+    /// Returns the first address that is not a trusted proxy's; `hops` are the nearest first.
     fn walk(&self, peer: IpAddr, hops: impl Iterator<Item = Option<IpAddr>>) -> IpAddr {
         let mut nearest = peer;
         for hop in hops {
@@ -135,94 +131,6 @@ impl Proxies {
         }
         nearest
     }
-}
-
-/// Iterates over the elements of a list header from its end. Several lines are one list (RFC 9110,
-/// section 5.3). A line that cannot be parsed yields one element without an address.
-fn hops<'a>(
-    headers: &'a HeaderMap,
-    header: &HeaderName,
-    read: impl Fn(&'a str) -> Option<Vec<Option<IpAddr>>> + 'a,
-) -> impl Iterator<Item = Option<IpAddr>> + 'a {
-    let lines = headers.get_all(header).iter().rev();
-    lines.flat_map(move |line| {
-        let elements = line.to_str().ok().and_then(&read);
-        elements.unwrap_or_else(|| vec![None]).into_iter().rev()
-    })
-}
-
-/// Splits a list at separators outside of quoted strings (RFC 9110, section 5.6.4). Returns `None` if
-/// a quoted string is not terminated: it could hide what a proxy has appended.
-fn elements(list: &str, separator: char) -> Option<Vec<&str>> {
-    let (mut parts, mut start) = (Vec::new(), 0);
-    let (mut quoted, mut escaped) = (false, false);
-    for (at, character) in list.char_indices() {
-        match character {
-            _ if escaped => escaped = false,
-            '\\' if quoted => escaped = true,
-            '"' => quoted = !quoted,
-            _ if character == separator && !quoted => {
-                parts.push(&list[start..at]);
-                start = at + separator.len_utf8();
-            }
-            _ => {}
-        }
-    }
-    parts.push(&list[start..]);
-    (!quoted).then_some(parts)
-}
-
-/// Whether an element is not empty: recipients ignore empty elements (RFC 9110, section 5.6.1.2).
-fn is_filled(element: &&str) -> bool {
-    !element.trim().is_empty()
-}
-
-/// Parses the `for` parameter of an element of `Forwarded` (RFC 7239, section 4). Returns `None`
-/// for obfuscated identifiers and `unknown`.
-fn forwarded_for(element: &str) -> Option<IpAddr> {
-    let mut nodes = elements(element, ';')?.into_iter().filter_map(|pair| {
-        let (parameter, value) = pair.split_once('=')?;
-        let is_for = parameter.trim().eq_ignore_ascii_case("for");
-        is_for.then(|| value.trim())
-    });
-    let node = nodes.next()?;
-    // Section 4: each parameter occurs at most once.
-    if nodes.next().is_some() {
-        return None;
-    }
-    match node.strip_prefix('"') {
-        Some(quoted) => address(&quoted.strip_suffix('"')?.replace('\\', "")),
-        None => address(node),
-    }
-}
-
-/// Parses an address with an optional port; IPv6 addresses may be in brackets.
-fn address(text: &str) -> Option<IpAddr> {
-    let text = text.trim();
-    if let Ok(address) = text.parse::<IpAddr>() {
-        return Some(address.to_canonical());
-    }
-    if let Ok(address) = text.parse::<SocketAddr>() {
-        return Some(address.ip().to_canonical());
-    }
-    if let Some((bracketed, after)) = text.strip_prefix('[').and_then(|text| text.split_once(']')) {
-        let port = after.is_empty() || after.strip_prefix(':').is_some_and(is_port);
-        let address = bracketed.parse::<Ipv6Addr>().ok().filter(|_| port)?;
-        return Some(IpAddr::V6(address).to_canonical());
-    }
-    // RFC 7239, section 6.3: the port may be obfuscated.
-    let (address, port) = text.split_once(':')?;
-    let address = address.parse::<IpAddr>().ok()?;
-    is_port(port).then_some(address)
-}
-
-/// Whether `text` is a port or an obfuscated port (RFC 7239, section 6).
-fn is_port(text: &str) -> bool {
-    text.parse::<u16>().is_ok()
-        || text.strip_prefix('_').is_some_and(|rest| {
-            let named = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
-            !rest.is_empty() && rest.chars().all(named)
-        })
 }
 
 #[cfg(test)]
@@ -253,7 +161,9 @@ mod tests {
             map.append(*name, value);
         }
         let peer = peer.parse().expect("an address");
-        proxies.client_address(peer, &map).to_string()
+        proxies
+            .client_address(Source::Proxy(peer), &map)
+            .to_string()
     }
 
     #[test]

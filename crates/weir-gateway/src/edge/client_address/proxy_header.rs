@@ -9,17 +9,17 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 const SIGNATURE: &[u8; 12] = b"\r\n\r\n\0\r\nQUIT\n";
 
 /// Start of a version 1 header.
-const WORD: &[u8] = b"PROXY ";
+const PREFIX: &[u8] = b"PROXY ";
 
 /// Maximum length of a version 1 header (section 2.1).
-const LINE: usize = 107;
+const MAX_LINE: usize = 107;
 
 /// Length of a version 2 header without addresses and TLVs.
-const HEAD: usize = 16;
+const FIXED_BYTES: usize = 16;
 
 /// Maximum length of the addresses and TLVs of a version 2 header. Proxies should stay below 536
 /// bytes (section 2.2), but TLVs with certificates may be longer.
-const REST: usize = 4096;
+const MAX_VARIABLE_BYTES: usize = 4096;
 
 /// Version 2 with the command LOCAL: a connection of the proxy itself, such as a health check.
 const LOCAL: u8 = 0x20;
@@ -34,7 +34,7 @@ pub(crate) async fn read(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Op
     stream.read_exact(&mut header).await?;
     if header == SIGNATURE {
         read_binary(stream, header).await
-    } else if header.starts_with(WORD) {
+    } else if header.starts_with(PREFIX) {
         read_line(stream, header).await
     } else {
         Err(malformed())
@@ -45,14 +45,14 @@ async fn read_binary(
     stream: &mut (impl AsyncRead + Unpin),
     mut header: Vec<u8>,
 ) -> io::Result<Option<SocketAddr>> {
-    header.resize(HEAD, 0);
+    header.resize(FIXED_BYTES, 0);
     stream.read_exact(&mut header[SIGNATURE.len()..]).await?;
     let length = usize::from(u16::from_be_bytes([header[14], header[15]]));
-    if length > REST {
+    if length > MAX_VARIABLE_BYTES {
         return Err(malformed());
     }
-    header.resize(HEAD + length, 0);
-    stream.read_exact(&mut header[HEAD..]).await?;
+    header.resize(FIXED_BYTES + length, 0);
+    stream.read_exact(&mut header[FIXED_BYTES..]).await?;
     if header[12] == LOCAL {
         // Section 2.2: the addresses must be ignored.
         return Ok(None);
@@ -73,7 +73,7 @@ async fn read_line(
         // The minimum that can be missing, so that no byte of the request is read.
         let missing = if header.ends_with(b"\r") { 1 } else { 2 };
         let read = header.len();
-        if read + missing > LINE {
+        if read + missing > MAX_LINE {
             return Err(malformed());
         }
         header.resize(read + missing, 0);
@@ -173,7 +173,7 @@ mod tests {
             [&b"PROXY UNKNOWN "[..], &[b'x'; 200], b"\r\n"].concat(),
             // Shorter than its addresses.
             binary(1, 0x11, &IPV4[..8]),
-            binary(1, 0x11, &[0; REST + 1]),
+            binary(1, 0x11, &[0; MAX_VARIABLE_BYTES + 1]),
             binary(2, 0x11, &IPV4),
             [SIGNATURE, &[0x11, 0x11, 0, 0][..]].concat(),
         ] {
@@ -186,7 +186,7 @@ mod tests {
         fn arbitrary_bytes_do_not_panic(bytes in prop::collection::vec(any::<u8>(), 0..64), kind in 0..3_u8) {
             let header = match kind {
                 0 => bytes,
-                1 => [WORD, &bytes].concat(),
+                1 => [PREFIX, &bytes].concat(),
                 _ => [&SIGNATURE[..], &bytes].concat(),
             };
             let _ = outcome(&header);

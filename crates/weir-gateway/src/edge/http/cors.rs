@@ -16,9 +16,6 @@ use tower_layer::Layer;
 use tower_service::Service;
 use weir_cluster::BoxFuture;
 
-use super::service::Edge;
-use crate::edge::accept::gate::Source;
-
 /// Returns the layer that lets pages of these origins read answers; `*` allows every origin. `None`
 /// without origins.
 pub(crate) fn layer(origins: &[String]) -> Option<CorsLayer> {
@@ -41,24 +38,28 @@ pub(crate) fn layer(origins: &[String]) -> Option<CorsLayer> {
     }
 }
 
-/// Answers a Socket.IO request under the rules of `layer`.
-pub(super) async fn answer(
+/// Answers a request under the rules of `layer`. `answer` answers all but preflight requests.
+pub(super) async fn answer<F, A>(
     layer: &CorsLayer,
-    edge: Edge,
-    source: Source,
     request: Request<Incoming>,
-) -> Response<Body> {
-    let Ok(response) = layer.layer(Answer { edge, source }).call(request).await;
+    answer: F,
+) -> Response<Body>
+where
+    F: FnMut(Request<Incoming>) -> A,
+    A: Future<Output = Response<Body>> + Send + 'static,
+{
+    let Ok(response) = layer.layer(AnswerService(answer)).call(request).await;
     response
 }
 
 /// Service that the layer wraps.
-struct Answer {
-    edge: Edge,
-    source: Source,
-}
+struct AnswerService<F>(F);
 
-impl Service<Request<Incoming>> for Answer {
+impl<F, A> Service<Request<Incoming>> for AnswerService<F>
+where
+    F: FnMut(Request<Incoming>) -> A,
+    A: Future<Output = Response<Body>> + Send + 'static,
+{
     type Response = Response<Body>;
     type Error = Infallible;
     type Future = BoxFuture<'static, Result<Self::Response, Self::Error>>;
@@ -68,8 +69,8 @@ impl Service<Request<Incoming>> for Answer {
     }
 
     fn call(&mut self, request: Request<Incoming>) -> Self::Future {
-        let (edge, source) = (self.edge.clone(), self.source);
-        Box::pin(async move { Ok(edge.socketio(request, source).await) })
+        let answered = (self.0)(request);
+        Box::pin(async move { Ok(answered.await) })
     }
 }
 
@@ -78,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn origins_are_none_unless_there_are_some() {
+    fn layer_exists_only_with_origins() {
         assert!(layer(&[]).is_none());
         assert!(layer(&["*".to_owned()]).is_some());
         assert!(layer(&["https://a.example".to_owned(), "http://b:1".to_owned()]).is_some());

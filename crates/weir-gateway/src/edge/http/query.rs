@@ -44,12 +44,12 @@ impl Query {
         query
     }
 
-    pub(in crate::edge) fn transport(&self) -> Result<Transport, Refusal> {
+    pub(in crate::edge) fn transport(&self) -> Result<Transport, EngineIoRefusal> {
         match self.transport.as_deref() {
             Some("websocket") => Ok(Transport::WebSocket),
-            Some("polling") if self.jsonp => Err(Refusal::Request),
+            Some("polling") if self.jsonp => Err(EngineIoRefusal::Request),
             Some("polling") => Ok(Transport::Polling),
-            _ => Err(Refusal::Transport),
+            _ => Err(EngineIoRefusal::Transport),
         }
     }
 
@@ -59,10 +59,10 @@ impl Query {
     }
 }
 
-/// Reason for refusing a request, with the codes of Engine.IO's own server.
+/// Reason for refusing a request, with the codes of the stock Engine.IO server.
 /// Source: engine.io 6.6, `build/server.js`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::edge) enum Refusal {
+pub(in crate::edge) enum EngineIoRefusal {
     Transport = 0,
     Session = 1,
     Method = 2,
@@ -72,12 +72,12 @@ pub(in crate::edge) enum Refusal {
 
 /// Body of a refusal. Its code is a string in the library, and a number in other servers.
 #[derive(Debug, Serialize, Deserialize)]
-struct Told<C> {
+struct RefusalBody<C> {
     code: C,
     message: String,
 }
 
-impl Refusal {
+impl EngineIoRefusal {
     const ALL: [Self; 5] = [
         Self::Transport,
         Self::Session,
@@ -102,18 +102,18 @@ impl Refusal {
 
     /// Returns an answer with a more specific message.
     pub(in crate::edge) fn explain(self, status: StatusCode, message: &str) -> Response<Body> {
-        let told = Told {
+        let refusal = RefusalBody {
             code: self as u8,
             message: message.to_owned(),
         };
-        let body = serde_json::to_string(&told).unwrap_or_default();
+        let body = serde_json::to_string(&refusal).unwrap_or_default();
         (status, [(CONTENT_TYPE, "application/json")], body).into_response()
     }
 
     /// Parses the library's refusal, if `body` is one.
     pub(in crate::edge) fn of_library(body: &[u8]) -> Option<Self> {
-        let told: Told<String> = serde_json::from_slice(body).ok()?;
-        let code = told.code.parse::<u8>().ok()?;
+        let refusal: RefusalBody<String> = serde_json::from_slice(body).ok()?;
+        let code = refusal.code.parse::<u8>().ok()?;
         Self::ALL.into_iter().find(|refusal| *refusal as u8 == code)
     }
 }
@@ -139,10 +139,10 @@ mod tests {
         assert_eq!(socket.transport(), Ok(Transport::WebSocket));
         assert!(!socket.is_current());
         for (unknown, refusal) in [
-            ("EIO=4", Refusal::Transport),
-            ("EIO=4&transport=", Refusal::Transport),
-            ("EIO=4&transport=webtransport", Refusal::Transport),
-            ("EIO=4&transport=polling&j=0", Refusal::Request),
+            ("EIO=4", EngineIoRefusal::Transport),
+            ("EIO=4&transport=", EngineIoRefusal::Transport),
+            ("EIO=4&transport=webtransport", EngineIoRefusal::Transport),
+            ("EIO=4&transport=polling&j=0", EngineIoRefusal::Request),
         ] {
             assert_eq!(query(unknown).transport(), Err(refusal), "{unknown}");
         }
@@ -150,14 +150,20 @@ mod tests {
 
     #[tokio::test]
     async fn refusals_are_those_of_the_stock_server() {
-        let answer = Refusal::Version.answer();
+        let answer = EngineIoRefusal::Version.answer();
         assert_eq!(answer.status(), StatusCode::BAD_REQUEST);
         let body = answer.into_body().collect().await.expect("a body");
         let wanted = r#"{"code":5,"message":"Unsupported protocol version"}"#;
         assert_eq!(body.to_bytes(), wanted);
         let library = br#"{"code":"1","message":"Session ID unknown"}"#;
-        assert_eq!(Refusal::of_library(library), Some(Refusal::Session));
-        assert_eq!(Refusal::of_library(b""), None);
-        assert_eq!(Refusal::of_library(br#"{"code":"9","message":""}"#), None);
+        assert_eq!(
+            EngineIoRefusal::of_library(library),
+            Some(EngineIoRefusal::Session)
+        );
+        assert_eq!(EngineIoRefusal::of_library(b""), None);
+        assert_eq!(
+            EngineIoRefusal::of_library(br#"{"code":"9","message":""}"#),
+            None
+        );
     }
 }

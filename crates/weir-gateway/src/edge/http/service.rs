@@ -1,4 +1,4 @@
-//! What is done with a connection's requests: Socket.IO's, or the web app's.
+//! Answers the requests of a connection: Socket.IO's and the web app's.
 
 use std::{convert::Infallible, fmt::Debug, net::IpAddr, sync::Arc};
 
@@ -13,7 +13,7 @@ use hyper::{body::Incoming, server::conn::http1, service::service_fn, upgrade::O
 use hyper_util::rt::TokioIo;
 use serde::Deserialize;
 use socketioxide::service::SocketIoService;
-use tokio::{pin, time::timeout};
+use tokio::{net::TcpStream, pin, time::timeout};
 use tower_http::cors::CorsLayer;
 use tower_service::Service;
 use tracing::debug;
@@ -21,15 +21,20 @@ use weir_core::Refused;
 
 use super::{
     cors,
-    query::{Query, Refusal, Transport},
-    timeouts::{RequestTimes, Requests, Timed},
+    query::{EngineIoRefusal, Query, Transport},
+    timeouts::{RequestPhase, RequestTimeouts, TimedStream},
 };
 use crate::{
-    config::Egress,
+    config::EgressConfig,
     edge::{
-        accept::gate::{Connection, Gate, Permit, Source},
+        accept::{
+            acceptor::Acceptor,
+            connection::{AcceptedConnection, Admission, Source},
+            gate::{Gate, Permit},
+        },
         adapter::DirectAdapter,
-        client::Client,
+        client::{Client, TRACEPARENT},
+        client_address::proxies::Proxies,
         polling::sessions::Polled,
         transport::Link,
         websocket::{
@@ -43,51 +48,48 @@ use crate::{
     },
 };
 
-/// The path of Socket.IO.
+/// Path of Socket.IO.
 pub(crate) const PATH: &str = "/socket.io";
 
-/// The header of the W3C's Trace Context (section 3.2).
-pub(crate) const TRACEPARENT: &str = "traceparent";
-
-/// What a request's head may be long; hyper takes no less.
+/// Maximum length of a request's head. Hyper accepts no smaller one.
 const HEAD_BYTES: usize = 16 * 1024;
 
 /// Answer to a polling request that no packet arrived for.
 /// Source: Engine.IO protocol, revision 4, "Packet encoding".
 const NOOP: &str = "6";
 
-/// Everything that a connection's requests may need. Clones are the same edge.
+/// Service of the public listener. Clones share its state.
 #[derive(Clone)]
 pub(crate) struct Edge {
-    /// The library, which gives the web app what is not Socket.IO's.
+    /// Socket.IO library. It forwards all requests but Socket.IO's to the web app.
     pub(crate) socketio: SocketIoService<Router, DirectAdapter>,
-    pub(crate) gate: Gate,
+    pub(crate) acceptor: Acceptor,
     pub(crate) intake: Intake,
     pub(crate) polled: Polled,
-    pub(crate) egress: Egress,
+    pub(crate) egress: EgressConfig,
     /// Maximum length of an answer that the library combines from several packets, in bytes.
     pub(crate) answer_bytes: usize,
-    pub(crate) times: RequestTimes,
+    pub(crate) timeouts: RequestTimeouts,
     /// CORS rules for pages of other origins that may use long-polling, if any.
     pub(crate) cors: Option<CorsLayer>,
     pub(crate) probe: ProbeTimes,
 }
 
 impl Edge {
-    /// Answers a connection's requests, until it ends or becomes a WebSocket.
-    pub(crate) async fn serve(self, connection: Connection) {
-        let header = self.gate.read_proxy_header(connection, self.times.header);
-        let Some(connection) = header.await else {
+    /// Answers the requests of a connection, until it ends or becomes a WebSocket.
+    pub(crate) async fn serve(self, connection: AcceptedConnection) {
+        let Some(connection) = self.acceptor.identify(connection).await else {
             return;
         };
-        let (peer, source) = (connection.peer(), connection.source());
-        let requests = Requests::new();
-        let stream = Timed::new(connection, self.times, requests.clone());
+        let (stream, admission) = connection.into_parts();
+        let (peer, source) = (admission.peer(), admission.source());
+        let requests = RequestPhase::new();
+        let stream = TimedStream::new((stream, admission), self.timeouts, requests.clone());
         let answer = service_fn(move |request| {
-            let (edge, begun) = (self.clone(), requests.begin());
+            let (edge, active) = (self.clone(), requests.begin());
             async move {
                 let answer = edge.answer(request, source).await;
-                drop(begun);
+                drop(active);
                 Ok::<_, Infallible>(answer)
             }
         });
@@ -105,11 +107,14 @@ impl Edge {
 
     async fn answer(self, request: Request<Incoming>, source: Source) -> Response<Body> {
         if below(&request).is_none() {
-            return self.pass(request).await;
+            return self.forward(request).await;
         }
         let mut response = match self.cors.clone() {
-            Some(layer) => cors::answer(&layer, self, source, request).await,
-            None => self.socketio(request, source).await,
+            Some(layer) => {
+                let answer = |request| self.clone().answer_socketio(request, source);
+                cors::answer(&layer, request, answer).await
+            }
+            None => self.answer_socketio(request, source).await,
         };
         // A cache that served one client's session id or packets to another would break both.
         let headers = response.headers_mut();
@@ -118,19 +123,15 @@ impl Edge {
     }
 
     /// Answers a request for a path under Socket.IO's.
-    pub(super) async fn socketio(
-        self,
-        request: Request<Incoming>,
-        source: Source,
-    ) -> Response<Body> {
+    async fn answer_socketio(self, request: Request<Incoming>, source: Source) -> Response<Body> {
         match below(&request) {
-            None | Some("" | "/") => self.engine(request, source).await,
+            None | Some("" | "/") => self.answer_engine_io(request, source).await,
             Some(other) => missing(other),
         }
     }
 
     /// Answers an Engine.IO request.
-    async fn engine(self, request: Request<Incoming>, source: Source) -> Response<Body> {
+    async fn answer_engine_io(self, request: Request<Incoming>, source: Source) -> Response<Body> {
         let query = Query::of(&request);
         let transport = match query.transport() {
             Ok(transport) => transport,
@@ -138,13 +139,13 @@ impl Edge {
         };
         if query.sid.is_none() {
             if request.method() != Method::GET {
-                return Refusal::Method.answer();
+                return EngineIoRefusal::Method.answer();
             }
             if !query.is_current() {
-                return Refusal::Version.answer();
+                return EngineIoRefusal::Version.answer();
             }
-            if self.gate.is_draining() {
-                return self.draining();
+            if self.gate().is_draining() {
+                return self.refuse_draining();
             }
         }
         match (transport, query.sid) {
@@ -154,15 +155,23 @@ impl Edge {
         }
     }
 
-    fn draining(&self) -> Response<Body> {
-        self.gate.count_draining();
+    fn gate(&self) -> &Gate {
+        &self.acceptor.gate
+    }
+
+    fn proxies(&self) -> &Proxies {
+        &self.acceptor.proxies
+    }
+
+    fn refuse_draining(&self) -> Response<Body> {
+        self.gate().count_draining();
         // A retry on this connection would reach the same node.
         let headers = [(CONNECTION, "close"), (RETRY_AFTER, "1")];
         let why = "this node is draining; connect again to reach another\n";
         (StatusCode::SERVICE_UNAVAILABLE, headers, why).into_response()
     }
 
-    /// Answers a request to become a WebSocket, as a session of its own or as the one of `sid`.
+    /// Answers a WebSocket handshake, which opens a session or upgrades the session `sid`.
     fn websocket(
         self,
         mut request: Request<Incoming>,
@@ -175,26 +184,26 @@ impl Edge {
         };
         let probe = match sid.map(|sid| self.polled.find(sid)) {
             None => None,
-            Some(None) => return Refusal::Session.answer(),
+            Some(None) => return EngineIoRefusal::Session.answer(),
             Some(Some(link)) => {
                 let Some(probe) = Probe::begin(link) else {
                     let why = "this session is upgrading, or has upgraded";
-                    return Refusal::Request.explain(StatusCode::BAD_REQUEST, why);
+                    return EngineIoRefusal::Request.explain(StatusCode::BAD_REQUEST, why);
                 };
                 Some(probe)
             }
         };
-        let address = self.gate.client_address(source, request.headers());
+        let address = self.proxies().client_address(source, request.headers());
         let claim = match source {
             // The connection becomes one client's. An upgrading session is already counted.
-            Source::Proxy(_) if probe.is_none() => match self.gate.claim(address) {
+            Source::Proxy(_) if probe.is_none() => match self.gate().claim(address) {
                 Ok(claim) => Some(claim),
                 Err(refused) => return full(refused),
             },
             _ => None,
         };
         let upgrade = hyper::upgrade::on(&mut request);
-        // Whatever is kept of the request itself would keep its buffer.
+        // A header of the original request would keep the whole read buffer alive.
         let mut fresh = Request::new(());
         *fresh.uri_mut() = library_uri(sid);
         if let Some(traceparent) = request.headers().get(TRACEPARENT)
@@ -206,7 +215,7 @@ impl Edge {
         handshake.answer()
     }
 
-    /// Serves a connection that has become a WebSocket.
+    /// Serves a connection after its WebSocket handshake.
     async fn upgraded(
         self,
         upgrade: OnUpgrade,
@@ -219,9 +228,10 @@ impl Edge {
             Err(error) => return debug!(%error, "connection ended before it was a WebSocket"),
         };
         let parts = upgraded
-            .downcast::<TokioIo<Timed<Connection>>>()
-            .expect("the connections that are served are these");
-        let mut connection = parts.io.into_inner().into_inner();
+            .downcast::<TokioIo<TimedStream<TcpStream, Admission>>>()
+            .expect("`serve` wraps each connection in this type");
+        let (stream, admission) = parts.io.into_inner().into_parts();
+        let mut connection = AcceptedConnection::from_parts(stream, admission);
         match probe {
             Some(probe) => {
                 self.probe(connection, &parts.read_buf, request, probe)
@@ -240,7 +250,7 @@ impl Edge {
     /// Opens a session on a WebSocket.
     async fn begin(
         self,
-        connection: Connection,
+        connection: AcceptedConnection,
         ahead: Bytes,
         mut request: Request<()>,
         address: IpAddr,
@@ -258,12 +268,12 @@ impl Edge {
     /// the client upgrades.
     async fn probe(
         self,
-        mut connection: Connection,
+        mut connection: AcceptedConnection,
         ahead: &[u8],
         request: Request<()>,
         probe: Probe,
     ) {
-        match probe.run(&mut connection, ahead, self.probe).await {
+        match probe.run(connection.stream_mut(), ahead, self.probe).await {
             Ok(ahead) => {
                 let link = Arc::clone(probe.link());
                 let (connection, lane) = self.lane(connection);
@@ -276,19 +286,19 @@ impl Edge {
             Err(why) => {
                 drop(probe);
                 debug!(%why, "an upgrade failed; its session goes on polling");
-                probe::give_up(connection, &why).await;
+                probe::give_up(connection.stream_mut(), &why).await;
             }
         }
     }
 
     /// Creates the lane of a connection.
-    fn lane(&self, connection: Connection) -> (Arc<Connection>, Arc<Lane>) {
+    fn lane(&self, connection: AcceptedConnection) -> (Arc<AcceptedConnection>, Arc<Lane>) {
         let connection = Arc::new(connection);
         let lane = Lane::new(Arc::clone(&connection), self.egress.queue_bytes);
         (connection, Arc::new(lane))
     }
 
-    /// Hands a WebSocket to the library, on the gateway's own stream.
+    /// Hands a WebSocket to the library, as a stream of the gateway's own.
     async fn hand_over(self, pipe: Pipe, request: Request<()>) {
         let mut socketio = self.socketio;
         let opened = Service::<(Pipe, Request<()>)>::call(&mut socketio, (pipe, request)).await;
@@ -297,10 +307,10 @@ impl Edge {
         }
     }
 
-    /// Answers a request without a session: one that opens one by long-polling, if it is good.
+    /// Opens a session by long-polling.
     async fn open(self, mut request: Request<Incoming>, source: Source) -> Response<Body> {
-        let address = self.gate.client_address(source, request.headers());
-        let permit = match self.gate.admit(address) {
+        let address = self.proxies().client_address(source, request.headers());
+        let permit = match self.gate().admit(address) {
             Ok(permit) => permit,
             Err(refused) => return full(refused),
         };
@@ -312,13 +322,13 @@ impl Edge {
         let client = Client::new(Arc::clone(&link), request.headers(), address);
         request.extensions_mut().insert(Arc::new(client));
         let polled = self.polled.clone();
-        let (head, body) = self.pass(request).await.into_parts();
+        let (head, body) = self.forward(request).await.into_parts();
         let Ok(body) = body.collect().await else {
             return refused(StatusCode::INTERNAL_SERVER_ERROR, "the answer was lost");
         };
         let body = body.to_bytes();
-        if let Some(session) = Session::opened(&body) {
-            polled.enter(&session.sid, &link);
+        if let Some(opened) = OpenPacket::parse(&body) {
+            polled.enter(&opened.sid, &link);
         }
         Response::from_parts(head, body.into())
     }
@@ -328,7 +338,7 @@ impl Edge {
         let answer = match *request.method() {
             Method::GET => match self.polled.find(sid) {
                 Some(link) => self.receive(request, &link).await,
-                None => self.pass(request).await,
+                None => self.forward(request).await,
             },
             Method::POST => self.send(request).await,
             _ => {
@@ -341,15 +351,15 @@ impl Edge {
                     .into_response();
             }
         };
-        told(answer).await
+        in_stock_form(answer).await
     }
 
-    /// Answers a polling request: with packets that are ready or arrive, or with NOOP if the client
-    /// is upgrading.
+    /// Answers a GET request with packets as soon as there are any, or with NOOP if the client is
+    /// upgrading.
     async fn receive(self, request: Request<Incoming>, link: &Link) -> Response<Body> {
-        // Dropped whether the request is answered or cancelled.
+        // Its drop ends the poll, whether the request is answered or cancelled.
         let polling = link.poll();
-        let answer = self.pass(request);
+        let answer = self.forward(request);
         pin!(answer);
         tokio::select! {
             // Packets take priority over NOOP.
@@ -364,20 +374,20 @@ impl Edge {
         answer.await
     }
 
-    /// Answers a request that carries packets.
+    /// Answers a POST request, which carries packets.
     async fn send(self, request: Request<Incoming>) -> Response<Body> {
         let length = request.headers().get(CONTENT_LENGTH);
         let length = length.and_then(|length| length.to_str().ok()?.parse().ok());
         let _share = self.intake.take(length).await;
-        // From when there is room for it: a body that never ends would keep its connection.
-        match timeout(PATIENCE, self.pass(ack_id::marked(request))).await {
+        // Starts once the body is admitted. A body that never ends would keep its connection.
+        match timeout(PATIENCE, self.forward(ack_id::marked(request))).await {
             Ok(response) => response,
             Err(_) => refused(StatusCode::REQUEST_TIMEOUT, "the body took too long"),
         }
     }
 
-    /// Has the library answer, or the web app.
-    async fn pass<B>(mut self, request: Request<B>) -> Response<Body>
+    /// Forwards a request to the library, or to the web app.
+    async fn forward<B>(mut self, request: Request<B>) -> Response<Body>
     where
         B: hyper::body::Body<Data = Bytes, Error = hyper::Error> + Debug + Send + Unpin + 'static,
     {
@@ -386,7 +396,7 @@ impl Edge {
     }
 }
 
-/// Returns the response to a request over a connection limit, as in [`crate::edge::accept::refusals`].
+/// Returns the response to a request over a connection limit, as in [`crate::edge::accept::responder`].
 fn full(why: Refused) -> Response<Body> {
     let headers = [(RETRY_AFTER, "5")];
     (StatusCode::SERVICE_UNAVAILABLE, headers, format!("{why}\n")).into_response()
@@ -416,13 +426,13 @@ fn missing(below: &str) -> Response<Body> {
     let why = if is_client {
         "the Socket.IO client is not served here; it is the npm package socket.io-client, in its folder dist"
     } else {
-        "nothing here"
+        "not found"
     };
     refused(StatusCode::NOT_FOUND, why)
 }
 
-/// Replaces a refusal by the library with the words of Engine.IO's own server.
-async fn told(answer: Response<Body>) -> Response<Body> {
+/// Rewrites a refusal by the library in the form of the stock Engine.IO server.
+async fn in_stock_form(answer: Response<Body>) -> Response<Body> {
     if answer.status() != StatusCode::BAD_REQUEST {
         return answer;
     }
@@ -431,20 +441,20 @@ async fn told(answer: Response<Body>) -> Response<Body> {
         return refused(StatusCode::BAD_REQUEST, "the answer was lost");
     };
     let body = body.to_bytes();
-    match Refusal::of_library(&body) {
+    match EngineIoRefusal::of_library(&body) {
         Some(refusal) => refusal.answer(),
         None => Response::from_parts(head, body.into()),
     }
 }
 
-/// What a session is opened with (Engine.IO protocol, revision 4, "Handshake").
+/// Packet that opens a session (Engine.IO protocol, revision 4, "Handshake").
 #[derive(Debug, Deserialize)]
-struct Session {
+struct OpenPacket {
     sid: String,
 }
 
-impl Session {
-    fn opened(body: &[u8]) -> Option<Self> {
+impl OpenPacket {
+    fn parse(body: &[u8]) -> Option<Self> {
         const OPEN: u8 = b'0';
         serde_json::from_slice(body.strip_prefix(&[OPEN])?).ok()
     }

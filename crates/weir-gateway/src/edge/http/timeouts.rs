@@ -6,11 +6,12 @@
 use std::{
     io,
     pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
     task::{Context, Poll, ready},
     time::Duration,
 };
 
+use parking_lot::Mutex;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     time::{Instant, Sleep, sleep_until},
@@ -18,7 +19,7 @@ use tokio::{
 
 /// Timeouts of a connection's next request.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct RequestTimes {
+pub(crate) struct RequestTimeouts {
     /// Header timeout: for the first request from accept on, for later ones from their first byte
     /// on.
     pub(crate) header: Duration,
@@ -41,80 +42,83 @@ enum Phase {
 
 /// Shared phase of a connection, updated by the code that answers its requests. Clones share it.
 #[derive(Debug, Clone)]
-pub(super) struct Requests(Arc<Mutex<Phase>>);
+pub(super) struct RequestPhase(Arc<Mutex<Phase>>);
 
 /// Guard of a request that is being answered.
 #[derive(Debug)]
-pub(super) struct Request(Requests);
+pub(super) struct ActiveRequest(RequestPhase);
 
-impl Requests {
+impl RequestPhase {
     pub(super) fn new() -> Self {
         Self(Arc::new(Mutex::new(Phase::First)))
     }
 
-    fn phase(&self) -> MutexGuard<'_, Phase> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Records that the head of a request has arrived.
-    pub(super) fn begin(&self) -> Request {
-        *self.phase() = Phase::Busy;
-        Request(self.clone())
+    pub(super) fn begin(&self) -> ActiveRequest {
+        *self.0.lock() = Phase::Busy;
+        ActiveRequest(self.clone())
     }
 }
 
-impl Drop for Request {
+impl Drop for ActiveRequest {
     fn drop(&mut self) {
-        *self.0.phase() = Phase::Idle;
+        *self.0.0.lock() = Phase::Idle;
     }
 }
 
 /// Stream of a connection, which ends when its next request exceeds its timeout.
 #[derive(Debug)]
-pub(super) struct Timed<S> {
+pub(super) struct TimedStream<S, G> {
     stream: S,
-    times: RequestTimes,
-    requests: Requests,
+    /// Guard of the connection, held as long as the stream.
+    guard: G,
+    timeouts: RequestTimeouts,
+    requests: RequestPhase,
     /// Phase that `deadline` belongs to.
-    of: Phase,
+    phase: Phase,
     deadline: Pin<Box<Sleep>>,
 }
 
-impl<S> Timed<S> {
-    pub(super) fn new(stream: S, times: RequestTimes, requests: Requests) -> Self {
+impl<S, G> TimedStream<S, G> {
+    pub(super) fn new(
+        (stream, guard): (S, G),
+        timeouts: RequestTimeouts,
+        requests: RequestPhase,
+    ) -> Self {
         Self {
             stream,
-            times,
+            guard,
+            timeouts,
             requests,
-            of: Phase::First,
-            deadline: Box::pin(sleep_until(Instant::now() + times.header)),
+            phase: Phase::First,
+            deadline: Box::pin(sleep_until(Instant::now() + timeouts.header)),
         }
     }
 
-    pub(super) fn into_inner(self) -> S {
-        self.stream
+    pub(super) fn into_parts(self) -> (S, G) {
+        (self.stream, self.guard)
     }
 
     /// Polls the deadline of the current phase. A new phase or `progress` restarts it.
-    fn poll_late(&mut self, progress: bool, context: &mut Context<'_>) -> Poll<Phase> {
-        let phase = *self.requests.phase();
+    fn poll_deadline(&mut self, progress: bool, context: &mut Context<'_>) -> Poll<Phase> {
+        let phase = *self.requests.0.lock();
         let time = match phase {
             Phase::Busy => {
-                self.of = phase;
+                self.phase = phase;
                 return Poll::Pending;
             }
-            Phase::First | Phase::Head => self.times.header,
-            Phase::Idle => self.times.keep_alive,
+            Phase::First | Phase::Head => self.timeouts.header,
+            Phase::Idle => self.timeouts.keep_alive,
         };
-        if phase != self.of || progress {
-            self.of = phase;
+        if phase != self.phase || progress {
+            self.phase = phase;
             self.deadline.as_mut().reset(Instant::now() + time);
         }
         self.deadline.as_mut().poll(context).map(|()| phase)
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Timed<S> {
+impl<S: AsyncRead + Unpin, G: Unpin> AsyncRead for TimedStream<S, G> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -122,13 +126,13 @@ impl<S: AsyncRead + Unpin> AsyncRead for Timed<S> {
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         if let Poll::Ready(read) = Pin::new(&mut self.stream).poll_read(context, buffer) {
-            let mut phase = self.requests.phase();
+            let mut phase = self.requests.0.lock();
             if *phase == Phase::Idle && buffer.filled().len() > before {
                 *phase = Phase::Head;
             }
             return Poll::Ready(read);
         }
-        match ready!(self.poll_late(false, context)) {
+        match ready!(self.poll_deadline(false, context)) {
             Phase::Head => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
             // No request was lost: reports an orderly end, as if the client had closed.
             Phase::First | Phase::Busy | Phase::Idle => Poll::Ready(Ok(())),
@@ -136,24 +140,24 @@ impl<S: AsyncRead + Unpin> AsyncRead for Timed<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> Timed<S> {
+impl<S: AsyncWrite + Unpin, G: Unpin> TimedStream<S, G> {
     /// Extends the deadline while the client reads an answer.
-    fn written(&mut self, context: &mut Context<'_>, written: &Poll<io::Result<usize>>) {
-        if matches!(written, Poll::Ready(Ok(_))) && *self.requests.phase() == Phase::Idle {
+    fn extend(&mut self, context: &mut Context<'_>, written: &Poll<io::Result<usize>>) {
+        if matches!(written, Poll::Ready(Ok(_))) && *self.requests.0.lock() == Phase::Idle {
             // The next read reports an expired deadline.
-            let _ = self.poll_late(true, context);
+            let _ = self.poll_deadline(true, context);
         }
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Timed<S> {
+impl<S: AsyncWrite + Unpin, G: Unpin> AsyncWrite for TimedStream<S, G> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(context, bytes);
-        self.written(context, &written);
+        self.extend(context, &written);
         written
     }
 
@@ -163,7 +167,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Timed<S> {
         buffers: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write_vectored(context, buffers);
-        self.written(context, &written);
+        self.extend(context, &written);
         written
     }
 
@@ -189,20 +193,27 @@ mod tests {
 
     use super::*;
 
-    const TIMES: RequestTimes = RequestTimes {
+    const TIMES: RequestTimeouts = RequestTimeouts {
         header: Duration::from_secs(10),
         keep_alive: Duration::from_secs(75),
     };
     const MOMENT: Duration = Duration::from_secs(1);
 
-    fn pair() -> (Timed<DuplexStream>, DuplexStream, Requests) {
+    fn pair() -> (TimedStream<DuplexStream, ()>, DuplexStream, RequestPhase) {
         let (near, far) = duplex(64);
-        let requests = Requests::new();
-        (Timed::new(near, TIMES, requests.clone()), far, requests)
+        let requests = RequestPhase::new();
+        (
+            TimedStream::new((near, ()), TIMES, requests.clone()),
+            far,
+            requests,
+        )
     }
 
     /// Reads until the stream ends. Asserts that this takes `time`, and at most a moment longer.
-    async fn ends_after(stream: &mut Timed<DuplexStream>, time: Duration) -> io::Result<usize> {
+    async fn ends_after(
+        stream: &mut TimedStream<DuplexStream, ()>,
+        time: Duration,
+    ) -> io::Result<usize> {
         let mut byte = [0];
         let early = timeout(time - MOMENT, stream.read(&mut byte)).await;
         assert!(early.is_err(), "it ends before {time:?}: {early:?}");
@@ -211,7 +222,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn first_head_must_come_in_its_time() {
+    async fn first_head_ends_at_the_header_timeout() {
         let (mut stream, mut client, _) = pair();
         client.write_all(b"G").await.expect("room");
         assert_eq!(stream.read(&mut [0]).await.expect("a byte"), 1);
@@ -222,7 +233,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn idle_connections_live_on_and_heads_that_have_begun_do_not() {
+    async fn idle_connections_outlive_incomplete_heads() {
         let (mut stream, mut client, requests) = pair();
         drop(requests.begin());
         let ended = ends_after(&mut stream, TIMES.keep_alive).await;
@@ -240,7 +251,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn answers_take_as_long_as_they_take() {
+    async fn answers_have_no_timeout_while_they_progress() {
         let (mut stream, mut client, requests) = pair();
         let request = requests.begin();
         let pending = timeout(10 * TIMES.keep_alive, stream.read(&mut [0])).await;

@@ -10,7 +10,7 @@ use http::{
 };
 use tungstenite::handshake::derive_accept_key;
 
-use crate::edge::http::query::Refusal;
+use crate::edge::http::query::EngineIoRefusal;
 
 /// Only version of the protocol.
 const VERSION: HeaderValue = HeaderValue::from_static("13");
@@ -32,7 +32,7 @@ impl Handshake {
         let headers = request.headers();
         let wrong = |why| Err(Box::new(refused(why)));
         if request.method() != Method::GET {
-            return Err(Box::new(Refusal::Method.answer()));
+            return Err(Box::new(EngineIoRefusal::Method.answer()));
         }
         if request.version() < Version::HTTP_11 {
             return wrong("a WebSocket needs HTTP/1.1");
@@ -74,13 +74,13 @@ impl Handshake {
 }
 
 fn refused(why: &str) -> Response<Body> {
-    Refusal::Request.explain(StatusCode::BAD_REQUEST, why)
+    EngineIoRefusal::Request.explain(StatusCode::BAD_REQUEST, why)
 }
 
 /// Returns the response to another version (RFC 6455, section 4.4).
 fn other_version() -> Response<Body> {
     let why = "only version 13 of the WebSocket protocol is spoken";
-    let mut response = Refusal::Request.explain(StatusCode::UPGRADE_REQUIRED, why);
+    let mut response = EngineIoRefusal::Request.explain(StatusCode::UPGRADE_REQUIRED, why);
     let headers = response.headers_mut();
     headers.insert(SEC_WEBSOCKET_VERSION, VERSION);
     headers.insert(UPGRADE, HeaderValue::from_static("websocket"));

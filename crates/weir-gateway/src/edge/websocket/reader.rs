@@ -19,7 +19,7 @@ use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 
 use super::{ack_id, admission::Inbound, fast_path::Next, writer::Lane};
-use crate::edge::{accept::gate::Connection, transport::Link};
+use crate::edge::{accept::connection::AcceptedConnection, transport::Link};
 
 /// What one read takes from a socket at the most.
 const READ_BYTES: usize = 64 * 1024;
@@ -43,7 +43,7 @@ const UPGRADE_ANSWER: &[u8] = b"\x81\x063probe";
 /// One connection's stream.
 #[derive(Debug)]
 pub(crate) struct Pipe {
-    connection: Arc<Connection>,
+    connection: Arc<AcceptedConnection>,
     lane: Arc<Lane>,
     link: Arc<Link>,
     inbound: Inbound,
@@ -69,7 +69,7 @@ enum Ahead {
 impl Pipe {
     /// A stream that begins with `ahead`, which was read from the socket before.
     pub(crate) fn new(
-        connection: Arc<Connection>,
+        connection: Arc<AcceptedConnection>,
         lane: Arc<Lane>,
         link: Arc<Link>,
         inbound: Inbound,
@@ -89,7 +89,7 @@ impl Pipe {
 
     /// Creates the stream of a client that has upgraded from polling, starting after its probe.
     pub(crate) fn upgraded(
-        connection: Arc<Connection>,
+        connection: Arc<AcceptedConnection>,
         lane: Arc<Lane>,
         link: Arc<Link>,
         inbound: Inbound,

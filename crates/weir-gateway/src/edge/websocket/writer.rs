@@ -20,7 +20,7 @@ use weir_engine::Delivery;
 use weir_protocol::Frame;
 
 use super::{budget::Budget, frames::Follower};
-use crate::edge::accept::gate::Connection;
+use crate::edge::accept::connection::AcceptedConnection;
 
 /// A WebSocket connection, seen by those who write to it.
 #[derive(Debug)]
@@ -32,7 +32,7 @@ pub(crate) struct Lane {
 #[derive(Debug, Default)]
 struct Out {
     /// The socket, until nothing more is written. With the last one who holds it, it is closed.
-    connection: Option<Arc<Connection>>,
+    connection: Option<Arc<AcceptedConnection>>,
     /// What waits, oldest first. Only the front may be partly written.
     queue: VecDeque<Bytes>,
     /// Bound on `queue`, and its length in bytes.
@@ -87,7 +87,7 @@ enum Flushed {
 }
 
 impl Lane {
-    pub(crate) fn new(connection: Arc<Connection>, queue_bytes: usize) -> Self {
+    pub(crate) fn new(connection: Arc<AcceptedConnection>, queue_bytes: usize) -> Self {
         let out = Out {
             connection: Some(connection),
             budget: Budget::new(queue_bytes),
@@ -174,7 +174,7 @@ impl Lane {
         }
     }
 
-    async fn flush_when_writable(self: Arc<Self>, connection: Arc<Connection>) {
+    async fn flush_when_writable(self: Arc<Self>, connection: Arc<AcceptedConnection>) {
         loop {
             // An error is also an end: the next write meets it.
             let _ = connection.stream().writable().await;
@@ -213,7 +213,7 @@ impl Lane {
     /// Writes bytes of the library's own frames.
     pub(crate) fn poll_library_write(
         self: &Arc<Self>,
-        connection: &Connection,
+        connection: &AcceptedConnection,
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {

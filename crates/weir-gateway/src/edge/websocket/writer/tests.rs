@@ -2,7 +2,7 @@ use std::{net::IpAddr, pin::Pin, time::Duration};
 
 use tokio::{
     io::{AsyncReadExt, AsyncWrite, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
+    net::TcpStream,
     sync::mpsc,
     time::timeout,
 };
@@ -12,9 +12,9 @@ use weir_engine::{Engine, Options};
 
 use super::*;
 use crate::{
-    config::Server,
+    config::ServerConfig,
     edge::{
-        accept::gate::{Gate, accept},
+        accept::{acceptor::Acceptor, gate::Gate, listener::BoundListener, responder::Responder},
         client_address::proxies::Proxies,
         websocket::frames,
     },
@@ -23,7 +23,7 @@ use crate::{
 const QUEUE_BYTES: usize = 256 * 1024;
 
 /// Writer that the library uses.
-struct Library(Arc<Lane>, Arc<Connection>);
+struct Library(Arc<Lane>, Arc<AcceptedConnection>);
 
 impl AsyncWrite for Library {
     fn poll_write(
@@ -51,13 +51,20 @@ async fn pair() -> (Library, TcpStream) {
         total: 1,
         per_address: 1,
     };
-    let gate = Gate::new(limits, Proxies::new(&Server::default()), engine);
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let address = listener.local_addr().expect("an address");
+    let acceptor = Acceptor {
+        gate: Gate::new(limits, engine),
+        proxies: Proxies::new(&ServerConfig::default()),
+        responder: Responder::default(),
+        header_timeout: Duration::from_secs(10),
+        unsent_bytes: 16 * 1024,
+    };
+    let address = "127.0.0.1:0".parse().expect("an address");
+    let listener = BoundListener::bind(address).expect("a port");
+    let address = listener.address();
     let socket = tokio::net::TcpSocket::new_v4().expect("a socket");
     socket.set_recv_buffer_size(16 * 1024).expect("a size");
     let (accepted, mut connections) = mpsc::channel(1);
-    let taking = accept(&listener, &gate, 16 * 1024, move |connection| {
+    let taking = acceptor.run(&listener, move |connection| {
         accepted.try_send(connection).expect("one connection");
     });
     let peer = tokio::select! {

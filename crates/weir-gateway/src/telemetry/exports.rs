@@ -1,4 +1,4 @@
-//! What became of telemetry on its way to the collector.
+//! Counts the telemetry that is exported to the collector.
 
 use std::{
     sync::{
@@ -19,36 +19,37 @@ use opentelemetry_sdk::{
 use tracing::{info, warn};
 use weir_cluster::Sample;
 
-/// What of one signal was made, was taken by the collector, and was not. What was made, and neither
-/// of the others later, was dropped since too much waited.
+/// Export counters of one signal: records that were created, exported and failed. Records that were
+/// created and counted as neither later were dropped from a full queue.
 #[derive(Debug)]
-pub(crate) struct Delivery {
+pub(super) struct ExportCounters {
     signal: &'static str,
-    made: AtomicU64,
-    sent: AtomicU64,
+    created: AtomicU64,
+    exported: AtomicU64,
     failed: AtomicU64,
-    /// Whether the last attempt failed.
+    /// Whether the last export failed.
     failing: AtomicBool,
 }
 
-impl Delivery {
-    pub(crate) fn new(signal: &'static str) -> Arc<Self> {
+impl ExportCounters {
+    pub(super) fn new(signal: &'static str) -> Arc<Self> {
         Arc::new(Self {
             signal,
-            made: AtomicU64::new(0),
-            sent: AtomicU64::new(0),
+            created: AtomicU64::new(0),
+            exported: AtomicU64::new(0),
             failed: AtomicU64::new(0),
             failing: AtomicBool::new(false),
         })
     }
 
-    fn made(&self) {
-        self.made.fetch_add(1, Ordering::Relaxed);
+    fn count_created(&self) {
+        self.created.fetch_add(1, Ordering::Relaxed);
     }
 
-    fn ended(&self, count: usize, result: &OTelSdkResult) {
+    /// Counts an export of `count` records. Logs the first failure and the recovery.
+    fn count_export(&self, count: usize, result: &OTelSdkResult) {
         let counter = if result.is_ok() {
-            &self.sent
+            &self.exported
         } else {
             &self.failed
         };
@@ -56,39 +57,39 @@ impl Delivery {
         let signal = self.signal;
         let was_failing = self.failing.swap(result.is_err(), Ordering::Relaxed);
         match result {
-            // Told once: it may go on for long.
             Err(error) if !was_failing => warn!(%error, signal, "telemetry cannot be delivered"),
             Ok(()) if was_failing => info!(signal, "telemetry is delivered again"),
             _ => {}
         }
     }
 
-    pub(crate) fn samples(&self) -> [Sample; 3] {
+    /// Returns the counters as metrics.
+    pub(super) fn samples(&self) -> [Sample; 3] {
         let sample = |outcome, counter: &AtomicU64| {
             let attributes = [("signal", self.signal), ("outcome", outcome)];
             let value = counter.load(Ordering::Relaxed);
             Sample::new("weir.telemetry.records", &attributes, value)
         };
         [
-            sample("made", &self.made),
-            sample("sent", &self.sent),
+            sample("made", &self.created),
+            sample("sent", &self.exported),
             sample("failed", &self.failed),
         ]
     }
 }
 
-/// An exporter, or a processor in front of one, whose outcomes are counted.
+/// Exporter, or processor in front of one, with its counters.
 #[derive(Debug)]
-pub(crate) struct Counted<E> {
-    pub(crate) inner: E,
-    pub(crate) delivery: Arc<Delivery>,
+pub(super) struct CountedExporter<E> {
+    pub(super) inner: E,
+    pub(super) counters: Arc<ExportCounters>,
 }
 
-impl<E: SpanExporter> SpanExporter for Counted<E> {
+impl<E: SpanExporter> SpanExporter for CountedExporter<E> {
     async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
         let count = batch.len();
         let result = self.inner.export(batch).await;
-        self.delivery.ended(count, &result);
+        self.counters.count_export(count, &result);
         result
     }
 
@@ -101,13 +102,13 @@ impl<E: SpanExporter> SpanExporter for Counted<E> {
     }
 }
 
-impl<P: SpanProcessor> SpanProcessor for Counted<P> {
+impl<P: SpanProcessor> SpanProcessor for CountedExporter<P> {
     fn on_start(&self, span: &mut Span, context: &Context) {
         self.inner.on_start(span, context);
     }
 
     fn on_end(&self, span: SpanData) {
-        self.delivery.made();
+        self.counters.count_created();
         self.inner.on_end(span);
     }
 
@@ -124,11 +125,11 @@ impl<P: SpanProcessor> SpanProcessor for Counted<P> {
     }
 }
 
-impl<E: LogExporter> LogExporter for Counted<E> {
+impl<E: LogExporter> LogExporter for CountedExporter<E> {
     async fn export(&self, batch: LogBatch<'_>) -> OTelSdkResult {
         let count = batch.iter().count();
         let result = self.inner.export(batch).await;
-        self.delivery.ended(count, &result);
+        self.counters.count_export(count, &result);
         result
     }
 
@@ -141,9 +142,9 @@ impl<E: LogExporter> LogExporter for Counted<E> {
     }
 }
 
-impl<P: LogProcessor> LogProcessor for Counted<P> {
+impl<P: LogProcessor> LogProcessor for CountedExporter<P> {
     fn emit(&self, record: &mut SdkLogRecord, scope: &InstrumentationScope) {
-        self.delivery.made();
+        self.counters.count_created();
         self.inner.emit(record, scope);
     }
 
@@ -160,11 +161,11 @@ impl<P: LogProcessor> LogProcessor for Counted<P> {
     }
 }
 
-impl<E: PushMetricExporter> PushMetricExporter for Counted<E> {
+impl<E: PushMetricExporter> PushMetricExporter for CountedExporter<E> {
     async fn export(&self, metrics: &ResourceMetrics) -> OTelSdkResult {
-        self.delivery.made();
+        self.counters.count_created();
         let result = self.inner.export(metrics).await;
-        self.delivery.ended(1, &result);
+        self.counters.count_export(1, &result);
         result
     }
 
