@@ -1,44 +1,52 @@
-// Compares the crates' dependencies, from `cargo metadata` on stdin, with the rules below.
+// Compares the dependencies between the crates, from `cargo metadata` on stdin, with the rules below.
 import { readFileSync } from "node:fs";
 
-/** What each crate may depend on of ours. A new crate finds its place here first. */
+/**
+ * Dependencies that each crate may have on crates of this workspace: `uses` in the crate itself, `tests` in its tests
+ * besides. A new crate gets its row here first.
+ */
 const ALLOWED = {
-  "weir-protocol": [],
-  "weir-core": ["weir-protocol"],
-  "weir-cluster": ["weir-protocol"],
-  "weir-redis": ["weir-protocol", "weir-cluster"],
-  "weir-engine": ["weir-protocol", "weir-core", "weir-cluster"],
-  "weir-gateway": ["weir-protocol", "weir-core", "weir-cluster", "weir-redis", "weir-engine"],
-  weir: ["weir-protocol", "weir-gateway"],
-  "weir-testkit": ["weir-protocol", "weir-core", "weir-cluster", "weir-engine", "weir-gateway"],
+  "weir-protocol": { uses: [], tests: [] },
+  "weir-core": { uses: ["weir-protocol"], tests: [] },
+  // Its own tests run the contract suite, which is a feature.
+  "weir-cluster": { uses: ["weir-protocol"], tests: ["weir-cluster"] },
+  "weir-redis": { uses: ["weir-protocol", "weir-cluster"], tests: ["weir-testkit"] },
+  "weir-engine": { uses: ["weir-protocol", "weir-core", "weir-cluster"], tests: [] },
+  "weir-gateway": { uses: ["weir-protocol", "weir-core", "weir-cluster", "weir-redis", "weir-engine"], tests: [] },
+  weir: { uses: ["weir-protocol", "weir-gateway"], tests: ["weir-testkit"] },
+  // Independent of all other crates, so that it cannot share their mistakes.
+  "weir-testkit": { uses: [], tests: [] },
 };
 
-/** What every crate's tests may use, besides the crate itself with other features. */
-const IN_TESTS = ["weir-testkit", "weir-protocol"];
-
-/** The crate without IO, clock or randomness, and what would bring them in. */
+/** The crate without IO, clock or randomness, and the libraries that would bring them in. */
 const PURE = "weir-core";
 const IMPURE = ["axum", "hyper", "rand", "socket2", "socketioxide", "tokio"];
 
 const { packages } = JSON.parse(readFileSync(0, "utf8"));
 const ours = new Set(packages.map(({ name }) => name));
-const faults = [];
+const faults = Object.keys(ALLOWED)
+  .filter((name) => !ours.has(name))
+  .map((name) => `${name} has a row in .ci/dependencies.mjs, but is no crate`);
 
 for (const { name, dependencies } of packages) {
-  const allowed = ALLOWED[name];
-  if (allowed === undefined) {
-    faults.push(`${name} has no row in the table of .ci/dependencies.mjs`);
+  const row = ALLOWED[name];
+  if (row === undefined) {
+    faults.push(`${name} has no row in .ci/dependencies.mjs`);
     continue;
   }
   for (const { name: dependency, kind } of dependencies) {
-    const dev = kind === "dev";
-    const mayUse = allowed.includes(dependency) || (dev && [name, ...IN_TESTS].includes(dependency));
-    if (ours.has(dependency) && !mayUse) {
-      faults.push(`${name} must not depend on ${dependency}${dev ? ", not even in tests" : ""}`);
+    const inTests = kind === "dev";
+    const allowed = inTests ? [...row.uses, ...row.tests] : row.uses;
+    if (ours.has(dependency) && !allowed.includes(dependency)) {
+      faults.push(`${name} must not depend on ${dependency}${inTests ? ", not even in tests" : ""}`);
     }
-    if (name === PURE && !dev && IMPURE.includes(dependency)) {
+    if (name === PURE && !inTests && IMPURE.includes(dependency)) {
       faults.push(`${name} has no IO, clock or randomness, so it must not depend on ${dependency}`);
     }
+  }
+  const used = new Set(dependencies.map(({ name: dependency }) => dependency));
+  for (const unused of [...row.uses, ...row.tests].filter((dependency) => !used.has(dependency))) {
+    faults.push(`${name} does not depend on ${unused} any more: remove it from its row in .ci/dependencies.mjs`);
   }
 }
 
