@@ -1,4 +1,4 @@
-//! The binary as people and programs start it.
+//! Command line of the binary: exit codes, output and signals.
 
 use std::{
     fs::File,
@@ -10,7 +10,7 @@ use std::{
 
 use serde_json::Value;
 
-/// The binary, which sees none of the variables that configure a node of whoever runs the tests.
+/// Returns a command for the binary, without the `WEIR_` variables of the test run.
 fn weir(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_weir"));
     command.args(arguments);
@@ -30,8 +30,8 @@ fn text(bytes: &[u8]) -> &str {
     std::str::from_utf8(bytes).expect("it writes UTF-8")
 }
 
-/// A node that is up. It is killed when this is dropped: one that outlived a failed test would keep
-/// the test's output open, and whoever reads that would wait for ever.
+/// Running node. Dropping it kills the process: a node that outlives a failed test would keep the
+/// test's output open, and its reader would wait forever.
 struct Running {
     child: Child,
     lines: BufReader<std::process::ChildStderr>,
@@ -48,7 +48,7 @@ impl Running {
             "127.0.0.1:0",
         ];
         let mut child = weir(&arguments)
-            // Nobody is to be moved anywhere.
+            // Clients stay until the process ends.
             .env("WEIR_DRAIN__PAUSE_MS", "0")
             .envs(variables.iter().copied())
             .stderr(Stdio::piped())
@@ -99,14 +99,14 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // One that has ended cannot be killed, and need not be.
+        // Fails if the process has already ended.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
 #[test]
-fn a_node_says_where_it_listens_and_ends_with_0_when_told_to() {
+fn node_logs_its_addresses_and_exits_0_on_sigterm_and_sigint() {
     for signal in ["TERM", "INT"] {
         let node = Running::start(&[]);
         assert!(node.get("ops_listen", "/livez").starts_with("HTTP/1.1 200"));
@@ -132,8 +132,9 @@ fn a_node_says_where_it_listens_and_ends_with_0_when_told_to() {
 }
 
 #[test]
-fn a_node_that_logs_little_runs_until_it_is_told_to_stop() {
-    // The signal's own line is off. A node that does not wait for it is gone within these answers.
+fn node_with_quiet_log_filter_runs_until_sigterm() {
+    // The filter hides the log line of the signal. A node that does not wait for the signal would
+    // end within these requests.
     let node = Running::start(&[("WEIR_LOG__FILTER", "weir_gateway=info")]);
     for _ in 0..50 {
         let ready = node.get("ops_listen", "/readyz");
@@ -148,7 +149,7 @@ fn a_node_that_logs_little_runs_until_it_is_told_to_stop() {
 }
 
 #[test]
-fn the_effective_configuration_is_printed_with_where_it_came_from() {
+fn config_prints_effective_values_with_their_origin() {
     let printed = weir(&["config", "--listen", "127.0.0.1:1"])
         .env("WEIR_LIMITS__NAME_CHARS", "9")
         .output()
@@ -166,7 +167,7 @@ fn the_effective_configuration_is_printed_with_where_it_came_from() {
 }
 
 #[test]
-fn a_bad_configuration_or_command_line_ends_with_2_and_says_why() {
+fn invalid_configuration_or_arguments_exit_2_with_the_reason() {
     for command in ["serve", "config"] {
         let refused = output(&[command, "--listen", "here"]);
         assert_eq!(refused.status.code(), Some(2));
@@ -182,7 +183,7 @@ fn a_bad_configuration_or_command_line_ends_with_2_and_says_why() {
 }
 
 #[test]
-fn an_address_that_is_taken_ends_with_1_and_is_named() {
+fn address_in_use_exits_1_and_is_named() {
     let taken = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let taken = taken
         .local_addr()
@@ -201,9 +202,9 @@ fn an_address_that_is_taken_ends_with_1_and_is_named() {
 }
 
 #[test]
-fn what_the_system_says_is_said_once() {
+fn os_errors_are_printed_once() {
     let folder = env!("CARGO_TARGET_TMPDIR");
-    // Nothing listens on a port that only root may bind.
+    // Only root can bind this port, so nothing listens there.
     let nobody = "127.0.0.1:1";
     for arguments in [
         vec!["serve", "--config", "/no/such/file"],
@@ -230,7 +231,7 @@ fn what_the_system_says_is_said_once() {
 }
 
 #[test]
-fn a_file_that_is_missing_or_wrong_ends_with_2_and_is_named() {
+fn missing_or_invalid_file_exits_2_and_is_named() {
     let wrong = concat!(env!("CARGO_TARGET_TMPDIR"), "/wrong.toml");
     std::fs::write(wrong, "[rooms]\nmax_rooms = 0\n").expect("it is written");
     for (file, said) in [
@@ -248,7 +249,7 @@ fn a_file_that_is_missing_or_wrong_ends_with_2_and_is_named() {
 }
 
 #[test]
-fn a_configuration_that_cannot_be_written_ends_with_1() {
+fn config_that_cannot_write_its_output_exits_1() {
     let full = File::options().write(true).open("/dev/full");
     let printed = weir(&["config"])
         .stdout(full.expect("Linux has it"))
@@ -259,10 +260,10 @@ fn a_configuration_that_cannot_be_written_ends_with_1() {
 }
 
 #[test]
-fn a_connection_that_does_not_finish_its_head_is_closed() {
+fn connection_without_complete_request_head_is_closed() {
     let node = Running::start(&[("WEIR_SERVER__HEADER_TIMEOUT_MS", "100")]);
     let mut stream = node.connect("listen");
-    // Well below the default, so that it is the key that is obeyed.
+    // Well below the default, so that only the configured timeout can close it in time.
     let limit = Some(Duration::from_secs(5));
     stream.set_read_timeout(limit).expect("it can be set");
     stream
@@ -281,7 +282,7 @@ fn a_connection_that_does_not_finish_its_head_is_closed() {
 }
 
 #[test]
-fn the_state_of_a_node_is_told_to_people() {
+fn status_prints_the_state_of_a_node() {
     let node = Running::start(&[]);
     let address = node.up["ops_listen"]
         .as_str()

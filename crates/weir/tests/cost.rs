@@ -1,4 +1,4 @@
-//! What the bus costs: nodes receive what their own members want, whatever the others do.
+//! Cost of the bus: nodes receive only chunks that their own members want.
 
 mod common;
 
@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use common::{UNHURRIED, ask, cluster, connect, counter, publish};
+use common::{UNHURRIED, ask, cluster, connect, counter, member, publish};
 use serde_json::json;
 use tokio::task::JoinSet;
 use weir_testkit::{Client, Process, RedisServer, eventually};
@@ -17,16 +17,18 @@ use weir_testkit::{Client, Process, RedisServer, eventually};
 const NODES: usize = 20;
 const ROOMS: usize = 100;
 
-/// The members of each room, half of them on each of two nodes; the first of each half publishes.
+/// Members of a room on each of its two nodes. The first of each half publishes.
 const HALF: usize = 3;
 
-/// How many chunks each publisher sends, and how long they are.
+/// Chunks that each publisher sends.
 const CHUNKS: u64 = 50;
+
+/// Payload size of a chunk in bytes.
 const CHUNK: usize = 1_200;
 
 const SOON: Duration = Duration::from_secs(60);
 
-/// What Redis says of itself under a name.
+/// Returns a number from Redis' `INFO`.
 fn info(redis: &RedisServer, section: &str, name: &str) -> u64 {
     let text = redis.processes[0].cli(&["info", section]);
     let value = text.lines().find_map(|line| line.strip_prefix(name));
@@ -34,7 +36,7 @@ fn info(redis: &RedisServer, section: &str, name: &str) -> u64 {
     digits.trim().parse().expect("a number")
 }
 
-/// How often something was published.
+/// Returns the number of `PUBLISH` commands that Redis has executed.
 fn publishes(redis: &RedisServer) -> u64 {
     info(redis, "commandstats", "cmdstat_publish:calls=")
 }
@@ -97,7 +99,7 @@ impl Drop for Monitor<'_> {
     }
 }
 
-/// How many of Redis' connections subscribe to so many channels.
+/// Returns the number of Redis connections by their number of subscribed channels.
 fn subscribers(redis: &RedisServer) -> HashMap<u64, usize> {
     let mut counts = HashMap::new();
     for client in redis.processes[0].cli(&["client", "list"]).lines() {
@@ -109,13 +111,7 @@ fn subscribers(redis: &RedisServer) -> HashMap<u64, usize> {
     counts
 }
 
-async fn join(node: &Process, room: &str) -> Client {
-    let client = connect(node).await;
-    ask(&client, "room:join", json!({"room": room})).await;
-    client
-}
-
-/// Sends all chunks of a track, with time between them.
+/// Sends all chunks of a track at a steady pace.
 async fn send(client: &Client, track: u64) {
     let mut ticks = tokio::time::interval(Duration::from_millis(50));
     for _ in 0..CHUNKS {
@@ -125,7 +121,7 @@ async fn send(client: &Client, track: u64) {
     }
 }
 
-/// Reads until so many chunks have come; none may be missing.
+/// Reads `count` chunks and asserts that none is missing.
 async fn receive(client: &mut Client, mut count: u64) {
     while count > 0 {
         let event = client.next().await.expect("an event");
@@ -135,7 +131,7 @@ async fn receive(client: &mut Client, mut count: u64) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nodes_receive_what_their_members_want_and_no_more() {
+async fn nodes_receive_only_chunks_their_members_want() {
     let redis = RedisServer::standalone().await;
     let nodes = cluster(redis.url(), NODES, UNHURRIED).await;
     let opener = connect(&nodes[0]).await;
@@ -144,21 +140,25 @@ async fn nodes_receive_what_their_members_want_and_no_more() {
         let room = format!("room{number}");
         ask(&opener, "room:create", json!({"id": room})).await;
         for node in [&nodes[number % NODES], &nodes[(number + 1) % NODES]] {
-            let publisher = join(node, &room).await;
+            let publisher = member(node, &room).await;
             publishers.push((publish(&publisher, "audio").await, publisher));
             for _ in 1..HALF {
-                viewers.push(join(node, &room).await);
+                viewers.push(member(node, &room).await);
             }
         }
     }
-    // Each node has the members of ten rooms, and needs one track of each from another node. Each
-    // connection subscribes to one more channel, for its probes.
+    // Each node has members of ten rooms and needs one track of each from another node. Each
+    // connection also subscribes to a channel for its probes.
     let rooms = (2 * ROOMS / NODES) as u64;
-    eventually("nodes subscribe to what they want", SOON, async || {
-        let counts = subscribers(&redis);
-        let all = |channels| counts.get(&channels) == Some(&NODES);
-        (all(rooms + 1) && all(2 * rooms + 1)).then_some(())
-    })
+    eventually(
+        "nodes subscribe to the tracks their members want",
+        SOON,
+        async || {
+            let counts = subscribers(&redis);
+            let all = |channels| counts.get(&channels) == Some(&NODES);
+            (all(rooms + 1) && all(2 * rooms + 1)).then_some(())
+        },
+    )
     .await;
 
     let probes_before = probes(&nodes).await;
@@ -183,10 +183,10 @@ async fn nodes_receive_what_their_members_want_and_no_more() {
     }
     let mut clients = Vec::new();
     while let Some(done) = tasks.join_next().await {
-        clients.push(done.expect("it gets all that is for it"));
+        clients.push(done.expect("it receives every chunk"));
     }
 
-    // Each track is wanted by one other node.
+    // One other node wants each track.
     let chunks = (2 * ROOMS) as u64 * CHUNKS;
     let wanted = chunks * CHUNK as u64;
     let (sent, put) = (output(&redis) - sent_before, publishes(&redis) - put_before);
@@ -211,19 +211,19 @@ async fn nodes_receive_what_their_members_want_and_no_more() {
     }
 }
 
-/// All that Redis has sent to anybody.
+/// Returns the bytes that Redis has sent to all clients.
 fn output(redis: &RedisServer) -> u64 {
     info(redis, "stats", "total_net_output_bytes:")
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_room_on_one_node_publishes_nothing_and_no_chunk_comes_back() {
+async fn room_on_one_node_publishes_nothing_and_no_chunk_echoes() {
     let redis = RedisServer::standalone().await;
     let nodes = cluster(redis.url(), 2, UNHURRIED).await;
     let opener = connect(&nodes[0]).await;
     ask(&opener, "room:create", json!({"id": "hall"})).await;
-    let publisher = join(&nodes[0], "hall").await;
-    let mut viewer = join(&nodes[0], "hall").await;
+    let publisher = member(&nodes[0], "hall").await;
+    let mut viewer = member(&nodes[0], "hall").await;
     let track = publish(&publisher, "audio").await;
     let mut monitor = Monitor::start(&redis);
     monitor.published();
@@ -231,7 +231,7 @@ async fn a_room_on_one_node_publishes_nothing_and_no_chunk_comes_back() {
     receive(&mut viewer, CHUNKS).await;
     assert_eq!(monitor.published(), 0);
 
-    let mut other = join(&nodes[1], "hall").await;
+    let mut other = member(&nodes[1], "hall").await;
     monitor.published();
     let back = counter(&nodes[0], "weir_bus_messages_total").await;
     send(&publisher, track).await;

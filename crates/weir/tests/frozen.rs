@@ -1,4 +1,4 @@
-//! A node that does not read for a while what the bus has for it.
+//! A node that stops reading from the bus for a while.
 
 mod common;
 
@@ -10,30 +10,24 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::{PATIENCE, UNHURRIED, ask, cluster, connect, counter, publish, signal};
+use common::{PATIENCE, UNHURRIED, ask, cluster, connect, counter, member, publish, signal};
 use serde_json::json;
 use tokio::time::{MissedTickBehavior, interval};
 use weir_testkit::{Client, Process, RedisServer, eventually};
 
 const FROZEN: Duration = Duration::from_secs(5);
 
-/// 200 Mbit/s.
+/// Payload size in bytes; with `CHUNKS_PER_SECOND`, 200 Mbit/s.
 const CHUNK: usize = 16 * 1024;
 const CHUNKS_PER_SECOND: u32 = 1_526;
 
-/// How much memory may grow by: what a subscriber's socket does not take at once, and buffers.
+/// Maximum growth of memory in bytes: data queued for a subscriber's socket, and buffers.
 const GROWTH: u64 = 64 * 1024 * 1024;
 
-/// How soon chunks come again that were sent after the thawing.
+/// Maximum time from thawing until chunks sent afterwards arrive.
 const FLOWS: Duration = Duration::from_secs(1);
 
-async fn join(node: &Process, room: &str) -> Client {
-    let client = connect(node).await;
-    ask(&client, "room:join", json!({"room": room})).await;
-    client
-}
-
-/// Resident memory of a process at its peak, in bytes.
+/// Returns the peak resident memory of a process in bytes.
 fn peak(node: &Process) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", node.pid()));
     let status = status.expect("the process is there");
@@ -44,7 +38,7 @@ fn peak(node: &Process) -> u64 {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_frozen_reader_costs_bounded_memory_and_flows_again_when_it_thaws() {
+async fn frozen_node_costs_bounded_memory_and_resumes_when_thawed() {
     let redis = RedisServer::standalone().await;
     let nodes = cluster(redis.url(), 2, UNHURRIED).await;
     let [sending, freezing] = &nodes[..] else {
@@ -52,8 +46,8 @@ async fn a_frozen_reader_costs_bounded_memory_and_flows_again_when_it_thaws() {
     };
     let opener = connect(sending).await;
     ask(&opener, "room:create", json!({"id": "hall"})).await;
-    let publisher = join(sending, "hall").await;
-    let mut viewer = join(freezing, "hall").await;
+    let publisher = member(sending, "hall").await;
+    let mut viewer = member(freezing, "hall").await;
     let track = publish(&publisher, "data").await;
 
     let seq = Arc::new(AtomicU64::new(0));
@@ -89,7 +83,7 @@ async fn a_frozen_reader_costs_bounded_memory_and_flows_again_when_it_thaws() {
     let peaks: Vec<_> = peaks.collect();
     signal(freezing.pid(), "STOP");
     let frozen = Instant::now();
-    // What takes 5 s is the freezing itself.
+    // The length of the freeze is what is tested.
     eventually("it was frozen for long enough", PATIENCE, async || {
         (frozen.elapsed() >= FROZEN).then_some(())
     })
@@ -104,7 +98,7 @@ async fn a_frozen_reader_costs_bounded_memory_and_flows_again_when_it_thaws() {
     let growth: Vec<_> = nodes
         .iter()
         .zip(&peaks)
-        // The kernel counts with a little slack.
+        // The kernel's peak is approximate and may shrink.
         .map(|(node, before)| peak(node).saturating_sub(*before))
         .collect();
     stop.store(true, Ordering::Relaxed);
@@ -120,7 +114,7 @@ async fn a_frozen_reader_costs_bounded_memory_and_flows_again_when_it_thaws() {
     assert!(growth.iter().all(|growth| *growth < GROWTH), "{growth:?}");
 }
 
-/// What a viewer has seen of a track: every number comes, or is announced as missing.
+/// Chunk numbers of a track as a viewer sees them. Each arrives or is announced as missing.
 #[derive(Default)]
 struct Flow {
     next: Option<u64>,
@@ -128,7 +122,7 @@ struct Flow {
 }
 
 impl Flow {
-    /// Reads up to a chunk that is newer than `seq`.
+    /// Reads until a chunk newer than `seq` arrives.
     async fn read_past(&mut self, viewer: &mut Client, seq: u64) {
         loop {
             let event = viewer.next().await.expect("an event");

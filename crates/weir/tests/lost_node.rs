@@ -1,4 +1,4 @@
-//! A node of a cluster that dies, and one that is only frozen.
+//! Nodes of a cluster that are killed or frozen.
 
 mod common;
 
@@ -7,17 +7,17 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::{UNHURRIED, ask, cluster, connect, member, publish, room, signal};
+use common::{UNHURRIED, ask, cluster, connect, member, member_with_id, publish, room, signal};
 use serde_json::{Value, json};
 use tokio::{task::JoinSet, time::timeout};
-use weir_testkit::{Client, Process, RedisServer};
+use weir_testkit::{Client, RedisServer};
 
 const MEMBERS: usize = 1_000;
 
-/// How long after a node's death everybody must have been told.
+/// Maximum time from a node's death until every member is notified.
 const TOLD: Duration = Duration::from_secs(15);
 
-/// For how long a node is frozen: longer than it counts as alive.
+/// Length of a freeze; longer than the lease of a node.
 const FROZEN: Duration = Duration::from_secs(20);
 
 const BIG_ROOMS: &[(&str, &str)] = &[
@@ -26,16 +26,8 @@ const BIG_ROOMS: &[(&str, &str)] = &[
     UNHURRIED[1],
 ];
 
-/// Joins a client of `node` to a room; answers with its id, too.
-async fn joined(node: &Process, room: &str) -> (Client, String) {
-    let client = connect(node).await;
-    let answer = ask(&client, "room:join", json!({"room": room})).await;
-    let id = answer["self"]["id"].as_str().expect("an id").to_owned();
-    (client, id)
-}
-
-/// The ids of those whose `event` comes until there are `count`, each once and with a greater
-/// version than the one before.
+/// Reads `count` events and returns the ids in them. Asserts that no id repeats and that versions
+/// increase.
 async fn ids(
     client: &mut Client,
     event: &str,
@@ -68,7 +60,7 @@ fn is_lost(left: &Value) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_thousand_members_of_a_killed_node_are_gone_for_everybody_once() {
+async fn members_of_killed_node_leave_exactly_once() {
     let redis = RedisServer::standalone().await;
     let mut nodes = cluster(redis.url(), 3, BIG_ROOMS).await;
     let dying = nodes.pop().expect("three");
@@ -78,7 +70,7 @@ async fn a_thousand_members_of_a_killed_node_are_gone_for_everybody_once() {
     let mut doomed = Vec::new();
     let mut names = BTreeSet::new();
     for _ in 0..MEMBERS {
-        let (client, id) = joined(&dying, &room).await;
+        let (client, id) = member_with_id(&dying, &room).await;
         doomed.push(client);
         names.insert(id);
     }
@@ -107,8 +99,8 @@ async fn a_thousand_members_of_a_killed_node_are_gone_for_everybody_once() {
     println!("{MEMBERS} members gone, told to the last after {slowest:?}");
     assert!(slowest < TOLD);
 
-    // Nobody is told anything twice: what comes next is the next change.
-    let (_newcomer, id) = joined(&nodes[0], &room).await;
+    // The next event is the next change: no notice is repeated.
+    let (_newcomer, id) = member_with_id(&nodes[0], &room).await;
     for witness in &mut witnesses {
         let told = ids(witness, "member:joined", 1, |_| {}).await;
         assert!(told.contains(&id));
@@ -116,16 +108,16 @@ async fn a_thousand_members_of_a_killed_node_are_gone_for_everybody_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn members_of_a_node_that_was_frozen_are_members_again() {
+async fn members_of_thawed_node_rejoin_the_room() {
     let redis = RedisServer::standalone().await;
     let nodes = cluster(redis.url(), 3, &[]).await;
     let frozen = &nodes[2];
     let room = room(&connect(&nodes[0]).await).await;
-    let (mut witness, _) = joined(&nodes[0], &room).await;
-    let (mut publisher, publisher_id) = joined(frozen, &room).await;
+    let (mut witness, _) = member_with_id(&nodes[0], &room).await;
+    let (mut publisher, publisher_id) = member_with_id(frozen, &room).await;
     let track = publish(&publisher, "audio").await;
-    let (silent, silent_id) = joined(frozen, &room).await;
-    let (vanishing, vanishing_id) = joined(frozen, &room).await;
+    let (silent, silent_id) = member_with_id(frozen, &room).await;
+    let (vanishing, vanishing_id) = member_with_id(frozen, &room).await;
     let all = BTreeSet::from([
         publisher_id.clone(),
         silent_id.clone(),
@@ -140,7 +132,7 @@ async fn members_of_a_node_that_was_frozen_are_members_again() {
     println!("told after {told:?}");
     assert!(told < TOLD);
     vanishing.vanish().await.expect("it vanishes");
-    // What takes 20 s is the freezing itself: nothing else happens that could be awaited.
+    // The length of the freeze is what is tested; no event happens that could be awaited.
     let nothing = timeout(FROZEN.saturating_sub(stopped.elapsed()), witness.next());
     nothing.await.expect_err("nothing happens");
 
@@ -164,7 +156,7 @@ async fn members_of_a_node_that_was_frozen_are_members_again() {
     }
     let fresh = connect(&nodes[1]).await;
     let found = ask(&fresh, "room:join", json!({"room": room})).await;
-    // The two who are back, the witness, and who asks: no ghost.
+    // The two returned members, the witness and the newcomer: no ghost.
     assert_eq!(
         found["members"].as_array().expect("a list").len(),
         4,
@@ -172,7 +164,7 @@ async fn members_of_a_node_that_was_frozen_are_members_again() {
     );
     assert_eq!(found["tracks"][0]["id"], track);
 
-    // They did not notice, and all is as before.
+    // The returned members keep their connections and can go on.
     for client in [&publisher, &silent] {
         ask(client, "message", json!({"data": "here"})).await;
     }

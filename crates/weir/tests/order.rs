@@ -1,4 +1,4 @@
-//! The order of many chunks from many publishers at many subscribers.
+//! Order of chunks from many publishers at many subscribers.
 
 mod common;
 
@@ -12,12 +12,12 @@ const PUBLISHERS: usize = 8;
 const CHUNKS: u64 = 10_000;
 const SUBSCRIBERS: usize = 20;
 
-/// What each publisher sends before all have received it: together less than what may wait for one
-/// subscriber, so that not one chunk may be dropped.
+/// Chunks that each publisher sends before it waits for all subscribers. The sum fits into the queue
+/// of one subscriber, so that no chunk may be dropped.
 const ROUND: u64 = 500;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_chunk_is_lost_doubled_or_out_of_order() {
+async fn chunks_on_one_node_arrive_once_and_in_order() {
     let nodes = [node(UNHURRIED).await];
     run(&nodes).await;
     let copies = CHUNKS * (PUBLISHERS * SUBSCRIBERS) as u64;
@@ -33,9 +33,9 @@ async fn no_chunk_is_lost_doubled_or_out_of_order() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nor_between_three_nodes() {
+async fn chunks_across_three_nodes_arrive_once_and_in_order() {
     between_nodes(UNHURRIED).await;
-    // Each burst leaves a node of one thread within a second, on any machine.
+    // A single-threaded node sends each burst within a second, on any machine.
     let one_thread = [("WEIR_SERVER__THREADS", "1")];
     between_nodes(&[UNHURRIED, &one_thread].concat()).await;
 }
@@ -57,11 +57,11 @@ async fn between_nodes(variables: &[(&str, &str)]) {
         }
         arrived += counter(node, r#"weir_relay_chunks_total{direction="in"}"#).await;
     }
-    // Each chunk crosses to each of the two other nodes, once.
+    // Each chunk crosses once to each of the two other nodes.
     assert_eq!(arrived, 2 * CHUNKS * PUBLISHERS as u64);
 }
 
-/// Sends all chunks from publishers to subscribers that are spread over the nodes.
+/// Sends all chunks from publishers to subscribers spread over the nodes.
 async fn run(nodes: &[Process]) {
     let opener = common::connect(&nodes[0]).await;
     let room = room(&opener).await;

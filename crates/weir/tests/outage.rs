@@ -1,6 +1,6 @@
-//! Redis is killed under load and comes back empty, or another one takes over.
+//! Outages of Redis under load. It returns empty, or a replica takes over.
 //!
-//! `WEIR_TEST_OUTAGE_S` sets for how many seconds it is away; without it, for 5.
+//! `WEIR_TEST_OUTAGE_S` sets the length of an outage in seconds; the default is 5.
 
 mod common;
 
@@ -13,7 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::{PATIENCE, ask, cluster, connect, get, publish};
+use common::{PATIENCE, ask, cluster, connect, get, member_with_id, publish};
 use serde_json::{Value, json};
 use tokio::{
     task::JoinHandle,
@@ -21,10 +21,10 @@ use tokio::{
 };
 use weir_testkit::{Client, Incoming, Process, RedisServer, eventually};
 
-/// How long a refusal may take.
+/// Maximum time until a request is refused.
 const REFUSED: Duration = Duration::from_secs(2);
 
-/// How long after Redis' return chunks must cross nodes again.
+/// Maximum time from Redis' return until chunks cross nodes again.
 const BACK: Duration = Duration::from_secs(3);
 
 fn outage() -> Duration {
@@ -33,11 +33,11 @@ fn outage() -> Duration {
     Duration::from_secs(seconds.unwrap_or(5))
 }
 
-/// A member that publishes a chunk every 20 ms until it is stopped.
+/// Member that publishes a chunk every 20 ms.
 struct Publisher {
     id: String,
     track: u64,
-    /// The number of the last chunk.
+    /// Sequence number of the last chunk.
     seq: Arc<AtomicU64>,
     stop: Arc<AtomicBool>,
     task: JoinHandle<Client>,
@@ -45,7 +45,7 @@ struct Publisher {
 
 impl Publisher {
     async fn start(node: &Process, room: &str) -> Self {
-        let (mut client, id) = join(node, room).await;
+        let (mut client, id) = member_with_id(node, room).await;
         let track = publish(&client, "audio").await;
         let (seq, stop) = (
             Arc::new(AtomicU64::new(0)),
@@ -79,7 +79,7 @@ impl Publisher {
     }
 }
 
-/// A member that keeps what it is told.
+/// Member that records the events it receives.
 struct Listener {
     id: String,
     told: Arc<Mutex<Vec<Incoming>>>,
@@ -88,7 +88,7 @@ struct Listener {
 
 impl Listener {
     async fn start(node: &Process, room: &str) -> Self {
-        let (mut client, id) = join(node, room).await;
+        let (mut client, id) = member_with_id(node, room).await;
         let told = Arc::new(Mutex::new(Vec::new()));
         let keep = Arc::clone(&told);
         let task = tokio::spawn(async move {
@@ -105,7 +105,7 @@ impl Listener {
         told.iter().filter_map(pick).collect()
     }
 
-    /// The number of the last chunk of a track.
+    /// Returns the sequence number of the last chunk of a track.
     fn last(&self, track: u64) -> u64 {
         let numbers = self.told(|event| {
             let (header, _) = event.media()?;
@@ -114,7 +114,7 @@ impl Listener {
         numbers.last().copied().unwrap_or_default()
     }
 
-    /// Waits for a chunk that was sent after now; says how long it took.
+    /// Waits for a chunk sent from now on. Returns how long it took.
     async fn until_chunks_come(&self, publisher: &Publisher) -> Duration {
         let start = Instant::now();
         let sent = publisher.seq.load(Ordering::Relaxed);
@@ -126,8 +126,8 @@ impl Listener {
         start.elapsed()
     }
 
-    /// Asserts that every chunk of a track was told in order, or announced as lost; answers with how
-    /// many were lost.
+    /// Asserts that each chunk of a track arrived in order or was announced as lost. Returns the
+    /// number of lost chunks.
     fn lost(&self, track: u64) -> u64 {
         let (mut next, mut lost) = (None, 0);
         for event in self.told(|event| Some(event.clone())) {
@@ -147,7 +147,7 @@ impl Listener {
         lost
     }
 
-    /// The ids of those of whom `event` is told.
+    /// Returns the member ids in the received events of this name.
     fn ids(&self, event: &str) -> Vec<String> {
         self.told(|told| {
             let argument = &told.args[0];
@@ -165,14 +165,7 @@ impl Drop for Listener {
     }
 }
 
-async fn join(node: &Process, room: &str) -> (Client, String) {
-    let client = connect(node).await;
-    let answer = ask(&client, "room:join", json!({"room": room})).await;
-    let id = answer["self"]["id"].as_str().expect("an id").to_owned();
-    (client, id)
-}
-
-/// What the room is when somebody joins now, by a node; retried while it is unavailable.
+/// Joins through a node, as soon as the room is available. Returns the answer.
 async fn found(node: &Process, room: &str) -> Value {
     let client = connect(node).await;
     eventually("somebody joins", PATIENCE, async || {
@@ -187,7 +180,7 @@ async fn found(node: &Process, room: &str) -> Value {
     .await
 }
 
-/// A room on three nodes with a publisher on each of two, and who listens on each.
+/// Room on three nodes with a listener on each and publishers on two.
 struct Scene {
     room: String,
     publishers: [Publisher; 2],
@@ -222,8 +215,8 @@ impl Scene {
         scene
     }
 
-    /// Waits until chunks that are sent after now come from every publisher to every listener; says
-    /// how long it took.
+    /// Waits until each listener receives a chunk of each publisher sent from now on. Returns how
+    /// long it took.
     async fn until_chunks_cross(&self) -> Duration {
         let start = Instant::now();
         for publisher in &self.publishers {
@@ -234,7 +227,7 @@ impl Scene {
         start.elapsed()
     }
 
-    /// Asserts for a while that nodes refuse what they cannot do, and say so at once.
+    /// Asserts for the length of an outage that nodes refuse joins promptly and are not ready.
     async fn while_redis_is_away(&self, time: Duration) {
         let start = Instant::now();
         while start.elapsed() < time {
@@ -258,9 +251,8 @@ impl Scene {
         }
     }
 
-    /// Ends it all, and asserts that nobody has missed a chunk of a publisher of its own node, that
-    /// all others were told or announced, and that the room is what it should be. Answers with how
-    /// many were announced as lost.
+    /// Asserts the final state: no chunk was lost on its own node, all other lost chunks were
+    /// announced, and the room has exactly its members. Returns the number of lost chunks.
     async fn end(self, gone: &[String]) -> u64 {
         let mut here: BTreeSet<_> = self.listeners.iter().map(|one| one.id.clone()).collect();
         here.extend(self.publishers.iter().map(|one| one.id.clone()));
@@ -269,7 +261,7 @@ impl Scene {
             let members = found["members"].as_array().expect("a list");
             let mut ids: BTreeSet<_> = members.iter().map(|one| one["id"].as_str()).collect();
             ids.remove(&found["self"]["id"].as_str());
-            // Those who asked before may be on their way out.
+            // Earlier probes may still be leaving.
             let known = |id: &String| ids.contains(&Some(id.as_str()));
             assert!(here.iter().all(known), "{here:?} in {found}");
             assert!(!gone.iter().any(known), "{gone:?} in {found}");
@@ -306,10 +298,10 @@ impl Scene {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn redis_that_is_killed_and_comes_back_empty_stops_joins_and_crossings_only() {
+async fn redis_outage_stops_only_joins_and_cross_node_media() {
     let mut redis = RedisServer::standalone().await;
     let scene = Scene::start(&redis, "hall").await;
-    let (leaving, its_id) = join(&scene.nodes[1], "hall").await;
+    let (leaving, its_id) = member_with_id(&scene.nodes[1], "hall").await;
     redis.first().kill();
     let half = outage() / 2;
     scene.while_redis_is_away(half).await;
@@ -320,7 +312,7 @@ async fn redis_that_is_killed_and_comes_back_empty_stops_joins_and_crossings_onl
     let took = scene.until_chunks_cross().await;
     println!("chunks cross again after {took:?}");
     assert!(took < BACK, "{took:?}");
-    let what = "everybody is told who has left";
+    let what = "every listener is notified of the leaving";
     eventually(what, PATIENCE, async || {
         let told = |one: &Listener| one.ids("member:left").contains(&its_id);
         scene.listeners.iter().all(told).then_some(())
@@ -331,7 +323,7 @@ async fn redis_that_is_killed_and_comes_back_empty_stops_joins_and_crossings_onl
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn another_master_takes_over() {
+async fn sentinel_failover_restores_cross_node_media() {
     let mut redis = RedisServer::sentinel().await;
     let scene = Scene::start(&redis, "hall").await;
     redis.first().kill();
@@ -343,7 +335,7 @@ async fn another_master_takes_over() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn one_shard_is_lost_and_comes_back_empty() {
+async fn lost_shard_affects_only_its_own_rooms() {
     let mut redis = RedisServer::cluster().await;
     let on_first = |room: &String| redis.slot(room) < 5_461;
     let mut rooms = (0..).map(|n| format!("hall{n}"));
@@ -352,7 +344,7 @@ async fn one_shard_is_lost_and_comes_back_empty() {
     let scene = Scene::start(&redis, &lost).await;
     let other = Scene::start(&redis, &stays).await;
     redis.first().kill();
-    // Rooms of other shards go on.
+    // Rooms of other shards are not affected.
     other.until_chunks_cross().await;
     let client = connect(&scene.nodes[0]).await;
     let asked = Instant::now();
@@ -370,7 +362,7 @@ async fn one_shard_is_lost_and_comes_back_empty() {
     let tracks: Vec<_> = publishers.map(|publisher| publisher.track).collect();
     for listener in &other.listeners {
         let lost: Vec<_> = tracks.iter().map(|track| listener.lost(*track)).collect();
-        // Nodes subscribe again to all shards, which takes a moment: half a second at most.
+        // Nodes resubscribe to all shards: at most 500 ms of chunks are lost.
         assert!(lost.iter().all(|lost| *lost < 25), "{lost:?}");
     }
     other.end(&[]).await;

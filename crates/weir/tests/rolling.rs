@@ -1,6 +1,6 @@
-//! All nodes of a cluster are replaced while their members go on.
+//! Rolling replacement of all nodes of a cluster under load.
 //!
-//! `WEIR_TEST_ROLLING_CLIENTS` sets how many clients each node has; without it, 30.
+//! `WEIR_TEST_ROLLING_CLIENTS` sets the number of clients of each node; the default is 30.
 
 mod common;
 
@@ -34,19 +34,19 @@ const DRAIN: &[(&str, &str)] = &[
 const WINDOW: Duration = Duration::from_secs(10);
 const DEADLINE: Duration = Duration::from_secs(20);
 
-/// How often a publisher sends.
+/// Send interval of a publisher.
 const EVERY: Duration = Duration::from_millis(100);
 
-/// What the clients share: a balancer's list of nodes, and what they saw.
+/// State shared by the clients: a balancer's list of nodes, and their observations.
 #[derive(Debug, Default)]
 struct World {
     ready: Mutex<Vec<SocketAddr>>,
     turn: AtomicUsize,
-    /// When clients connected again.
+    /// Times of reconnections.
     moves: Mutex<Vec<Instant>>,
-    /// The longest time for which each client heard nothing of each publisher that it heard before.
+    /// Longest interruption of media at each client.
     silences: Mutex<Vec<Duration>>,
-    /// Who is whom now, by room.
+    /// Current member ids by room.
     present: Mutex<BTreeMap<String, Vec<String>>>,
     done: AtomicBool,
 }
@@ -58,7 +58,7 @@ impl World {
     }
 }
 
-/// A connection with its place in the room.
+/// Connection with its member id and track.
 struct Seat {
     client: Client,
     id: String,
@@ -67,8 +67,7 @@ struct Seat {
 
 async fn sit(world: &World, room: &str, publishes: bool) -> Seat {
     let client = Client::connect(world.next()).await.expect("it connects");
-    let joined = ask(&client, "room:join", json!({"room": room})).await;
-    let id = joined["self"]["id"].as_str().expect("an id").to_owned();
+    let id = common::join(&client, room).await;
     let track = if publishes {
         Some(common::publish(&client, "audio").await)
     } else {
@@ -77,7 +76,7 @@ async fn sit(world: &World, room: &str, publishes: bool) -> Seat {
     Seat { client, id, track }
 }
 
-/// A member as the SDK is one: told to move it closes the connection, and opens another.
+/// Acts like the SDK: when its node drains, it closes the connection and opens another.
 async fn live(world: Arc<World>, room: String, publishes: bool) {
     let mut seat = sit(&world, &room, publishes).await;
     let mut ticks = interval(EVERY);
@@ -116,12 +115,12 @@ async fn live(world: Arc<World>, room: String, publishes: bool) {
         let mut present = world.present.lock().expect("no panic");
         present.entry(room).or_default().push(seat.id);
     }
-    // It stays until everybody has looked.
+    // Stays connected until the test has checked the rooms.
     std::future::pending::<()>().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_node_is_replaced_and_everybody_goes_on() {
+async fn rolling_replacement_keeps_every_member_in_its_room() {
     let per_node = std::env::var("WEIR_TEST_ROLLING_CLIENTS").map_or(30, |text| {
         text.parse().expect("WEIR_TEST_ROLLING_CLIENTS is a number")
     });
@@ -227,7 +226,7 @@ async fn until_members(witness: &Client, room: &str, count: usize) {
     .await;
 }
 
-/// The most of these that lie within one second.
+/// Returns the largest number of times within any one second.
 fn most_in_a_second(times: &[Instant]) -> usize {
     let within = |first: &Instant| {
         let last = *first + Duration::from_secs(1);

@@ -1,4 +1,4 @@
-//! What `[rooms]` of the configuration does to a node.
+//! Settings in `[rooms]`.
 
 mod common;
 
@@ -8,11 +8,11 @@ use serde_json::json;
 use weir_testkit::eventually;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_room_too_many_is_refused_until_another_has_ended() {
+async fn room_above_max_rooms_is_refused_until_another_ends() {
     let node = common::node(&[
         ("WEIR_ROOMS__MAX_ROOMS", "1"),
         ("WEIR_ROOMS__EMPTY_TTL_MS", "1"),
-        // The room is never without a member before it is left.
+        // Joining creates the room, so that it is empty only after the leave.
         ("WEIR_ROOMS__CREATE_ON_JOIN", "true"),
         ("WEIR_LIMITS__REQUESTS_PER_SECOND", "1000000"),
         ("WEIR_LIMITS__REQUEST_BURST", "1000000"),

@@ -1,4 +1,4 @@
-//! Subscribers that do not keep up.
+//! Slow subscribers.
 
 mod common;
 
@@ -31,15 +31,15 @@ async fn send(publisher: &Client, track: u64, numbers: std::ops::RangeInclusive<
     }
 }
 
-/// A subscriber, and what the contract lets it expect.
+/// Subscriber that checks each event against the contract.
 struct Subscriber {
     client: Client,
-    /// The next chunk that is neither received nor announced as missing.
+    /// Number of the next chunk that is neither received nor announced as missing.
     next: u64,
-    /// Whether a gap was announced right before it.
+    /// Whether the previous event announced a gap.
     gap: bool,
     gaps: usize,
-    /// All events that are not about media.
+    /// Events other than media.
     others: Vec<Incoming>,
 }
 
@@ -54,7 +54,7 @@ impl Subscriber {
         }
     }
 
-    /// Reads up to the chunk of that number, or to the end of a gap that it is in.
+    /// Reads up to this chunk, or to the end of a gap that contains it.
     async fn read(&mut self, upto: u64) {
         while self.next <= upto {
             let event = self.client.next().await.expect("an event");
@@ -80,7 +80,7 @@ impl Subscriber {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_stops_reading_misses_media_that_is_announced_and_no_event() {
+async fn paused_reader_misses_only_announced_media_and_no_event() {
     const GROUPS: u64 = 50;
     let node = node(UNHURRIED).await;
     let room = room(&common::connect(&node).await).await;
@@ -90,7 +90,7 @@ async fn who_stops_reading_misses_media_that_is_announced_and_no_event() {
     let slow = slow_member(&node, &room).await;
     slow.pause_reading();
 
-    // A group at a time is less than may wait for the quick one.
+    // One group fits into the quick subscriber's queue.
     for group in 0..GROUPS {
         send(&publisher, track, group * GROUP + 1..=(group + 1) * GROUP).await;
         ask(
@@ -114,7 +114,7 @@ async fn who_stops_reading_misses_media_that_is_announced_and_no_event() {
         slow.read(sent + 1).await;
         slow
     });
-    // Chunks go on, as they do in a stream, until a key chunk of them ends the last gap.
+    // The stream continues until a key chunk ends the last gap.
     let mut number = sent;
     while !caught_up.is_finished() {
         number += 1;
@@ -136,7 +136,7 @@ async fn who_stops_reading_misses_media_that_is_announced_and_no_event() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_does_not_take_even_its_events_is_closed_and_nobody_else() {
+async fn reader_with_full_event_queue_is_closed_alone() {
     let node = node(UNHURRIED).await;
     let room = room(&common::connect(&node).await).await;
     let speaker = member(&node, &room).await;
@@ -145,7 +145,7 @@ async fn who_does_not_take_even_its_events_is_closed_and_nobody_else() {
     slow.pause_reading();
     let talk = "x".repeat(60_000);
     let speaking = async {
-        // Far more than may wait for one connection, the kernel's buffers included.
+        // Far more than a connection's queue and the kernel's buffers hold.
         for _ in 0..400 {
             ask(&speaker, "message", json!({"data": talk})).await;
         }

@@ -1,17 +1,22 @@
-//! What the tests of a whole node share.
+//! Helpers of the tests of a whole node.
 
 #![allow(dead_code, reason = "each test uses a part of it")]
 
-use std::time::Duration;
+use std::{net::SocketAddr, time::Duration};
 
 use serde_json::{Value, json};
-use tokio::process::Command;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    process::Command,
+    time::timeout,
+};
 use weir_testkit::{Client, Process, eventually};
 
-/// How long what is meant to happen may take before a test fails.
+/// Maximum wait for anything whose duration is not under test.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(40);
 
-/// Starts a node with these variables set.
+/// Starts a node with these environment variables.
 pub(crate) async fn node(variables: &[(&str, &str)]) -> Process {
     let mut command = Command::new(env!("CARGO_BIN_EXE_weir"));
     command
@@ -26,7 +31,7 @@ pub(crate) async fn node(variables: &[(&str, &str)]) -> Process {
     Process::start(command).await.expect("the node starts")
 }
 
-/// Starts a node of the cluster on `redis`, with these variables set, and waits until it is ready.
+/// Starts a node of the cluster on `redis` with these variables, and waits until it is ready.
 pub(crate) async fn cluster_node(redis: &str, variables: &[(&str, &str)]) -> Process {
     let mut variables = variables.to_vec();
     variables.push(("WEIR_REDIS__URL", redis));
@@ -35,7 +40,7 @@ pub(crate) async fn cluster_node(redis: &str, variables: &[(&str, &str)]) -> Pro
     node
 }
 
-/// Starts so many nodes of one cluster.
+/// Starts `count` nodes of one cluster.
 pub(crate) async fn cluster(redis: &str, count: usize, variables: &[(&str, &str)]) -> Vec<Process> {
     let mut nodes = Vec::new();
     for _ in 0..count {
@@ -44,7 +49,7 @@ pub(crate) async fn cluster(redis: &str, count: usize, variables: &[(&str, &str)
     nodes
 }
 
-/// Waits until a node takes clients.
+/// Waits until a node accepts clients.
 pub(crate) async fn until_ready(node: &Process) {
     let address = node.ops_listen().expect("the node said it");
     eventually("the node is ready", PATIENCE, async || {
@@ -62,7 +67,7 @@ pub(crate) fn signal(pid: u32, name: &str) {
     assert!(sent.expect("kill runs").success());
 }
 
-/// Variables that lift the limits on how often clients may do something.
+/// Variables that lift the rate limits.
 pub(crate) const UNHURRIED: &[(&str, &str)] = &[
     ("WEIR_LIMITS__REQUESTS_PER_SECOND", "1000000"),
     ("WEIR_LIMITS__REQUEST_BURST", "1000000"),
@@ -74,21 +79,21 @@ pub(crate) async fn connect(node: &Process) -> Client {
     Client::connect(node.listen()).await.expect("it connects")
 }
 
-/// Makes a request that must succeed.
+/// Sends a request that must succeed. Returns its answer.
 pub(crate) async fn ask(client: &Client, event: &str, argument: Value) -> Value {
     let answer = client.request(event, argument).await.expect("an answer");
     assert_eq!(answer["ok"], true, "{event}: {answer}");
     answer
 }
 
-/// Makes a request that must fail; answers with the error's code.
+/// Sends a request that must fail. Returns the error's code.
 pub(crate) async fn refusal(client: &Client, event: &str, argument: Value) -> String {
     let answer = client.request(event, argument).await.expect("an answer");
     assert_eq!(answer["ok"], false, "{event}: {answer}");
     code(&answer)
 }
 
-/// The code of a refusal, whose shape is checked.
+/// Returns the code of a refusal. Asserts its shape.
 pub(crate) fn code(answer: &Value) -> String {
     let error = &answer["error"];
     assert!(
@@ -98,26 +103,37 @@ pub(crate) fn code(answer: &Value) -> String {
     error["code"].as_str().expect("a code").to_owned()
 }
 
-/// Creates a room; answers with its id.
+/// Creates a room. Returns its id.
 pub(crate) async fn room(client: &Client) -> String {
     let created = ask(client, "room:create", json!({})).await;
     created["room"]["id"].as_str().expect("an id").to_owned()
 }
 
-/// Connects a client and joins it to a room.
-pub(crate) async fn member(node: &Process, room: &str) -> Client {
-    let client = connect(node).await;
-    ask(&client, "room:join", json!({"room": room})).await;
-    client
+/// Joins a client to a room. Returns its member id.
+pub(crate) async fn join(client: &Client, room: &str) -> String {
+    let joined = ask(client, "room:join", json!({"room": room})).await;
+    joined["self"]["id"].as_str().expect("an id").to_owned()
 }
 
-/// Publishes a track; answers with its id.
+/// Connects a client and joins it to a room.
+pub(crate) async fn member(node: &Process, room: &str) -> Client {
+    member_with_id(node, room).await.0
+}
+
+/// Connects a client and joins it to a room. Returns its member id, too.
+pub(crate) async fn member_with_id(node: &Process, room: &str) -> (Client, String) {
+    let client = connect(node).await;
+    let id = join(&client, room).await;
+    (client, id)
+}
+
+/// Publishes a track. Returns its id.
 pub(crate) async fn publish(client: &Client, kind: &str) -> u64 {
     let published = ask(client, "track:publish", json!({"kind": kind, "codec": "x"})).await;
     published["track"]["id"].as_u64().expect("an id")
 }
 
-/// The sum of a metric over all samples that have the labels that are given, such as
+/// Returns the sum of a metric over all samples with the given labels, as in
 /// `weir_egress_chunks_total{way="direct"}`.
 pub(crate) async fn counter(node: &Process, wanted: &str) -> u64 {
     let address = node.ops_listen().expect("the node said it");
@@ -137,20 +153,19 @@ pub(crate) async fn counter(node: &Process, wanted: &str) -> u64 {
     samples.iter().sum()
 }
 
-pub(crate) async fn get(address: std::net::SocketAddr, path: &str) -> String {
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    let mut stream = tokio::net::TcpStream::connect(address)
-        .await
-        .expect("it listens");
+/// Gets a path by HTTP. Returns the whole answer.
+pub(crate) async fn get(address: SocketAddr, path: &str) -> String {
     let request = format!("GET {path} HTTP/1.1\r\nhost: weir\r\nconnection: close\r\n\r\n");
-    stream
-        .write_all(request.as_bytes())
-        .await
-        .expect("it reads");
+    exchange(address, &request).await
+}
+
+/// Sends an HTTP request as it is, and reads until the server closes the connection.
+pub(crate) async fn exchange(address: SocketAddr, request: &str) -> String {
+    let mut stream = TcpStream::connect(address).await.expect("it listens");
+    let sent = stream.write_all(request.as_bytes()).await;
+    sent.expect("it reads");
     let mut answer = String::new();
-    stream
-        .read_to_string(&mut answer)
-        .await
-        .expect("it answers");
+    let read = timeout(PATIENCE, stream.read_to_string(&mut answer)).await;
+    read.expect("the connection ends").expect("it answers");
     answer
 }

@@ -9,7 +9,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod forwarder;
-mod member;
+mod participant;
 mod scene;
 
 use std::time::Duration;
@@ -41,7 +41,7 @@ fn rooms(redis: &RedisServer) -> Vec<String> {
 /// `redis/node-redis#3311` and `StackExchange/StackExchange.Redis#2969`: after a slot migration,
 /// only a push message reports the end of a subscription.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn slots_move_and_replicas_take_over_under_load() {
+async fn rooms_survive_slot_migrations_and_failovers() {
     let redis = RedisServer::cluster_with_replicas().await;
     let rooms = rooms(&redis);
     let scene = Scene::start(redis.url(), &rooms).await;
@@ -73,7 +73,7 @@ async fn slots_move_and_replicas_take_over_under_load() {
 
 /// `redis/redis#3559`: subscriptions end with their connections.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn connections_that_subscribe_are_killed_every_second() {
+async fn rooms_survive_killed_subscriber_connections() {
     let redis = RedisServer::standalone().await;
     let scene = Scene::start(redis.url(), &["hall".to_owned(), "yard".to_owned()]).await;
     // The test needs real time.
@@ -89,7 +89,7 @@ async fn connections_that_subscribe_are_killed_every_second() {
 
 /// `redis/go-redis#583`: the old master keeps running, and keeps its connections.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn sentinels_make_a_replica_the_master_while_the_old_one_lives() {
+async fn rooms_survive_sentinel_failover_with_live_old_master() {
     let redis = RedisServer::sentinel().await;
     let scene = Scene::start(redis.url(), &["hall".to_owned(), "yard".to_owned()]).await;
     for _ in 0..rounds() {
@@ -104,7 +104,7 @@ async fn sentinels_make_a_replica_the_master_while_the_old_one_lives() {
 /// `ghostdogpr/sage#108`: an address that changes its server, while the old server continues as a
 /// replica.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_old_primary_lives_on_as_a_replica() {
+async fn nodes_leave_a_demoted_primary() {
     let redis = RedisServer::replicated().await;
     let forwarder = Forwarder::start(redis.processes[0].port).await;
     let scene = Scene::start(&forwarder.url(), &["hall".to_owned(), "yard".to_owned()]).await;

@@ -13,7 +13,7 @@ use weir_testkit::{Process, eventually};
 
 use super::{
     common::{cluster, get},
-    member::{LONG, Member},
+    participant::{LONG, Participant},
 };
 
 /// Maximum recovery time after a fault.
@@ -26,7 +26,7 @@ const NODES: usize = 3;
 
 pub(crate) struct Scene {
     /// Members by room, then by node.
-    rooms: Vec<Vec<Arc<Member>>>,
+    rooms: Vec<Vec<Arc<Participant>>>,
     watching: JoinHandle<()>,
     /// Nodes that stayed ready while deaf, and for how long.
     wrong: Arc<Mutex<Vec<(usize, Duration)>>>,
@@ -40,7 +40,7 @@ impl Scene {
         for name in names {
             let mut members = Vec::new();
             for (number, node) in nodes.iter().enumerate() {
-                members.push(Arc::new(Member::start(node, number, name).await));
+                members.push(Arc::new(Participant::start(node, number, name).await));
             }
             rooms.push(members);
         }
@@ -135,7 +135,7 @@ impl Drop for Scene {
 /// Compares the nodes' readiness with what their members receive.
 async fn watch(
     operations: Vec<std::net::SocketAddr>,
-    members: Vec<Arc<Member>>,
+    members: Vec<Arc<Participant>>,
     wrong: Arc<Mutex<Vec<(usize, Duration)>>>,
 ) {
     let mut looks = interval(Duration::from_millis(200));

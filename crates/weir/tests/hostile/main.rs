@@ -1,25 +1,26 @@
-//! Every request with everything that can be wrong with it: always an answer with the contract's
-//! code, and never a closed connection. The cases are made from the contract's own table.
+//! Each request with each possible fault: the answer has the documented code, and the connection
+//! stays open. The cases are generated from the contract's table.
 
+#[path = "../common/mod.rs"]
 mod common;
 mod faults;
 
 use common::{UNHURRIED, ask, code, connect, member, node, publish, room};
-use faults::{Case, Place};
+use faults::{BadRequest, Targets};
 use serde_json::{Value, json};
 use weir_protocol::REQUESTS;
 use weir_testkit::{Client, Process, placeholder};
 
-/// What the valid values of the cases refer to.
+/// Node with clients for the cases to refer to.
 struct Scene {
     node: Process,
-    /// In the room, with a track of its own.
+    /// Client in the room, with a track of its own.
     inside: Client,
-    /// In no room.
+    /// Client in no room.
     outside: Client,
-    /// In the room as well; its track is not `inside`'s.
+    /// Client in the room, with another track.
     _other: Client,
-    place: Place,
+    targets: Targets,
 }
 
 impl Scene {
@@ -29,7 +30,7 @@ impl Scene {
         let room = room(&outside).await;
         let inside = member(&node, &room).await;
         let other = member(&node, &room).await;
-        let place = Place {
+        let targets = Targets {
             own: publish(&inside, "video").await,
             others: publish(&other, "video").await,
             room,
@@ -39,13 +40,13 @@ impl Scene {
             inside,
             outside,
             _other: other,
-            place,
+            targets,
         }
     }
 }
 
-/// Checks an error of the contract's shape.
-fn check(case: &Case, error: &Value) {
+/// Checks the shape, code and message of an error.
+fn check(case: &BadRequest, error: &Value) {
     let answer = json!({"error": error});
     assert_eq!(code(&answer), case.code, "{case}: {error}");
     let message = error["message"].as_str().expect("a message");
@@ -58,8 +59,8 @@ fn check(case: &Case, error: &Value) {
     assert_eq!(error["retryable"], retryable, "{case}: {error}");
 }
 
-/// Sends a case with an acknowledgement, and again without one.
-async fn refuse(client: &mut Client, case: &Case) {
+/// Sends a case with an acknowledgement and without one, and checks both refusals.
+async fn refuse(client: &mut Client, case: &BadRequest) {
     let arguments = Value::Array(case.arguments.clone());
     let answer = client
         .request_binary(case.event, arguments.clone(), &case.attachments)
@@ -81,9 +82,9 @@ async fn refuse(client: &mut Client, case: &Case) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_request_with_every_fault_is_answered_with_the_documented_code() {
+async fn malformed_requests_get_their_documented_code() {
     let mut scene = Scene::set().await;
-    let cases = faults::of_fields(&scene.place);
+    let cases = faults::of_fields(&scene.targets);
     assert!(cases.len() > 400, "only {} cases", cases.len());
     for shape in REQUESTS {
         assert!(
@@ -95,10 +96,10 @@ async fn every_request_with_every_fault_is_answered_with_the_documented_code() {
     for case in &cases {
         refuse(&mut scene.inside, case).await;
     }
-    // Still the same connection, in the same room.
+    // The connection is still open, in the same room.
     ask(&scene.inside, "member:update", json!({"name": "unharmed"})).await;
 
-    // The form of a request is looked at before the state that it needs.
+    // The form of a request is checked before the state that it needs.
     for case in cases.iter().filter(|case| case.code == "bad_request") {
         refuse(&mut scene.outside, case).await;
     }
@@ -107,16 +108,16 @@ async fn every_request_with_every_fault_is_answered_with_the_documented_code() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_request_in_the_wrong_state_is_answered_with_the_documented_code() {
+async fn requests_in_wrong_state_get_their_documented_code() {
     let mut scene = Scene::set().await;
     for shape in REQUESTS.iter().filter(|shape| shape.in_room) {
-        let case = Case::good(shape, &scene.place).but("not_joined", "");
+        let case = BadRequest::good(shape, &scene.targets).but("not_joined", "");
         refuse(&mut scene.outside, &case).await;
     }
     let full = ask(&scene.outside, "room:create", json!({"maxMembers": 1})).await;
     let full = full["room"]["id"].as_str().expect("an id");
     let _first = member(&scene.node, full).await;
-    let Place { room, own, others } = scene.place.clone();
+    let Targets { room, own, others } = scene.targets.clone();
     for (event, argument, code, names) in [
         (
             "room:join",
@@ -132,7 +133,7 @@ async fn every_request_in_the_wrong_state_is_answered_with_the_documented_code()
             room.as_str(),
         ),
     ] {
-        let case = Case::new(event, vec![argument]).but(code, names);
+        let case = BadRequest::new(event, vec![argument]).but(code, names);
         refuse(&mut scene.outside, &case).await;
     }
     let inside = &mut scene.inside;
@@ -140,71 +141,71 @@ async fn every_request_in_the_wrong_state_is_answered_with_the_documented_code()
     let ghost = 4_000_000_000_u64;
     for (case, code, names) in [
         (
-            Case::new("room:join", vec![json!({"room": room})]),
+            BadRequest::new("room:join", vec![json!({"room": room})]),
             "already_joined",
             room.as_str(),
         ),
         (
-            Case::new("track:update", vec![json!({"track": ghost})]),
+            BadRequest::new("track:update", vec![json!({"track": ghost})]),
             "track_not_found",
             "4000000000",
         ),
         (
-            Case::new("track:unpublish", vec![json!({"track": ghost})]),
+            BadRequest::new("track:unpublish", vec![json!({"track": ghost})]),
             "track_not_found",
             "4000000000",
         ),
         (
-            Case::new("track:subscribe", vec![json!({"track": ghost})]),
+            BadRequest::new("track:subscribe", vec![json!({"track": ghost})]),
             "track_not_found",
             "4000000000",
         ),
         (
-            Case::new("track:unsubscribe", vec![json!({"track": ghost})]),
+            BadRequest::new("track:unsubscribe", vec![json!({"track": ghost})]),
             "track_not_found",
             "4000000000",
         ),
         (
-            Case::new("track:request-keyframe", vec![json!({"track": ghost})]),
+            BadRequest::new("track:request-keyframe", vec![json!({"track": ghost})]),
             "track_not_found",
             "4000000000",
         ),
         (
-            Case::new("media", media(ghost)).with(b"x"),
+            BadRequest::new("media", media(ghost)).with(b"x"),
             "track_not_found",
             "4000000000",
         ),
         (
-            Case::new("track:update", vec![json!({"track": others})]),
+            BadRequest::new("track:update", vec![json!({"track": others})]),
             "not_track_owner",
             "",
         ),
         (
-            Case::new("track:unpublish", vec![json!({"track": others})]),
+            BadRequest::new("track:unpublish", vec![json!({"track": others})]),
             "not_track_owner",
             "",
         ),
         (
-            Case::new("media", media(others)).with(b"x"),
+            BadRequest::new("media", media(others)).with(b"x"),
             "not_track_owner",
             "",
         ),
         (
-            Case::new("track:subscribe", vec![json!({"track": own})]),
+            BadRequest::new("track:subscribe", vec![json!({"track": own})]),
             "bad_request",
             "track",
         ),
         (
-            Case::new("message", vec![json!({"data": 1, "to": ["ghost"]})]),
+            BadRequest::new("message", vec![json!({"data": 1, "to": ["ghost"]})]),
             "member_not_found",
             "ghost",
         ),
         (
-            Case::new("no:such-event", vec![json!({})]),
+            BadRequest::new("no:such-event", vec![json!({})]),
             "bad_request",
             "no:such-event",
         ),
-        (Case::new("", vec![]), "bad_request", "event"),
+        (BadRequest::new("", vec![]), "bad_request", "event"),
     ] {
         refuse(inside, &case.but(code, names)).await;
     }
@@ -212,15 +213,15 @@ async fn every_request_in_the_wrong_state_is_answered_with_the_documented_code()
         publish(inside, "data").await;
     }
     let seventeenth = json!({"kind": "data", "codec": "x"});
-    let case = Case::new("track:publish", vec![seventeenth]).but("too_large", "16 tracks");
+    let case = BadRequest::new("track:publish", vec![seventeenth]).but("too_large", "16 tracks");
     refuse(inside, &case).await;
     ask(inside, "room:leave", json!({})).await;
-    let again = Case::new("room:leave", vec![]).but("not_joined", "");
+    let again = BadRequest::new("room:leave", vec![]).but("not_joined", "");
     refuse(inside, &again).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_comes_too_often_is_refused_and_may_be_tried_again() {
+async fn requests_above_the_rate_limit_are_refused_as_retryable() {
     let node = node(&[
         ("WEIR_LIMITS__REQUESTS_PER_SECOND", "1"),
         ("WEIR_LIMITS__REQUEST_BURST", "40"),
@@ -236,7 +237,7 @@ async fn what_comes_too_often_is_refused_and_may_be_tried_again() {
     for size in [1, 60_000] {
         let media = || {
             let arguments = vec![json!({"track": track, "ts": 0}), placeholder(0)];
-            Case::new("media", arguments).with(&vec![0; size])
+            BadRequest::new("media", arguments).with(&vec![0; size])
         };
         let mut taken = 0;
         loop {
@@ -267,6 +268,6 @@ async fn what_comes_too_often_is_refused_and_may_be_tried_again() {
         "{taken} of 60 requests were taken"
     );
     assert!(!answers[59], "the last of 60 was taken");
-    let case = Case::new("member:update", vec![json!({})]).but("rate_limited", "1 requests");
+    let case = BadRequest::new("member:update", vec![json!({})]).but("rate_limited", "1 requests");
     refuse(&mut client, &case).await;
 }

@@ -1,4 +1,4 @@
-//! Everything that can be wrong with the form of a request, made from the contract's table.
+//! Faults in the form of requests, generated from the contract's table.
 
 use std::fmt;
 
@@ -6,29 +6,29 @@ use serde_json::{Value, json};
 use weir_protocol::{FieldShape, FieldType, Limits, REQUESTS, RequestShape};
 use weir_testkit::placeholder;
 
-/// What valid values refer to.
+/// Existing objects that valid values refer to.
 #[derive(Debug, Clone)]
-pub(crate) struct Place {
+pub(crate) struct Targets {
     pub(crate) room: String,
-    /// A track of the one who asks.
+    /// Track of the requesting member.
     pub(crate) own: u64,
-    /// A track of another member.
+    /// Track of another member.
     pub(crate) others: u64,
 }
 
-/// A request that is refused.
+/// Request that must be refused.
 #[derive(Debug, Clone)]
-pub(crate) struct Case {
+pub(crate) struct BadRequest {
     pub(crate) event: &'static str,
     pub(crate) arguments: Vec<Value>,
     pub(crate) attachments: Vec<Vec<u8>>,
-    /// The code that it is refused with.
+    /// Expected error code.
     pub(crate) code: &'static str,
-    /// What the message names.
+    /// Text that the error message contains.
     pub(crate) names: String,
 }
 
-impl fmt::Display for Case {
+impl fmt::Display for BadRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let arguments: String = json!(self.arguments)
             .to_string()
@@ -40,7 +40,7 @@ impl fmt::Display for Case {
     }
 }
 
-impl Case {
+impl BadRequest {
     pub(crate) fn new(event: &'static str, arguments: Vec<Value>) -> Self {
         Self {
             event,
@@ -51,11 +51,11 @@ impl Case {
         }
     }
 
-    /// A request of the right form with all its fields.
-    pub(crate) fn good(shape: &RequestShape, place: &Place) -> Self {
+    /// Returns a valid request with all its fields.
+    pub(crate) fn good(shape: &RequestShape, targets: &Targets) -> Self {
         let mut case = Self::new(shape.event, vec![json!({})]);
         for field in shape.fields {
-            case.arguments[0][field.name] = good(field.holds, place);
+            case.arguments[0][field.name] = good(field.holds, targets);
         }
         if shape.event == "media" {
             case.arguments.push(placeholder(0));
@@ -64,7 +64,7 @@ impl Case {
         case
     }
 
-    /// Expects a refusal with this code, whose message has `names` in it.
+    /// Expects a refusal with this code and with `names` in its message.
     pub(crate) fn but(mut self, code: &'static str, names: &str) -> Self {
         self.code = code;
         names.clone_into(&mut self.names);
@@ -78,12 +78,12 @@ impl Case {
     }
 }
 
-fn good(holds: FieldType, place: &Place) -> Value {
+fn good(holds: FieldType, targets: &Targets) -> Value {
     match holds {
-        FieldType::RoomId => json!(place.room),
+        FieldType::RoomId => json!(targets.room),
         FieldType::Text | FieldType::Token | FieldType::Word => json!("word"),
         FieldType::Boolean => json!(true),
-        FieldType::TrackId => json!(place.own),
+        FieldType::TrackId => json!(targets.own),
         FieldType::Positive | FieldType::Members | FieldType::Integer | FieldType::Natural => {
             json!(7)
         }
@@ -95,7 +95,7 @@ fn good(holds: FieldType, place: &Place) -> Value {
     }
 }
 
-/// A value of each type of JSON, some of them twice where it matters.
+/// Returns values of each JSON type.
 fn values() -> Vec<Value> {
     vec![
         Value::Null,
@@ -120,7 +120,7 @@ fn values() -> Vec<Value> {
     ]
 }
 
-/// Whether a value has the form that a field wants.
+/// Returns whether a value fits a field.
 fn fits(holds: FieldType, value: &Value) -> bool {
     let forged = value.get("_placeholder").is_some();
     let whole = |from: i64, to: i64| value.as_i64().is_some_and(|n| (from..=to).contains(&n));
@@ -148,7 +148,7 @@ fn fits(holds: FieldType, value: &Value) -> bool {
     }
 }
 
-/// A value that is one over the field's limit, and what the refusal says of the limit.
+/// Returns a value that exceeds the field's limit by one, and the limit as in the refusal.
 fn oversize(holds: FieldType) -> Option<(Value, String)> {
     let limits = Limits::default();
     let text = |length: usize| json!("x".repeat(length));
@@ -190,11 +190,11 @@ fn nested(depth: usize) -> Value {
     (0..depth).fold(json!(1), |inner, _| json!([inner]))
 }
 
-/// Every request with every fault of its form.
-pub(crate) fn of_fields(place: &Place) -> Vec<Case> {
+/// Returns each request with each fault of its form.
+pub(crate) fn of_fields(targets: &Targets) -> Vec<BadRequest> {
     let mut cases = Vec::new();
     for shape in REQUESTS {
-        let good = Case::good(shape, place);
+        let good = BadRequest::good(shape, targets);
         for field in shape.fields {
             cases.extend(of_field(&good, field));
         }
@@ -217,12 +217,12 @@ pub(crate) fn of_fields(place: &Place) -> Vec<Case> {
         };
         cases.push(surplus.but("bad_request", name));
     }
-    cases.extend(of_media(place));
+    cases.extend(of_media(targets));
     cases
 }
 
-/// Every fault of one field.
-fn of_field(good: &Case, field: &FieldShape) -> Vec<Case> {
+/// Returns each fault of one field.
+fn of_field(good: &BadRequest, field: &FieldShape) -> Vec<BadRequest> {
     let with = |value: Value| {
         let mut case = good.clone();
         case.arguments[0][field.name] = value;
@@ -245,7 +245,7 @@ fn of_field(good: &Case, field: &FieldShape) -> Vec<Case> {
     }
     if let Some((value, limit)) = oversize(field.holds) {
         let case = with(value).but("too_large", field.name);
-        cases.push(Case {
+        cases.push(BadRequest {
             names: limit,
             ..case.clone()
         });
@@ -258,7 +258,7 @@ fn of_field(good: &Case, field: &FieldShape) -> Vec<Case> {
         }
         _ => {}
     }
-    // A chunk with a second attachment is refused for that.
+    // A chunk is refused for a second attachment.
     if !matches!(field.holds, FieldType::Data) && good.event != "media" {
         let at = good.attachments.len();
         cases.push(
@@ -270,12 +270,13 @@ fn of_field(good: &Case, field: &FieldShape) -> Vec<Case> {
     cases
 }
 
-/// What can be wrong with a chunk besides the fields of its header.
-fn of_media(place: &Place) -> Vec<Case> {
+/// Returns faults of a chunk outside the fields of its header.
+fn of_media(targets: &Targets) -> Vec<BadRequest> {
     let limits = Limits::default();
-    let header = json!({"track": place.own, "ts": 0});
-    let chunk = |arguments: Vec<Value>| Case::new("media", arguments);
-    let long = json!({"track": place.own, "ts": 0, "more": "x".repeat(limits.media_header_bytes)});
+    let header = json!({"track": targets.own, "ts": 0});
+    let chunk = |arguments: Vec<Value>| BadRequest::new("media", arguments);
+    let long =
+        json!({"track": targets.own, "ts": 0, "more": "x".repeat(limits.media_header_bytes)});
     let payload = vec![0; limits.chunk_bytes + 1];
     let mut cases = vec![
         chunk(vec![]).but("bad_request", "header"),

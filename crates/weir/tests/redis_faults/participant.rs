@@ -38,7 +38,7 @@ pub(crate) struct Heard {
     pub(crate) last: Option<Instant>,
 }
 
-pub(crate) struct Member {
+pub(crate) struct Participant {
     pub(crate) id: String,
     pub(crate) track: u64,
     pub(crate) node: usize,
@@ -46,7 +46,7 @@ pub(crate) struct Member {
     task: JoinHandle<()>,
 }
 
-impl Member {
+impl Participant {
     pub(crate) async fn start(node: &Process, number: usize, room: &str) -> Self {
         let client = connect(node).await;
         let join = json!({"room": room, "create": true});
@@ -102,7 +102,7 @@ impl Member {
     }
 }
 
-impl Drop for Member {
+impl Drop for Participant {
     fn drop(&mut self) {
         self.task.abort();
     }

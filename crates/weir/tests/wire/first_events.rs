@@ -1,10 +1,8 @@
-//! What a client sends as soon as it is connected.
-
-mod common;
+//! Requests sent as soon as the client is connected.
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use common::node;
+use crate::common::node;
 use serde_json::json;
 use tokio::task::JoinSet;
 use weir_testkit::{Client, Options};
@@ -12,7 +10,7 @@ use weir_testkit::{Client, Options};
 const CONNECTIONS: usize = 1_000;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_thousand_connections_emit_at_once_and_each_is_answered() {
+async fn first_request_of_each_of_1000_connections_is_answered() {
     let node = node(&[]).await;
     let address = node.listen();
     let mut asking = JoinSet::new();
@@ -23,7 +21,7 @@ async fn a_thousand_connections_emit_at_once_and_each_is_answered() {
                 source: Some(IpAddr::V4(Ipv4Addr::new(127, 0, 0, last))),
                 ..Options::default()
             };
-            // Resolves in the same tick in which the answer to CONNECT is read.
+            // Resolves in the tick that reads the answer to CONNECT.
             let client = Client::connect_with(address, &options)
                 .await
                 .expect("it connects");

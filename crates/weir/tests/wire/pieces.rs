@@ -1,9 +1,7 @@
-//! Media events and others in one stream that arrives in pieces, which end anywhere.
+//! Media and other events in one stream that is split anywhere.
 
-mod common;
-
+use crate::common::{self, UNHURRIED, member, node, publish, room};
 use bytes::BytesMut;
-use common::{UNHURRIED, member, node, publish, room};
 use serde_json::json;
 use weir_testkit::{Opcode, put_frame};
 
@@ -11,7 +9,7 @@ use weir_testkit::{Opcode, put_frame};
 const ROUNDS: usize = 40;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn whatever_the_pieces_all_is_handled_in_the_order_in_which_it_was_sent() {
+async fn events_keep_their_order_however_the_stream_is_split() {
     let node = node(UNHURRIED).await;
     let opener = common::connect(&node).await;
     let room = room(&opener).await;
@@ -67,7 +65,7 @@ async fn whatever_the_pieces_all_is_handled_in_the_order_in_which_it_was_sent() 
 }
 
 #[tokio::test]
-async fn a_client_that_ends_in_the_midst_of_a_chunk_leaves_like_any_other() {
+async fn client_that_ends_within_a_chunk_leaves_like_any_other() {
     let node = node(&[]).await;
     let opener = common::connect(&node).await;
     let room = room(&opener).await;
