@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { setTimeout as pause } from "node:timers/promises";
 import { goIn, sees, tileOf } from "../lib/browser/app.mjs";
 import { openPage, startBrowser } from "../lib/browser/browser.mjs";
 import { startCluster } from "../lib/servers/cluster.mjs";

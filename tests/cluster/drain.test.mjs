@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { isReady, metrics, startMember } from "../lib/servers/cluster.mjs";
+import { isReady, startMember } from "../lib/servers/cluster.mjs";
+import { metrics } from "../lib/servers/metrics.mjs";
 import { eventually, within } from "../lib/harness/eventually.mjs";
 import { startNode } from "../lib/servers/node.mjs";
 import { startRedis } from "../lib/servers/redis.mjs";

@@ -6,7 +6,7 @@ import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { Addressed } from "../lib/raw/addressed.mjs";
 import { atEnd } from "../lib/harness/at-end.mjs";
-import { metrics } from "../lib/servers/cluster.mjs";
+import { metrics } from "../lib/servers/metrics.mjs";
 import { eventually, within } from "../lib/harness/eventually.mjs";
 import { exchange, leave } from "../lib/peers/exchange.mjs";
 import { BINARY } from "../lib/servers/node.mjs";

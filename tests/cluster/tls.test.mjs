@@ -1,12 +1,11 @@
 // A Redis that takes TLS only, and a user with a password, in a database of its own.
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 import { promisify } from "node:util";
-import { atEnd } from "../lib/harness/at-end.mjs";
+import { temporaryFolder } from "../lib/harness/folder.mjs";
 import { startMember } from "../lib/servers/cluster.mjs";
 import { eventually } from "../lib/harness/eventually.mjs";
 import { startNode } from "../lib/servers/node.mjs";
@@ -17,8 +16,7 @@ const openssl = promisify(execFile).bind(undefined, "openssl");
 
 /** A certificate for localhost and who it is to be trusted by. */
 async function certificate(t) {
-  const folder = await mkdtemp(join(tmpdir(), "weir-tls-"));
-  atEnd(t, () => rm(folder, { recursive: true }));
+  const folder = await temporaryFolder(t, "tls");
   const file = (name) => join(folder, name);
   const key = (name) => ["-newkey", "rsa:2048", "-nodes", "-keyout", file(`${name}.key`)];
   await openssl(["req", "-x509", ...key("ca"), "-out", file("ca.crt"), "-days", "2", "-subj", "/CN=ca"]);

@@ -8,6 +8,7 @@ import { Addressed } from "../lib/raw/addressed.mjs";
 import { startBalancer } from "../lib/servers/balancer.mjs";
 import { isReady } from "../lib/servers/cluster.mjs";
 import { eventually } from "../lib/harness/eventually.mjs";
+import { metrics } from "../lib/servers/metrics.mjs";
 import { BINARY, startNode } from "../lib/servers/node.mjs";
 import { freePort } from "../lib/network/ports.mjs";
 import { startRedis } from "../lib/servers/redis.mjs";
@@ -70,17 +71,16 @@ async function balanced(t, env = {}) {
   for (const node of nodes) await eventually("it is ready", () => isReady(node));
   const names = await serveName(t, "gateway", addresses.slice());
   const balancer = await startBalancer(t, { resolver: names.server, gateways: `gateway:${port}`, operationsPort });
-  await eventually(`the balancer takes clients: ${balancer.said}`, async () => (await fetch(balancer.url)).ok);
+  await eventually(`the balancer takes clients: ${balancer.output}`, async () => (await fetch(balancer.url)).ok);
   return { balancer, names, nodes, start };
 }
 
-const sessions = async ({ opsUrl }) =>
-  Number((await (await fetch(`${opsUrl}/metrics`)).text()).match(/^weir_sessions(?:\{[^}]*\})? (\d+)/m)[1]);
+const sessions = async (node) => (await metrics(node)).weir_sessions;
 
 test("through the balancer every transport works, on both gateways", async (t) => {
   const { balancer, nodes } = await balanced(t);
   await eventually("both are found", async () => {
-    const said = balancer.said.match(/gateways\/gateway\d+ .*?UP\/READY/g) ?? [];
+    const said = balancer.output.match(/gateways\/gateway\d+ .*?UP\/READY/g) ?? [];
     return new Set(said).size === 2;
   });
   const ways = ["polling", "websocket", "upgrade", "polling", "websocket", "upgrade"];
@@ -107,7 +107,7 @@ test("gateways know the balancer's clients apart, and believe what it says alone
   // Trusts all of the loopback, as the composition trusts the private ranges: a header from a client inside
   // them must not take effect.
   const { balancer, nodes } = await balanced(t, { WEIR_SERVER__MAX_CONNECTIONS_PER_ADDRESS: "2" });
-  await eventually("both are found", () => (balancer.said.match(/UP\/READY/g) ?? []).length >= 2);
+  await eventually("both are found", () => (balancer.output.match(/UP\/READY/g) ?? []).length >= 2);
   const forged = { "x-forwarded-for": "192.0.2.1", forwarded: "for=192.0.2.1" };
   const statuses = async (address) => {
     const client = new Addressed(t, balancer.url, address);
@@ -123,7 +123,7 @@ test("gateways know the balancer's clients apart, and believe what it says alone
 test("who is on a gateway that drains stays until told, over long-polling too, and nobody new comes", async (t) => {
   const drain = { WEIR_DRAIN__PAUSE_MS: "8000", WEIR_DRAIN__WINDOW_MS: "1000", WEIR_DRAIN__DEADLINE_MS: "20000" };
   const { balancer, nodes } = await balanced(t, drain);
-  await eventually("both are found", () => (balancer.said.match(/UP\/READY/g) ?? []).length >= 2);
+  await eventually("both are found", () => (balancer.output.match(/UP\/READY/g) ?? []).length >= 2);
   const peers = [];
   for (let index = 0; index < 8; index++) peers.push(await SocketPeer.connect(t, balancer.url, "polling", `peer ${index}`));
   const { room } = await peers[0].request("room:create");
@@ -131,9 +131,9 @@ test("who is on a gateway that drains stays until told, over long-polling too, a
   const [leaving, staying] = nodes;
   const before = await sessions(leaving);
   assert.ok(before > 0);
-  const saidBefore = balancer.said.length;
+  const saidBefore = balancer.output.length;
   leaving.signal("SIGTERM");
-  await eventually("the balancer knows", () => /gateways\/gateway\d+ is stopping|conditionally|NOLB|DRAIN/i.test(balancer.said.slice(saidBefore)));
+  await eventually("the balancer knows", () => /gateways\/gateway\d+ is stopping|conditionally|NOLB|DRAIN/i.test(balancer.output.slice(saidBefore)));
   for (let index = 0; index < 4; index++) {
     await SocketPeer.connect(t, balancer.url, "polling", `late ${index}`);
   }
@@ -150,10 +150,10 @@ test("gateways that come and go are found and forgotten", async (t) => {
   const { balancer, names, nodes, start } = await balanced(t);
   await start("127.0.0.4");
   names.addresses.push("127.0.0.4");
-  await eventually("the third is found", () => new Set(balancer.said.match(/gateways\/gateway\d+ .*?UP\/READY/g)).size === 3);
+  await eventually("the third is found", () => new Set(balancer.output.match(/gateways\/gateway\d+ .*?UP\/READY/g)).size === 3);
   await nodes[0].kill();
   names.addresses.shift();
-  await eventually("the first is forgotten", () => /gateways\/gateway\d+ .*(DOWN|maintenance)/.test(balancer.said));
+  await eventually("the first is forgotten", () => /gateways\/gateway\d+ .*(DOWN|maintenance)/.test(balancer.output));
   for (let index = 0; index < 6; index++) {
     const peer = await SocketPeer.connect(t, balancer.url, index % 2 ? "polling" : "websocket", `peer ${index}`);
     await peer.request("room:create");

@@ -1,16 +1,14 @@
 // The unit for nodes as bare processes.
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
-import { atEnd } from "../lib/harness/at-end.mjs";
+import { temporaryFolder } from "../lib/harness/folder.mjs";
 import { BINARY } from "../lib/servers/node.mjs";
 
 test("systemd takes the unit, finds it well confined, and lets it drain", async (t) => {
-  const folder = await mkdtemp(join(tmpdir(), "weir-systemd-"));
-  atEnd(t, () => rm(folder, { recursive: true }));
+  const folder = await temporaryFolder(t, "systemd");
   const text = await readFile(new URL("../../deploy/systemd/weir.service", import.meta.url), "utf8");
   const unit = join(folder, "weir.service");
   await writeFile(unit, text.replace("ExecStart=/usr/local/bin/weir", `ExecStart=${BINARY}`));

@@ -1,12 +1,12 @@
 // The tutorial of the README, run as a reader would.
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
-import { mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { readFile, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { atEnd } from "../lib/harness/at-end.mjs";
+import { temporaryFolder } from "../lib/harness/folder.mjs";
 import { eventually } from "../lib/harness/eventually.mjs";
 import { startNode } from "../lib/servers/node.mjs";
 import { freePort } from "../lib/network/ports.mjs";
@@ -116,8 +116,7 @@ async function tutorial() {
 
 /** A folder as the tutorial asks for; returns what starts the saved code with these arguments. */
 async function reader(t, url) {
-  const folder = await mkdtemp(join(tmpdir(), "weir-tutorial-"));
-  atEnd(t, () => rm(folder, { recursive: true }));
+  const folder = await temporaryFolder(t, "tutorial");
   await writeFile(join(folder, "tutorial.mjs"), await tutorial());
   await symlink(fileURLToPath(new URL("../node_modules", import.meta.url)), join(folder, "node_modules"));
   return (...args) => {

@@ -1,10 +1,9 @@
 // Real media: a live stream of ffmpeg goes through a node, and is decoded from what arrives.
 import assert from "node:assert/strict";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
-import { atEnd } from "../lib/harness/at-end.mjs";
+import { temporaryFolder } from "../lib/harness/folder.mjs";
 import { complaints, frames, live } from "../lib/media/ffmpeg.mjs";
 import { startNode } from "../lib/servers/node.mjs";
 import { PythonPeer } from "../lib/peers/python-peer.mjs";
@@ -16,8 +15,7 @@ const SECONDS = 10;
 const CODEC = 'video/webm;codecs="vp8,opus"';
 
 test("10 s of live WebM arrive frame by frame, and who comes late can decode from the start", async (t) => {
-  const folder = await mkdtemp(join(tmpdir(), "weir-media-"));
-  atEnd(t, () => rm(folder, { recursive: true }));
+  const folder = await temporaryFolder(t, "media");
   const node = await startNode(t);
   const publisher = await SocketPeer.connect(t, node.url, "websocket", "publisher");
   const { room } = await publisher.request("room:create");

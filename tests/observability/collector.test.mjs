@@ -42,7 +42,7 @@ for (const protocol of ["grpc", "http"]) {
     await peer.join(room.id);
     await eventually("the join is kept", () => kept.spans.some(({ Name }) => Name === "room:join"));
     for (const signal of ["Metrics", "Logs"]) {
-      await eventually(`${signal} reach the collector`, () => collector.said.includes(`\t${signal}\t`));
+      await eventually(`${signal} reach the collector`, () => collector.output.includes(`\t${signal}\t`));
     }
   });
 }

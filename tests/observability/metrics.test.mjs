@@ -3,7 +3,8 @@ import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { readFile } from "node:fs/promises";
 import { test } from "node:test";
-import { metrics, startCluster } from "../lib/servers/cluster.mjs";
+import { startCluster } from "../lib/servers/cluster.mjs";
+import { metrics, metricsPage } from "../lib/servers/metrics.mjs";
 import { eventually } from "../lib/harness/eventually.mjs";
 import { SocketPeer } from "../lib/peers/socket-peer.mjs";
 import { tool } from "../lib/harness/tools.mjs";
@@ -30,10 +31,6 @@ async function documented() {
     known.set(name.replaceAll("`", ""), { type, values });
   }
   return known;
-}
-
-async function text(node) {
-  return (await fetch(`${node.opsUrl}/metrics`)).text();
 }
 
 /** Labels and their values of a sample such as `name{a="b",c="d"}`. */
@@ -92,7 +89,7 @@ test("metrics say what happened, keep Prometheus' rules, and are those that are 
   const known = await documented();
   const said = new Map();
   for (const node of nodes) {
-    const page = await text(node);
+    const page = await metricsPage(node);
     const checked = spawnSync(tool("promtool"), ["check", "metrics"], { input: page, encoding: "utf8" });
     assert.deepEqual([checked.status, checked.stdout, checked.stderr], [0, "", ""], checked.error?.message);
     for (const [, name, type] of page.matchAll(/^# TYPE (\w+) (\w+)$/gm)) said.set(name, type);

@@ -1,13 +1,14 @@
 // What deploy/observability ships: rules, dashboards and their queries, held against a real Prometheus.
 import assert from "node:assert/strict";
-import { execFileSync, spawn, spawnSync } from "node:child_process";
-import { mkdtemp, readFile, readdir, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { execFileSync, spawnSync } from "node:child_process";
+import { readFile, readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { atEnd } from "../lib/harness/at-end.mjs";
+import { temporaryFolder } from "../lib/harness/folder.mjs";
 import { startCluster } from "../lib/servers/cluster.mjs";
+import { startProgram } from "../lib/servers/program.mjs";
 import { eventually } from "../lib/harness/eventually.mjs";
 import { freePort } from "../lib/network/ports.mjs";
 import { SocketPeer } from "../lib/peers/socket-peer.mjs";
@@ -71,7 +72,7 @@ test("dashboards and rules speak of the metrics that there are, and of all of th
 
 /** A Prometheus that scrapes these nodes every second; answers with how to ask it. */
 async function startPrometheus(t, nodes) {
-  const folder = await mkdtemp(join(tmpdir(), "weir-prometheus-"));
+  const folder = await temporaryFolder(t, "prometheus");
   const port = await freePort();
   const targets = nodes.map(({ opsUrl }) => `"${new URL(opsUrl).host}"`).join(", ");
   const config = (await readFile(`${SHIPPED}prometheus.yml`, "utf8"))
@@ -80,13 +81,7 @@ async function startPrometheus(t, nodes) {
     .replace('"localhost:8081"', targets);
   await writeFile(`${folder}/prometheus.yml`, config);
   const args = [`--config.file=${folder}/prometheus.yml`, `--storage.tsdb.path=${folder}/data`, `--web.listen-address=127.0.0.1:${port}`];
-  const child = spawn(tool("prometheus"), args, { stdio: "ignore" });
-  atEnd(t, async () => {
-    const gone = new Promise((resolve) => child.once("close", resolve));
-    child.kill("SIGKILL");
-    await gone;
-    await rm(folder, { recursive: true, force: true });
-  });
+  await startProgram(t, tool("prometheus"), args, { ports: [port] });
   const ask = async (query) => {
     const answer = await fetch(`http://127.0.0.1:${port}/api/v1/query?query=${encodeURIComponent(query)}`);
     const { status, data, error } = await answer.json();

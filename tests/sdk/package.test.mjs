@@ -1,13 +1,11 @@
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
-import { mkdir, mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { mkdir, readFile, symlink, writeFile } from "node:fs/promises";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { gzipSync } from "node:zlib";
-import { atEnd } from "../lib/harness/at-end.mjs";
+import { temporaryFolder } from "../lib/harness/folder.mjs";
 import { examples } from "../lib/harness/examples.mjs";
 
 const run = promisify(execFile);
@@ -24,8 +22,7 @@ test("the SDK is small, and imports socket.io-client alone", async (t) => {
 });
 
 test("its types and every example compile in the strictest of projects", async (t) => {
-  const project = await mkdtemp(join(tmpdir(), "weir-consumer-"));
-  atEnd(t, () => rm(project, { recursive: true }));
+  const project = await temporaryFolder(t, "consumer");
   // As it is packed, and not as it lies here.
   await run("npm", ["pack", "--pack-destination", project], { cwd: `${CLIENTS}sdk` });
   await mkdir(`${project}/node_modules/@weir/sdk`, { recursive: true });

@@ -2,8 +2,7 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
@@ -12,6 +11,7 @@ import { CHANGES } from "./changes.mjs";
 import { GUARDED, SETS, WRONG } from "./sets.mjs";
 import { CHART, helm, object, objects, refusal, render } from "../../lib/deploy/chart.mjs";
 import { BINARY } from "../../lib/servers/node.mjs";
+import { temporaryFolder } from "../../lib/harness/folder.mjs";
 
 /** Kubernetes' versions whose schemas the manifests are held against. */
 const VERSIONS = ["1.30", "1.33", "1.36"];
@@ -22,29 +22,25 @@ const FOREIGN = ["BackendConfig", "HTTPRoute", "PrometheusRule", "ServiceMonitor
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
 
 /** Runs a node's `weir config` with the file and the variables that the chart gives to it. */
-async function config(text) {
-  const folder = await mkdtemp(join(tmpdir(), "weir-chart-"));
-  try {
-    await writeFile(join(folder, "weir.toml"), object(text, "ConfigMap", "weir").data["weir.toml"]);
-    const { env } = object(text, "Deployment", "weir").spec.template.spec.containers.find(({ name }) => name === "weir");
-    const secret = (name, key) =>
-      objects(text).find(({ kind, metadata }) => kind === "Secret" && metadata.name === name)?.stringData[key];
-    const known = {};
-    for (const { name, value, valueFrom } of env) {
-      const { name: from, key } = valueFrom?.secretKeyRef ?? {};
-      // What only the cluster knows: a password, and a URL, as a Secret of somebody's may have them.
-      const given = value ?? (from && (secret(from, key) ?? (name.endsWith("_URL") ? "redis://elsewhere" : "pass"))) ?? "x";
-      known[name] = given.replace(/\$\((\w+)\)/g, (_, other) => known[other]);
-    }
-    const { status, stdout, stderr } = spawnSync(BINARY, ["config", "--config", join(folder, "weir.toml")], {
-      env: known,
-      encoding: "utf8",
-    });
-    assert.equal(status, 0, stderr);
-    return stdout;
-  } finally {
-    await rm(folder, { recursive: true });
+async function config(t, text) {
+  const folder = await temporaryFolder(t, "chart");
+  await writeFile(join(folder, "weir.toml"), object(text, "ConfigMap", "weir").data["weir.toml"]);
+  const { env } = object(text, "Deployment", "weir").spec.template.spec.containers.find(({ name }) => name === "weir");
+  const secret = (name, key) =>
+    objects(text).find(({ kind, metadata }) => kind === "Secret" && metadata.name === name)?.stringData[key];
+  const known = {};
+  for (const { name, value, valueFrom } of env) {
+    const { name: from, key } = valueFrom?.secretKeyRef ?? {};
+    // What only the cluster knows: a password, and a URL, as a Secret of somebody's may have them.
+    const given = value ?? (from && (secret(from, key) ?? (name.endsWith("_URL") ? "redis://elsewhere" : "pass"))) ?? "x";
+    known[name] = given.replace(/\$\((\w+)\)/g, (_, other) => known[other]);
   }
+  const { status, stdout, stderr } = spawnSync(BINARY, ["config", "--config", join(folder, "weir.toml")], {
+    env: known,
+    encoding: "utf8",
+  });
+  assert.equal(status, 0, stderr);
+  return stdout;
 }
 
 test("what is made from elsewhere is up to date", () => {
@@ -60,8 +56,7 @@ test("helm lint finds nothing", () => {
 });
 
 test("every manifest is valid for three versions of Kubernetes", async (t) => {
-  const folder = await mkdtemp(join(tmpdir(), "weir-chart-"));
-  t.after(() => rm(folder, { recursive: true }));
+  const folder = await temporaryFolder(t, "chart");
   const files = [];
   let manifests = 0;
   for (const [name, values] of Object.entries(SETS)) {
@@ -95,11 +90,11 @@ test("values that do not fit each other are refused in words", () => {
   assert.ok(fired.size >= guards, `${guards} guards, ${fired.size} tried`);
 });
 
-test("a node takes the configuration that the chart renders", async () => {
+test("a node takes the configuration that the chart renders", async (t) => {
   for (const [name, values] of Object.entries(SETS)) {
-    await config(render(values)).catch((error) => assert.fail(`${name}: ${error.message}`));
+    await config(t, render(values)).catch((error) => assert.fail(`${name}: ${error.message}`));
   }
-  const url = async (name) => (await config(render(SETS[name]))).match(/\[redis\]\nurl = "([^"]*)"/)[1];
+  const url = async (name) => (await config(t, render(SETS[name]))).match(/\[redis\]\nurl = "([^"]*)"/)[1];
   // `weir config` hides who one is.
   assert.equal(await url("a server with a password"), "redis://***@redis.data:6380/2");
   const kept = object(render(SETS["a server with a password"]), "Secret").stringData["redis-url"];
@@ -110,13 +105,13 @@ test("a node takes the configuration that the chart renders", async () => {
     "rediss-sentinel://s1.data?master=main&node=s2.data:26380&node=s3.data",
   );
   assert.equal(await url("Redis Cluster"), "rediss-cluster://c1.data:7000?node=c2.data:7000");
-  const everything = await config(render(SETS.everything));
+  const everything = await config(t, render(SETS.everything));
   assert.match(everything, /members_per_room = 50/);
   assert.match(everything, /otlp_endpoint = "http:\/\/collector\.observability:4318"/);
 });
 
-test("pods know whose a connection is where what is in front says so, and count by address only there", async () => {
-  const server = async (values) => (await config(render(values))).split("\n[socketio]")[0];
+test("pods know whose a connection is where what is in front says so, and count by address only there", async (t) => {
+  const server = async (values) => (await config(t, render(values))).split("\n[socketio]")[0];
   const alone = await server({});
   for (const range of ["127.0.0.0/8", "10.0.0.0/8", "fc00::/7"]) assert.match(alone, new RegExp(`trusted_proxies = .*"${range}"`));
   assert.match(alone, /^max_connections_per_address = 0 /m, "a Service alone says nothing of its clients");

@@ -1,12 +1,12 @@
 // The image: how small it is, and how little it may do.
 import assert from "node:assert/strict";
 import { execFileSync, spawnSync } from "node:child_process";
-import { appendFile, mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { appendFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { atEnd } from "../../lib/harness/at-end.mjs";
+import { temporaryFolder } from "../../lib/harness/folder.mjs";
 import { docker } from "../../lib/deploy/docker.mjs";
 import { eventually } from "../../lib/harness/eventually.mjs";
 
@@ -58,8 +58,7 @@ test("it runs read-only, without capabilities, as any user, is healthy, drains w
 });
 
 test("what was compiled before is not compiled again when a file of ours changes", async (t) => {
-  const folder = await mkdtemp(join(tmpdir(), "weir-image-"));
-  atEnd(t, () => rm(folder, { recursive: true }));
+  const folder = await temporaryFolder(t, "image");
   execFileSync("sh", ["-c", `git ls-files -z Cargo.* crates clients deploy .dockerignore | xargs -0 cp --parents --target-directory "${folder}"`], { cwd: ROOT });
   await appendFile(join(folder, "crates/weir/src/main.rs"), "// changed\n");
   await appendFile(join(folder, "crates/weir-core/src/lib.rs"), "// changed\n");

@@ -4,22 +4,16 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { chmod, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { chmod, writeFile } from "node:fs/promises";
 import { connect } from "node:net";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { atEnd } from "../../lib/harness/at-end.mjs";
+import { temporaryFolder } from "../../lib/harness/folder.mjs";
 import { eventually, within } from "../../lib/harness/eventually.mjs";
 import { BINARY, startNode } from "../../lib/servers/node.mjs";
 
 const weir = (args, env = {}) => spawnSync(BINARY, args, { env: { PATH: process.env.PATH, ...env }, encoding: "utf8" });
-
-async function folder(t) {
-  const path = await mkdtemp(join(tmpdir(), "weir-operations-"));
-  atEnd(t, () => rm(path, { recursive: true }));
-  return path;
-}
 
 /** Opens a connection to the operations listener, and records what it receives. */
 async function caller(t, node) {
@@ -76,7 +70,7 @@ test("clients find nothing of the operations listener", async (t) => {
 });
 
 test("what `weir config` prints is a file, but for the secrets, which it names", async (t) => {
-  const file = join(await folder(t), "weir.toml");
+  const file = join(await temporaryFolder(t, "operations"), "weir.toml");
   const plain = weir(["config"], { WEIR_LIMITS__NAME_CHARS: "9" });
   await writeFile(file, plain.stdout);
   const again = weir(["config", "--config", file]);
@@ -116,7 +110,7 @@ test("variables that look like keys are refused with the right name, and others 
 });
 
 test("the operating system's reason is told once, whatever fails", async (t) => {
-  const path = await folder(t);
+  const path = await temporaryFolder(t, "operations");
   const unreadable = join(path, "weir.toml");
   await writeFile(unreadable, Buffer.from([0xff, 0xfe]));
   await chmod(path, 0o700);

@@ -5,7 +5,8 @@ import assert from "node:assert/strict";
 import { createServer, connect } from "node:net";
 import { test } from "node:test";
 import { atEnd } from "../../lib/harness/at-end.mjs";
-import { isReady, metrics, startMember } from "../../lib/servers/cluster.mjs";
+import { isReady, startMember } from "../../lib/servers/cluster.mjs";
+import { metrics } from "../../lib/servers/metrics.mjs";
 import { eventually } from "../../lib/harness/eventually.mjs";
 import { startRedis } from "../../lib/servers/redis.mjs";
 

@@ -4,7 +4,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Addressed } from "../../lib/raw/addressed.mjs";
-import { metrics } from "../../lib/servers/cluster.mjs";
+import { metrics } from "../../lib/servers/metrics.mjs";
 import { startCollector } from "../../lib/servers/collector.mjs";
 import { eventually } from "../../lib/harness/eventually.mjs";
 import { startHaproxy } from "../../lib/servers/haproxy.mjs";

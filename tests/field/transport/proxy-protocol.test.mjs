@@ -6,7 +6,7 @@ import { spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { connect } from "node:net";
 import { test } from "node:test";
-import { metrics } from "../../lib/servers/cluster.mjs";
+import { metrics } from "../../lib/servers/metrics.mjs";
 import { eventually, within } from "../../lib/harness/eventually.mjs";
 import { BINARY, startNode } from "../../lib/servers/node.mjs";
 

@@ -6,7 +6,7 @@ import { once } from "node:events";
 import { connect } from "node:net";
 import { test } from "node:test";
 import { atEnd } from "../../lib/harness/at-end.mjs";
-import { metrics } from "../../lib/servers/cluster.mjs";
+import { metrics } from "../../lib/servers/metrics.mjs";
 import { eventually, within } from "../../lib/harness/eventually.mjs";
 import { startNode } from "../../lib/servers/node.mjs";
 import { RawWebSocket } from "../../lib/raw/websocket.mjs";

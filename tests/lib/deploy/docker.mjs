@@ -2,6 +2,7 @@ import { execFile, execFileSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { freePort } from "../network/ports.mjs";
+import { metrics } from "../servers/metrics.mjs";
 
 const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
 const run = promisify(execFile);
@@ -43,8 +44,7 @@ class Composition {
   async sessions() {
     const counts = new Map();
     for (const { name, address } of await this.containers("gateway")) {
-      const metrics = await (await fetch(`http://${address}:8081/metrics`)).text();
-      counts.set(name, Number(metrics.match(/^weir_sessions(?:\{[^}]*\})? (\d+)/m)[1]));
+      counts.set(name, (await metrics({ opsUrl: `http://${address}:8081` })).weir_sessions);
     }
     return counts;
   }

@@ -22,10 +22,3 @@ export async function startCluster(t, count = 3, env = {}) {
   const nodes = await Promise.all(Array.from({ length: count }, () => startMember(t, redis.url, env)));
   return { redis, nodes };
 }
-
-/** What a node says of itself: values by name with labels, such as `weir_relay_chunks_total{direction="in",kind="audio"}`. */
-export async function metrics(node) {
-  const lines = (await (await fetch(`${node.opsUrl}/metrics`)).text()).split("\n");
-  const samples = lines.filter((line) => line && !line.startsWith("#"));
-  return Object.fromEntries(samples.map((line) => [line.slice(0, line.lastIndexOf(" ")), Number(line.split(" ").at(-1))]));
-}

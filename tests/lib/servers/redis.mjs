@@ -1,11 +1,9 @@
 import { execFile, spawn } from "node:child_process";
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { atEnd } from "../harness/at-end.mjs";
 import { eventually } from "../harness/eventually.mjs";
+import { temporaryFolder } from "../harness/folder.mjs";
 import { freePort } from "../network/ports.mjs";
 
 const run = promisify(execFile);
@@ -72,11 +70,8 @@ class Redis {
 
 /** Starts a Redis for the test `t`, which also ends it. */
 export async function startRedis(t, options = {}, program = "redis-server") {
-  const folder = await mkdtemp(join(tmpdir(), "weir-redis-"));
+  const folder = await temporaryFolder(t, "redis");
   const redis = new Redis(program, await freePort(), folder, options);
-  atEnd(t, async () => {
-    await redis.kill();
-    await rm(folder, { recursive: true });
-  });
+  atEnd(t, () => redis.kill());
   return redis.start();
 }

@@ -1,40 +1,22 @@
-import { spawn } from "node:child_process";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { atEnd } from "../harness/at-end.mjs";
-import { eventually } from "../harness/eventually.mjs";
-import { freePort, isOpen } from "../network/ports.mjs";
+import { temporaryFolder } from "../harness/folder.mjs";
 import { tool } from "../harness/tools.mjs";
+import { freePort } from "../network/ports.mjs";
+import { startProgram } from "./program.mjs";
 
-/** The configuration that is shipped. */
+/** Shipped configuration. */
 export const CONFIGURATION = fileURLToPath(new URL("../../../deploy/observability/collector.yaml", import.meta.url));
 
-/**
- * Starts the OpenTelemetry collector with the configuration that is shipped, on free ports, for the test `t`.
- * What it prints is in `said`.
- */
+/** Starts the OpenTelemetry collector with the shipped configuration on free ports, for the test `t`. */
 export async function startShippedCollector(t, env) {
-  const folder = await mkdtemp(join(tmpdir(), "weir-collector-"));
+  const folder = await temporaryFolder(t, "collector");
   const [grpc, http] = [await freePort(), await freePort()];
-  const ports = `{ receivers: { otlp: { protocols: {
+  const endpoints = `{ receivers: { otlp: { protocols: {
     grpc: { endpoint: "127.0.0.1:${grpc}" }, http: { endpoint: "127.0.0.1:${http}" } } } } }`;
-  await writeFile(join(folder, "ports.yaml"), ports);
-  const collector = spawn(tool("otelcol"), ["--config", CONFIGURATION, "--config", join(folder, "ports.yaml")], {
-    env: { ...process.env, ...env },
-    stdio: ["ignore", "ignore", "pipe"],
-  });
-  const closed = new Promise((resolve) => collector.once("close", resolve));
-  atEnd(t, async () => {
-    collector.kill();
-    await closed;
-    await rm(folder, { recursive: true });
-  });
-  const started = { grpc: `http://127.0.0.1:${grpc}`, http: `http://127.0.0.1:${http}`, said: "" };
-  collector.stderr.on("data", (text) => {
-    started.said += text;
-  });
-  for (const port of [grpc, http]) await eventually(`the collector listens on ${port}`, () => isOpen(port));
-  return started;
+  await writeFile(join(folder, "ports.yaml"), endpoints);
+  const args = ["--config", CONFIGURATION, "--config", join(folder, "ports.yaml")];
+  const collector = await startProgram(t, tool("otelcol"), args, { ports: [grpc, http], env: { ...process.env, ...env } });
+  return Object.assign(collector, { grpc: `http://127.0.0.1:${grpc}`, http: `http://127.0.0.1:${http}` });
 }
