@@ -12,9 +12,9 @@ mod directory;
 mod error;
 mod guard;
 mod hop;
+mod log_throttle;
 mod memory;
 mod sample;
-mod seldom;
 pub mod trace;
 
 pub use bus::{
@@ -26,6 +26,6 @@ pub use error::DirectoryError;
 pub use futures_util::future::BoxFuture;
 pub use guard::{Subscription, Watch};
 pub use hop::{DURATION_BOUNDS, Hop};
+pub use log_throttle::LogThrottle;
 pub use memory::{MemoryBus, MemoryDirectory, MemoryHub, MemoryOptions};
 pub use sample::Sample;
-pub use seldom::Seldom;

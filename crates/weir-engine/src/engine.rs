@@ -1,4 +1,4 @@
-//! A node's engine, and what all of it shares.
+//! A node's engine: what its sessions and rooms share.
 
 use std::{
     convert::Infallible,
@@ -11,59 +11,58 @@ use std::{
 };
 
 use futures_util::{StreamExt, stream};
-use opentelemetry::Context;
 use tokio::{sync::watch, time::Instant};
 use tracing::{debug, warn};
-use weir_cluster::{Bus, Directory, DirectoryError, Inbox, MemoryHub, Sample, Seldom};
+use weir_cluster::{Bus, Directory, DirectoryError, Inbox, LogThrottle, MemoryHub, Sample};
 use weir_protocol::{LeaveReason, Limits, MemberId, RoomId};
 
 use crate::{
-    ByKind, Counters, Origin, Outlet, Session,
+    ByKind, Counters,
     counters::Samples,
     registry::{Registry, RoomUse},
-    room::Room,
+    room::ActiveRoom,
 };
 
-/// How many members leave at a time when the node ends.
+/// Maximum number of concurrent departures when the node ends.
 const LEAVING: usize = 64;
 
-/// There may be many members, and one reason for all.
-pub(crate) static STAYED: Seldom = Seldom::new();
+/// Throttle of log lines about failed departures: one outage fails those of many members.
+pub(crate) static LEAVE_FAILED: LogThrottle = LogThrottle::new();
 
-/// How an engine behaves.
+/// Configuration of an engine.
 #[derive(Debug, Clone, Default)]
-pub struct Options {
-    /// What a client may send.
+pub struct EngineOptions {
+    /// Limits on requests and chunks.
     pub limits: Limits,
     /// Default of a join request's `create`: whether joining a missing room creates it.
     pub create_on_join: bool,
-    /// The way of one in so many chunks of a track is traced; 0 for none.
+    /// One in this many chunks of a track is traced; 0 for none.
     pub chunk_sampling: u64,
 }
 
-/// What joins a node with the others.
+/// Ports that connect a node with the others.
 #[derive(Debug)]
-pub struct Backend {
-    /// What is true about rooms.
+pub struct Ports {
+    /// State of rooms.
     pub directory: Arc<dyn Directory>,
-    /// What is happening in them.
+    /// Transport of chunks and signals.
     pub bus: Arc<dyn Bus>,
 }
 
-/// A node's rooms, members and tracks. Clones are the same engine.
+/// A node's rooms, members and tracks. Clones refer to the same engine.
 #[derive(Clone)]
 pub struct Engine(Arc<Shared>);
 
 struct Shared {
-    options: Options,
+    options: EngineOptions,
     directory: Arc<dyn Directory>,
     bus: Arc<dyn Bus>,
     registry: Arc<Registry>,
-    /// How many sessions there are.
+    /// Number of sessions.
     sessions: watch::Sender<usize>,
-    /// Whether the node takes members no more.
+    /// Whether the node refuses new members.
     draining: AtomicBool,
-    /// What times are counted from.
+    /// Reference time of [`now`](Engine::now).
     start: Instant,
 }
 
@@ -74,16 +73,16 @@ impl fmt::Debug for Engine {
 }
 
 impl Engine {
-    /// Creates an engine on the backend that `backend` makes for the node's inbox.
+    /// Creates an engine on the ports that `connect` makes for the node's inbox.
     ///
     /// # Errors
-    /// Those of `backend`.
+    /// Those of `connect`.
     pub fn new<E>(
-        options: Options,
-        backend: impl FnOnce(Arc<dyn Inbox>) -> Result<Backend, E>,
+        options: EngineOptions,
+        connect: impl FnOnce(Arc<dyn Inbox>) -> Result<Ports, E>,
     ) -> Result<Self, E> {
         let registry = Arc::new(Registry::default());
-        let Backend { directory, bus } = backend(registry.clone())?;
+        let Ports { directory, bus } = connect(registry.clone())?;
         Ok(Self(Arc::new(Shared {
             options,
             directory,
@@ -95,10 +94,10 @@ impl Engine {
         })))
     }
 
-    /// An engine on a node's rooms in memory.
-    pub fn in_memory(options: Options, hub: &MemoryHub) -> Self {
+    /// Creates an engine on rooms in memory.
+    pub fn in_memory(options: EngineOptions, hub: &MemoryHub) -> Self {
         let made = Self::new(options, |inbox| {
-            Ok::<_, Infallible>(Backend {
+            Ok::<_, Infallible>(Ports {
                 directory: Arc::new(hub.directory(inbox)),
                 bus: Arc::new(hub.bus()),
             })
@@ -108,12 +107,12 @@ impl Engine {
         }
     }
 
-    /// What this node counts.
+    /// Returns the node's counters.
     pub fn counters(&self) -> &Counters {
         &self.0.registry.counters
     }
 
-    /// What this node has and has counted, as metrics.
+    /// Returns the node's gauges and counters as metrics.
     pub fn samples(&self) -> Vec<Sample> {
         let mut samples = self.counters().samples();
         let sessions = *self.0.sessions.borrow() as u64;
@@ -129,44 +128,39 @@ impl Engine {
         samples
     }
 
-    /// Creates a session for a connection, which receives its notices through `outlet`. Its
-    /// requests are traced under the span of `context`, and logged with `origin`.
-    pub fn session(&self, outlet: Arc<dyn Outlet>, context: Context, origin: Origin) -> Session {
-        Session::new(self.clone(), outlet, context, origin)
-    }
-
-    /// Takes no more members from now on: who asks to join is told that the node is `draining`.
+    /// Refuses new members from now on, with `draining`.
     pub fn drain(&self) {
         self.0.draining.store(true, Ordering::Release);
     }
 
-    /// Whether it takes members no more.
+    /// Returns whether new members are refused.
     pub fn is_draining(&self) -> bool {
         self.0.draining.load(Ordering::Acquire)
     }
 
-    /// How many sessions there are, whenever that changes.
+    /// Returns a receiver of the number of sessions.
     pub fn sessions(&self) -> watch::Receiver<usize> {
         self.0.sessions.subscribe()
     }
 
+    /// Changes the number of sessions.
     pub(crate) fn count_sessions(&self, change: impl FnOnce(&mut usize)) {
         self.0.sessions.send_modify(change);
     }
 
-    /// Has every member of this node leave its room, and the node the cluster, since the node ends.
+    /// Removes all members of this node from their rooms, then the node from the cluster.
     pub async fn vacate(&self) {
         let rooms = self.0.registry.rooms();
         let members = rooms.iter().flat_map(|room| {
             let members = room.vacate().into_iter();
             members.map(move |member| (room, member))
         });
-        let leave = async |(room, member): (&Arc<Room>, MemberId)| {
-            let (room, reason) = (&room.link.room, LeaveReason::Disconnected);
+        let leave = async |(room, member): (&Arc<ActiveRoom>, MemberId)| {
+            let (room, reason) = (&room.address.room, LeaveReason::Disconnected);
             debug!(%member, %room, reason = reason.as_str(), "member left");
             let left = self.directory().leave(room, &member, reason).await;
             if let Err(error @ DirectoryError::Unavailable(_)) = left
-                && let Some(held_back) = STAYED.pass()
+                && let Some(held_back) = LEAVE_FAILED.pass()
             {
                 warn!(%error, %room, %member, held_back, "a member could not leave");
             }
@@ -175,11 +169,11 @@ impl Engine {
             .for_each_concurrent(LEAVING, leave)
             .await;
         if let Err(error) = self.directory().resign().await {
-            warn!(%error, "the node could not give its lease back; other nodes will find it dead");
+            warn!(%error, "the node could not give up its lease; other nodes will wait until it expires");
         }
     }
 
-    pub(crate) fn options(&self) -> &Options {
+    pub(crate) fn options(&self) -> &EngineOptions {
         &self.0.options
     }
 
@@ -191,12 +185,12 @@ impl Engine {
         &*self.0.bus
     }
 
-    /// Takes the room of that id into use.
+    /// Takes a room into use.
     pub(crate) fn room(&self, id: &RoomId) -> RoomUse {
         RoomUse::new(&self.0.registry, id, &self.0.bus)
     }
 
-    /// How long the engine has been there.
+    /// Returns the time since the engine was created.
     pub(crate) fn now(&self) -> Duration {
         self.0.start.elapsed()
     }

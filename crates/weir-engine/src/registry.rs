@@ -1,44 +1,45 @@
-//! The rooms that this node has to do with.
+//! Rooms in use on this node.
 
-use std::{
-    collections::HashMap,
-    ops::Deref,
-    sync::{Arc, Mutex},
-};
+use std::{collections::HashMap, ops::Deref, sync::Arc};
 
+use parking_lot::Mutex;
 use weir_cluster::{Bus, Inbox};
 use weir_protocol::{RoomEvent, RoomId};
 
-use crate::{Counters, link::Link, lock, room::Room};
+use crate::{Counters, relay::RoomAddress, room::ActiveRoom};
 
-/// The rooms that a member of this node is in, or is about to join.
+/// Rooms that a member of this node is in, or is about to join.
 #[derive(Debug, Default)]
 pub(crate) struct Registry {
     pub(crate) counters: Arc<Counters>,
-    /// Locked to look a room up, to put one in or to take one out.
+    /// Locked to look a room up, to insert one or to remove one.
     rooms: Mutex<HashMap<RoomId, Entry>>,
 }
 
 #[derive(Debug)]
 struct Entry {
-    room: Arc<Room>,
-    /// How many [`RoomUse`]s there are; the room is forgotten with the last.
+    room: Arc<ActiveRoom>,
+    /// Number of [`RoomUse`]s. The room is removed with the last.
     uses: usize,
 }
 
-/// A room in use: this node keeps it, and is told of its events, for as long as this lives.
+/// Use of a room: the node keeps it, and receives its events, until this is dropped.
 #[derive(Debug)]
 pub(crate) struct RoomUse {
     registry: Arc<Registry>,
-    room: Arc<Room>,
+    room: Arc<ActiveRoom>,
 }
 
 impl RoomUse {
-    /// Takes the room of that id into use.
+    /// Takes a room into use.
     pub(crate) fn new(registry: &Arc<Registry>, id: &RoomId, bus: &Arc<dyn Bus>) -> Self {
-        let mut rooms = lock(&registry.rooms);
+        let mut rooms = registry.rooms.lock();
         let entry = rooms.entry(id.clone()).or_insert_with(|| Entry {
-            room: Arc::new(Room::new(Link::new(id, bus, &registry.counters))),
+            room: Arc::new(ActiveRoom::new(RoomAddress::new(
+                id,
+                bus,
+                &registry.counters,
+            ))),
             uses: 0,
         });
         entry.uses += 1;
@@ -50,45 +51,45 @@ impl RoomUse {
 }
 
 impl Deref for RoomUse {
-    type Target = Arc<Room>;
+    type Target = Arc<ActiveRoom>;
 
-    fn deref(&self) -> &Arc<Room> {
+    fn deref(&self) -> &Arc<ActiveRoom> {
         &self.room
     }
 }
 
 impl Drop for RoomUse {
     fn drop(&mut self) {
-        let mut rooms = lock(&self.registry.rooms);
-        if let Some(entry) = rooms.get_mut(&self.room.link.room) {
+        let id = &self.room.address.room;
+        let mut rooms = self.registry.rooms.lock();
+        if let Some(entry) = rooms.get_mut(id) {
             entry.uses -= 1;
             if entry.uses == 0 {
-                rooms.remove(&self.room.link.room);
+                rooms.remove(id);
             }
         }
     }
 }
 
 impl Registry {
-    /// All rooms that are in use.
-    pub(crate) fn rooms(&self) -> Vec<Arc<Room>> {
-        let rooms = lock(&self.rooms);
+    /// Returns all rooms in use.
+    pub(crate) fn rooms(&self) -> Vec<Arc<ActiveRoom>> {
+        let rooms = self.rooms.lock();
         rooms
             .values()
             .map(|entry| Arc::clone(&entry.room))
             .collect()
     }
-
-    /// A room that is in use. Without one, what comes for it is late.
-    fn room(&self, id: &RoomId) -> Option<Arc<Room>> {
-        let rooms = lock(&self.rooms);
-        rooms.get(id).map(|entry| Arc::clone(&entry.room))
-    }
 }
 
 impl Inbox for Registry {
     fn room_event(&self, id: &RoomId, event: &Arc<RoomEvent>) {
-        if let Some(room) = self.room(id) {
+        let room = {
+            let rooms = self.rooms.lock();
+            rooms.get(id).map(|entry| Arc::clone(&entry.room))
+        };
+        // An event of a room that is no longer in use is late.
+        if let Some(room) = room {
             room.event(event);
         }
     }

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 
 use common::{Client, engine, publish, room};
 use serde_json::{Value, json};
-use weir_engine::{Engine, Options};
+use weir_engine::{Engine, EngineOptions};
 
 /// A publisher, its track, and a subscriber.
 fn pair(engine: &Engine, kind: &str) -> (Client, Value, Client) {
@@ -34,7 +34,7 @@ fn media(client: &Client) -> Vec<Value> {
 
 #[tokio::test]
 async fn chunks_reach_the_others_numbered_and_whole() {
-    let engine = engine(Options::default());
+    let engine = engine(EngineOptions::default());
     let (publisher, track, subscriber) = pair(&engine, "video");
     assert_eq!(
         publisher.chunk(&track, 10, true),
@@ -64,7 +64,7 @@ async fn chunks_reach_the_others_numbered_and_whole() {
 
 #[tokio::test]
 async fn a_gap_is_announced_before_the_next_key_chunk_and_nothing_comes_in_between() {
-    let engine = engine(Options::default());
+    let engine = engine(EngineOptions::default());
     let (publisher, track, subscriber) = pair(&engine, "video");
     for (at, key) in [(1, true), (2, false)] {
         publisher.chunk(&track, at, key);
@@ -89,7 +89,7 @@ async fn a_gap_is_announced_before_the_next_key_chunk_and_nothing_comes_in_betwe
 
 #[tokio::test]
 async fn who_comes_late_begins_at_a_key_chunk_without_a_gap() {
-    let engine = engine(Options::default());
+    let engine = engine(EngineOptions::default());
     let (publisher, track, subscriber) = pair(&engine, "video");
     subscriber.request("track:unsubscribe", json!({"track": track}));
     publisher.chunk(&track, 1, true);
@@ -103,7 +103,7 @@ async fn who_comes_late_begins_at_a_key_chunk_without_a_gap() {
 
 #[tokio::test]
 async fn only_the_owner_may_send_and_only_while_the_track_is_there() {
-    let engine = engine(Options::default());
+    let engine = engine(EngineOptions::default());
     let (publisher, track, subscriber) = pair(&engine, "audio");
     let code = |answer: Value| answer["error"]["code"].clone();
     assert_eq!(code(subscriber.chunk(&track, 1, false)), "not_track_owner");
@@ -123,7 +123,7 @@ async fn only_the_owner_may_send_and_only_while_the_track_is_there() {
 
 #[tokio::test]
 async fn who_does_not_subscribe_by_itself_gets_what_it_asks_for() {
-    let engine = engine(Options::default());
+    let engine = engine(EngineOptions::default());
     let room = room(&engine);
     let (publisher, subscriber) = (Client::new(&engine), Client::new(&engine));
     publisher.join(&room);

@@ -16,7 +16,7 @@ use bytes::Bytes;
 use rand::{Rng, SeedableRng, rngs::StdRng, seq::IndexedRandom};
 use receiver::{Packet, poll};
 use weir_cluster::{MemoryHub, MemoryOptions};
-use weir_engine::{Delivery, Engine, Options, Origin, Outlet, Session};
+use weir_engine::{Delivery, Engine, EngineOptions, Outlet, Session, SessionIdentity};
 use weir_protocol::{Frame, Limits};
 
 /// Number of requests of all members together.
@@ -229,15 +229,15 @@ async fn whatever_is_asked_for_everybody_can_read_what_is_sent() {
         chunks_per_second: u32::MAX,
         ..Limits::default()
     };
-    let options = Options {
+    let options = EngineOptions {
         limits,
-        ..Options::default()
+        ..EngineOptions::default()
     };
     let engine = Engine::in_memory(options, &MemoryHub::new(MemoryOptions::default()));
     let members: Vec<_> = (0..4)
         .map(|_| {
             let outlet = Arc::new(Strict::default());
-            let origin = Origin {
+            let origin = SessionIdentity {
                 session: "strict".into(),
                 address: Ipv4Addr::LOCALHOST.into(),
             };

@@ -7,12 +7,12 @@ use std::{convert::Infallible, sync::Arc};
 use common::{Client, engine, publish, room, view};
 use serde_json::json;
 use weir_cluster::{MemoryHub, MemoryOptions};
-use weir_engine::{Backend, Engine, Options};
+use weir_engine::{Engine, EngineOptions, Ports};
 use weir_protocol::{Change, CloseReason, Limits, RoomEvent, RoomId};
 
 #[tokio::test]
 async fn each_is_told_of_the_others_and_not_of_its_own_coming_and_going() {
-    let engine = engine(Options::default());
+    let engine = engine(EngineOptions::default());
     let room = room(&engine);
     let (ann, bob) = (Client::new(&engine), Client::new(&engine));
     let ann_joined = ann.join(&room);
@@ -42,7 +42,7 @@ async fn each_is_told_of_the_others_and_not_of_its_own_coming_and_going() {
 
 #[tokio::test]
 async fn who_leaves_has_its_tracks_unpublished_first_each_with_its_own_version() {
-    let engine = engine(Options::default());
+    let engine = engine(EngineOptions::default());
     let room = room(&engine);
     let (ann, bob) = (Client::new(&engine), Client::new(&engine));
     let joined = ann.join(&room);
@@ -67,7 +67,7 @@ async fn who_leaves_has_its_tracks_unpublished_first_each_with_its_own_version()
 
 #[tokio::test]
 async fn messages_reach_all_others_or_those_who_are_named() {
-    let engine = engine(Options::default());
+    let engine = engine(EngineOptions::default());
     let room = room(&engine);
     let clients: Vec<_> = (0..4).map(|_| Client::new(&engine)).collect();
     let ids: Vec<_> = clients
@@ -106,9 +106,9 @@ async fn requests_beyond_the_quota_are_refused_and_answered() {
         requests_per_second: 1,
         ..Limits::default()
     };
-    let engine = engine(Options {
+    let engine = engine(EngineOptions {
         limits,
-        ..Options::default()
+        ..EngineOptions::default()
     });
     let client = Client::new(&engine);
     let codes: Vec<_> = (0..7)
@@ -122,11 +122,12 @@ async fn requests_beyond_the_quota_are_refused_and_answered() {
 #[tokio::test]
 async fn joining_may_create_the_room_where_that_is_configured() {
     let request = json!({"room": "lobby"});
-    let strict = Client::new(&engine(Options::default())).request("room:join", request.clone());
+    let strict =
+        Client::new(&engine(EngineOptions::default())).request("room:join", request.clone());
     assert_eq!(strict["error"]["code"], "room_not_found");
-    let options = Options {
+    let options = EngineOptions {
         create_on_join: true,
-        ..Options::default()
+        ..EngineOptions::default()
     };
     let joined = Client::new(&engine(options)).request("room:join", request);
     assert_eq!(joined["room"]["id"], "lobby");
@@ -136,7 +137,7 @@ async fn joining_may_create_the_room_where_that_is_configured() {
 #[tokio::test]
 async fn a_request_says_whether_joining_creates_the_room_whatever_is_configured() {
     let ask = |id: &str, create: bool| json!({"room": id, "create": create});
-    let node = engine(Options::default());
+    let node = engine(EngineOptions::default());
     let (ann, ben) = (Client::new(&node), Client::new(&node));
     let created = ann.request("room:join", ask("lobby", true));
     assert_eq!(created["room"]["id"], "lobby");
@@ -146,9 +147,9 @@ async fn a_request_says_whether_joining_creates_the_room_whatever_is_configured(
     assert_eq!(joined["room"], created["room"], "it is there already");
     assert_eq!(joined["version"], 2);
 
-    let options = Options {
+    let options = EngineOptions {
         create_on_join: true,
-        ..Options::default()
+        ..EngineOptions::default()
     };
     let strict = Client::new(&engine(options)).request("room:join", ask("lobby", false));
     assert_eq!(strict["error"]["code"], "room_not_found");
@@ -158,9 +159,9 @@ async fn a_request_says_whether_joining_creates_the_room_whatever_is_configured(
 async fn who_is_in_a_room_that_is_closed_is_told_and_may_join_another() {
     let mut inbox = None;
     let hub = MemoryHub::new(MemoryOptions::default());
-    let engine = Engine::new(Options::default(), |told| {
+    let engine = Engine::new(EngineOptions::default(), |told| {
         inbox = Some(Arc::clone(&told));
-        Ok::<_, Infallible>(Backend {
+        Ok::<_, Infallible>(Ports {
             directory: Arc::new(hub.directory(told)),
             bus: Arc::new(hub.bus()),
         })

@@ -10,7 +10,7 @@ use rand::{Rng, SeedableRng, rngs::StdRng, seq::IndexedRandom};
 use serde_json::{Value, json};
 use tokio::{sync::Semaphore, task::yield_now, time::timeout};
 use weir_cluster::{MemoryHub, MemoryOptions};
-use weir_engine::Options;
+use weir_engine::EngineOptions;
 use weir_protocol::Limits;
 
 const NODES: usize = 3;
@@ -35,7 +35,7 @@ async fn simulate(mut rng: StdRng) {
         request_burst: 1_000_000,
         ..Limits::default()
     };
-    let options = || Options {
+    let options = || EngineOptions {
         limits,
         create_on_join: true,
         chunk_sampling: 3,

@@ -5,7 +5,7 @@ mod common;
 use common::{Client, Waiting, view};
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
-use weir_engine::Options;
+use weir_engine::EngineOptions;
 
 /// Lets the directory take so many turns, and everything that follows from them happen.
 async fn turn(turns: &Semaphore, count: usize) {
@@ -24,7 +24,7 @@ async fn room(client: &Client, turns: &Semaphore) -> Value {
 
 #[tokio::test]
 async fn requests_of_one_client_are_answered_in_their_order() {
-    let (engine, turns) = Waiting::engine(Options::default());
+    let (engine, turns) = Waiting::engine(EngineOptions::default());
     let client = Client::new(&engine);
     let room = room(&client, &turns).await;
     let asked = [
@@ -45,7 +45,7 @@ async fn requests_of_one_client_are_answered_in_their_order() {
 
 #[tokio::test]
 async fn what_happens_between_the_snapshot_and_its_arrival_is_told_after_it() {
-    let (engine, turns) = Waiting::engine(Options::default());
+    let (engine, turns) = Waiting::engine(EngineOptions::default());
     let (ann, bob) = (Client::new(&engine), Client::new(&engine));
     let room = room(&ann, &turns).await;
     let ann_joins = ann.send("room:join", json!({"room": room}));
@@ -71,7 +71,7 @@ async fn what_happens_between_the_snapshot_and_its_arrival_is_told_after_it() {
 
 #[tokio::test]
 async fn who_goes_while_joining_is_gone() {
-    let (engine, turns) = Waiting::engine(Options::default());
+    let (engine, turns) = Waiting::engine(EngineOptions::default());
     let (ann, bob) = (Client::new(&engine), Client::new(&engine));
     let room = room(&ann, &turns).await;
     ann.send("room:join", json!({"room": room}));
@@ -84,7 +84,7 @@ async fn who_goes_while_joining_is_gone() {
 
 #[tokio::test]
 async fn who_is_refused_leaves_no_seat_behind() {
-    let (engine, turns) = Waiting::engine(Options::default());
+    let (engine, turns) = Waiting::engine(EngineOptions::default());
     let client = Client::new(&engine);
     turns.add_permits(1_000);
     for _ in 0..3 {

@@ -20,14 +20,14 @@ use weir_cluster::{
     BoxFuture, Directory, DirectoryError, Inbox, Joined, MemoryHub, MemoryOptions, NewMember,
     NewRoom, Watch,
 };
-use weir_engine::{Backend, Delivery, Engine, Options, Origin, Outlet, Session};
+use weir_engine::{Delivery, Engine, EngineOptions, Outlet, Ports, Session, SessionIdentity};
 use weir_protocol::{
     Frame, Json, LeaveReason, Member, MemberId, Room, RoomEvent, RoomId, Snapshot, Track, TrackId,
     TrackSpec, TrackUpdate,
 };
 
 /// An engine on rooms in memory.
-pub(crate) fn engine(options: Options) -> Engine {
+pub(crate) fn engine(options: EngineOptions) -> Engine {
     let hub = MemoryHub::new(MemoryOptions::default());
     Engine::in_memory(options, &hub)
 }
@@ -106,7 +106,7 @@ impl Client {
             session: engine.session(
                 outlet.clone(),
                 opentelemetry::Context::new(),
-                Origin {
+                SessionIdentity {
                     session: "of a test".into(),
                     address: std::net::Ipv4Addr::LOCALHOST.into(),
                 },
@@ -247,7 +247,7 @@ pub(crate) struct Waiting {
 impl Waiting {
     /// An engine on rooms in memory, each of whose operations needs two turns: one to happen, and
     /// one to be answered.
-    pub(crate) fn engine(options: Options) -> (Engine, Arc<Semaphore>) {
+    pub(crate) fn engine(options: EngineOptions) -> (Engine, Arc<Semaphore>) {
         let turns = Arc::new(Semaphore::new(0));
         let hub = MemoryHub::new(MemoryOptions::default());
         let (engine, late) = Self::node(options, &hub, &turns);
@@ -257,7 +257,7 @@ impl Waiting {
 
     /// The same, of a node among several; and its events, which come when they are let.
     pub(crate) fn node(
-        options: Options,
+        options: EngineOptions,
         hub: &MemoryHub,
         turns: &Arc<Semaphore>,
     ) -> (Engine, Arc<Late>) {
@@ -268,7 +268,7 @@ impl Waiting {
                 directory: Arc::new(hub.directory(inbox)),
                 turns: Arc::clone(turns),
             };
-            Ok::<_, Infallible>(Backend {
+            Ok::<_, Infallible>(Ports {
                 directory: Arc::new(directory),
                 bus: Arc::new(hub.bus()),
             })

@@ -10,7 +10,7 @@ use weir_cluster::{
     BoxFuture, Bus, BusError, ChunkPublisher, ChunkSink, Interest, MemoryHub, Relayed, Signal,
     SignalSender, SignalSink, Subscription, TrackKey,
 };
-use weir_engine::{Backend, Engine, Options};
+use weir_engine::{Engine, EngineOptions, Ports};
 use weir_protocol::RoomId;
 
 use super::Late;
@@ -57,13 +57,13 @@ impl Node {
             subscriptions: Semaphore::new(0),
         });
         let mut events = None;
-        let engine = Engine::new(Options::default(), |inbox| {
+        let engine = Engine::new(EngineOptions::default(), |inbox| {
             let inbox = events.insert(Late::new(inbox)).clone();
             let bus = Trouble {
                 bus: Arc::new(hub.bus()),
                 faults: Arc::clone(&faults),
             };
-            Ok::<_, std::convert::Infallible>(Backend {
+            Ok::<_, std::convert::Infallible>(Ports {
                 directory: Arc::new(hub.directory(inbox)),
                 bus: Arc::new(bus),
             })

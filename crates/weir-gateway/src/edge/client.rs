@@ -17,7 +17,7 @@ use socketioxide::{
 };
 use tracing::debug;
 use weir_cluster::trace;
-use weir_engine::{Engine, Origin, Session};
+use weir_engine::{Engine, Session, SessionIdentity};
 use weir_protocol::{Code, Connect, Fault, Limits, event_name};
 
 use super::{
@@ -132,12 +132,12 @@ fn connect(
     ];
     let span = trace::begin("connect", SpanKind::Server, &parent, attributes);
     trace::end(&span, None);
-    let origin = Origin {
+    let identity = SessionIdentity {
         session: socket.id.to_string().into(),
         address,
     };
     let seat = Arc::new(Seat::new(Arc::clone(&client.link)));
-    let session = terms.engine.session(Arc::clone(&seat) as _, span, origin);
+    let session = terms.engine.session(Arc::clone(&seat) as _, span, identity);
     let session = Arc::new(session);
     client.link.begin(&session);
     *client.session() = Some(Arc::clone(&session));

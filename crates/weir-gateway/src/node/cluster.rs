@@ -4,7 +4,7 @@ use std::{convert::Infallible, fmt, sync::Arc};
 
 use tokio::sync::watch;
 use weir_cluster::{DirectoryError, MemoryHub, MemoryOptions, Sample};
-use weir_engine::{Backend, Engine, Options};
+use weir_engine::{Engine, EngineOptions, Ports};
 use weir_redis::{DirectoryOptions, Health, RedisBus, RedisDirectory, Target};
 
 use crate::{
@@ -55,7 +55,7 @@ impl Cluster {
     /// # Panics
     /// Outside of a tokio runtime.
     pub(crate) fn new(config: &Config) -> Result<Self, DirectoryError> {
-        let options = Options {
+        let options = EngineOptions {
             limits: config.limits,
             create_on_join: config.rooms.create_on_join,
             chunk_sampling: config.telemetry.chunk_sampling,
@@ -66,7 +66,7 @@ impl Cluster {
         }
     }
 
-    fn in_memory(options: Options, config: &Config) -> Self {
+    fn in_memory(options: EngineOptions, config: &Config) -> Self {
         let hub = MemoryHub::new(MemoryOptions {
             empty_ttl: config.rooms.empty_ttl,
             max_rooms: config.rooms.max_rooms,
@@ -75,7 +75,7 @@ impl Cluster {
         });
         let made = Engine::new(options, |inbox| {
             let directory = Arc::new(hub.directory(inbox));
-            Ok::<_, Infallible>(Backend {
+            Ok::<_, Infallible>(Ports {
                 directory: Arc::new(ObservedDirectory::new(directory)),
                 bus: Arc::new(hub.bus()),
             })
@@ -89,7 +89,7 @@ impl Cluster {
     }
 
     fn on_redis(
-        options: Options,
+        options: EngineOptions,
         config: &Config,
         (directory_target, bus_target): &(Target, Target),
     ) -> Result<Self, DirectoryError> {
@@ -113,7 +113,7 @@ impl Cluster {
                 bus: Arc::clone(&bus),
                 directory: Arc::clone(&directory),
             });
-            Ok::<_, DirectoryError>(Backend {
+            Ok::<_, DirectoryError>(Ports {
                 directory: Arc::new(ObservedDirectory::new(directory)),
                 bus,
             })

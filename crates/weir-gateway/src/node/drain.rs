@@ -99,7 +99,7 @@ impl Drain {
         let moves = (0..count).zip(clients).map(|(turn, (link, session))| {
             let share = f64::from(turn) / f64::from(count);
             let delay = self.config.window.mul_f64(share);
-            session.tell_draining(delay);
+            session.notify_draining(delay);
             ScheduledMove {
                 link,
                 due: start + delay,

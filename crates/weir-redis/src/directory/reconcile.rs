@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use futures_util::{StreamExt, stream};
 use tracing::{debug, warn};
-use weir_cluster::{DirectoryError, Seldom};
+use weir_cluster::{DirectoryError, LogThrottle};
 use weir_protocol::{Member, MemberId, RoomId};
 
 use super::{
@@ -24,7 +24,7 @@ use crate::keys::Keys;
 const CONCURRENCY: usize = 32;
 
 /// Limits the log: many rooms may fail at once.
-static FAILURES: Seldom = Seldom::new();
+static FAILURES: LogThrottle = LogThrottle::new();
 
 /// Starts what an event or a join has made necessary.
 pub(crate) fn follow_up(core: &Arc<DirectoryCore>, watched: Arc<WatchedRoom>, needed: FollowUp) {

@@ -9,7 +9,8 @@ use bytes::Bytes;
 use tokio::{sync::watch, task::AbortHandle};
 use tracing::warn;
 use weir_cluster::{
-    BoxFuture, Directory, DirectoryError, Inbox, Joined, NewMember, NewRoom, Sample, Seldom, Watch,
+    BoxFuture, Directory, DirectoryError, Inbox, Joined, LogThrottle, NewMember, NewRoom, Sample,
+    Watch,
 };
 use weir_protocol::{
     Json, LeaveReason, Member, MemberId, Room, RoomId, Snapshot, Track, TrackId, TrackSpec,
@@ -31,7 +32,7 @@ use crate::{
 };
 
 /// Limits the log: other programs may publish on the channels.
-static UNPARSED: Seldom = Seldom::new();
+static UNPARSED: LogThrottle = LogThrottle::new();
 
 /// Options of a directory.
 #[derive(Debug, Clone)]

@@ -4,7 +4,7 @@ use std::{io, net::SocketAddr, time::Duration};
 
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tracing::warn;
-use weir_cluster::Seldom;
+use weir_cluster::LogThrottle;
 
 /// Backlog: connections that wait to be accepted. The system may allow fewer.
 const BACKLOG: u32 = 4096;
@@ -13,7 +13,7 @@ const BACKLOG: u32 = 4096;
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
 
 /// Throttle of the log line, since a client can cause failures at will.
-static FAILURES: Seldom = Seldom::new();
+static FAILURES: LogThrottle = LogThrottle::new();
 
 /// Listener with its address, which differs from the configured one in its port if that is 0.
 #[derive(Debug)]

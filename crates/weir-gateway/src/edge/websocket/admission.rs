@@ -226,7 +226,7 @@ mod tests {
     use std::{future::poll_fn, task::Waker};
 
     use weir_cluster::{MemoryHub, MemoryOptions};
-    use weir_engine::Options;
+    use weir_engine::EngineOptions;
 
     use super::super::frames::tests::frame;
     use super::*;
@@ -240,7 +240,7 @@ mod tests {
     /// An intake that one message without a known end fills.
     fn intake() -> Intake {
         let hub = MemoryHub::new(MemoryOptions::default());
-        let engine = Engine::in_memory(Options::default(), &hub);
+        let engine = Engine::in_memory(EngineOptions::default(), &hub);
         Intake::new(ROOM_BYTES, engine)
     }
 

@@ -8,7 +8,7 @@ use tokio::{
 };
 use weir_cluster::{MemoryHub, MemoryOptions};
 use weir_core::ConnectionLimits;
-use weir_engine::{Engine, Options};
+use weir_engine::{Engine, EngineOptions};
 
 use super::*;
 use crate::{
@@ -46,7 +46,7 @@ impl AsyncWrite for Library {
 /// Connects a lane to a peer whose system buffers little unread data.
 async fn pair() -> (Library, TcpStream) {
     let hub = MemoryHub::new(MemoryOptions::default());
-    let engine = Engine::in_memory(Options::default(), &hub);
+    let engine = Engine::in_memory(EngineOptions::default(), &hub);
     let limits = ConnectionLimits {
         total: 1,
         per_address: 1,

@@ -1,11 +1,11 @@
-//! One connection's client: what it asks for, in the order in which it does.
+//! A connection's session: its requests in order, and its chunks.
 
 use std::{
     fmt,
     net::IpAddr,
     pin::pin,
     sync::{
-        Arc, Mutex,
+        Arc,
         atomic::{AtomicBool, Ordering},
     },
     task::{Context, Poll, Waker},
@@ -14,74 +14,77 @@ use std::{
 
 use bytes::Bytes;
 use opentelemetry::{Context as TraceContext, context::FutureExt, trace::SpanKind};
+use parking_lot::Mutex;
 use tracing::debug;
 use weir_cluster::{Hop, trace};
 use weir_protocol::{Ack, Code, Fault, LeaveReason, Notice, Published, Request, event};
 
-use crate::{
-    Engine, Outlet, lock,
-    member::Member,
+use super::{
     queue::{Job, Queue},
-    registry::RoomUse,
-    reply::{Reply, notify},
+    reply::Reply,
 };
+use crate::{Engine, Outlet, outlet::notify, registry::RoomUse, room::ConnectedMember};
 
 /// Identity of a session in the log.
 #[derive(Debug)]
-pub struct Origin {
+pub struct SessionIdentity {
     /// Session id.
     pub session: Box<str>,
     /// Client address.
     pub address: IpAddr,
 }
 
-/// A connection's place in the engine. Dropping it takes its member out of its room.
+/// A connection's session. Dropping it removes its member from the room.
 #[derive(Debug)]
-pub struct Session(Arc<Client>);
+pub struct Session(Arc<SessionState>);
 
-/// What a session's steps share.
+/// State of a session, shared with the task that handles its requests.
 #[derive(Debug)]
-pub(crate) struct Client {
-    pub(crate) engine: Engine,
-    pub(crate) outlet: Arc<dyn Outlet>,
-    pub(crate) origin: Origin,
+pub(super) struct SessionState {
+    pub(super) engine: Engine,
+    pub(super) outlet: Arc<dyn Outlet>,
+    pub(super) identity: SessionIdentity,
     /// True once the end of the connection is logged.
     ended: AtomicBool,
-    /// What its requests are traced below.
+    /// Parent of the spans of its requests.
     context: TraceContext,
-    /// The requests that wait. Locked to put one in or to take one out.
+    /// Requests that wait. Locked to add or to remove one.
     queue: Mutex<Queue>,
-    /// The room that it is in. Locked to look or to change, never while it is told something.
+    /// Locked to read or to change it, never while something is sent.
     membership: Mutex<Option<Arc<Membership>>>,
 }
 
-/// A room that a client is in.
+/// Membership of a client in a room.
 #[derive(Debug)]
-pub(crate) struct Membership {
-    pub(crate) room: RoomUse,
-    pub(crate) member: Arc<Member>,
+pub(super) struct Membership {
+    pub(super) room: RoomUse,
+    pub(super) member: Arc<ConnectedMember>,
 }
 
-impl Session {
-    pub(crate) fn new(
-        engine: Engine,
+impl Engine {
+    /// Creates a session for a connection, whose frames go to `outlet`. Its requests are traced
+    /// under the span of `context`, and logged with `identity`.
+    pub fn session(
+        &self,
         outlet: Arc<dyn Outlet>,
         context: TraceContext,
-        origin: Origin,
-    ) -> Self {
-        let queue = Mutex::new(Queue::new(&engine.options().limits));
-        engine.count_sessions(|count| *count += 1);
-        Self(Arc::new(Client {
-            engine,
+        identity: SessionIdentity,
+    ) -> Session {
+        let queue = Mutex::new(Queue::new(&self.options().limits));
+        self.count_sessions(|count| *count += 1);
+        Session(Arc::new(SessionState {
+            engine: self.clone(),
             outlet,
-            origin,
+            identity,
             ended: AtomicBool::new(false),
             context,
             queue,
             membership: Mutex::default(),
         }))
     }
+}
 
+impl Session {
     /// Handles an event of the client. `text` is the packet's JSON array, including the event's name;
     /// `ack` is the id of the requested acknowledgement.
     ///
@@ -99,8 +102,8 @@ impl Session {
         }
         let limits = &self.0.engine.options().limits;
         let now = self.0.engine.now();
-        // The quota first: whoever floods a node shall not make it parse.
-        let admitted = lock(&self.0.queue).admit(now);
+        // The quota is checked before the request is parsed, which costs more.
+        let admitted = self.0.queue.lock().admit(now);
         match admitted.and_then(|()| Request::parse(name, text, attachments, limits)) {
             Ok(request) => self.push(Job::Answer {
                 event: name.into(),
@@ -131,21 +134,21 @@ impl Session {
         }
     }
 
-    /// Refuses an event that is none of the contract's form, with an answer like any other.
+    /// Refuses an event that does not have the protocol's form, with an answer like any other.
     pub fn refuse(&self, name: &str, fault: &Fault, ack: Option<i64>) {
         self.0.count_failed(fault);
         self.0.reply(name, ack).failed(fault);
     }
 
-    /// Whether its member publishes something.
+    /// Returns whether its member publishes a track.
     #[must_use]
     pub fn publishes(&self) -> bool {
         let membership = self.0.membership();
-        membership.is_ok_and(|membership| lock(&membership.member.publishing).publishes())
+        membership.is_ok_and(|membership| membership.member.publishes())
     }
 
-    /// Tells the client that the node ends, and when it is to connect to another one.
-    pub fn tell_draining(&self, reconnect_in: Duration) {
+    /// Notifies the client that the node drains, and when to connect to another one.
+    pub fn notify_draining(&self, reconnect_in: Duration) {
         let reconnect_in_ms = u64::try_from(reconnect_in.as_millis()).unwrap_or(u64::MAX);
         let frame = Notice::Draining { reconnect_in_ms }.frame();
         notify(&*self.0.outlet, self.0.engine.counters(), &frame);
@@ -156,27 +159,27 @@ impl Session {
         if self.0.ended.swap(true, Ordering::Relaxed) {
             return;
         }
-        let Origin { session, address } = &self.0.origin;
+        let SessionIdentity { session, address } = &self.0.identity;
         match self.0.membership() {
             Ok(membership) => {
-                let (room, member) = (&membership.room.link.room, &membership.member.id);
+                let (room, member) = (&membership.room.address.room, &membership.member.id);
                 debug!(%session, %address, %member, %room, %reason, "session ended");
             }
             Err(_) => debug!(%session, %address, %reason, "session ended"),
         }
     }
 
-    /// The connection is gone: what it asked for before is still done, then its member leaves.
+    /// Handles the end of the connection: its member leaves after the requests before.
     pub fn close(&self) {
         self.push(Job::Leave);
     }
 
     fn push(&self, job: Job) {
-        if !lock(&self.0.queue).push(job) {
+        if !self.0.queue.lock().push(job) {
             return;
         }
         let mut run = Box::pin(Arc::clone(&self.0).run());
-        // Most requests need not wait for anything, and then no task is needed.
+        // Most requests complete without waiting, and need no task.
         if pin!(run.as_mut()).poll(&mut Context::from_waker(Waker::noop())) == Poll::Pending {
             tokio::spawn(run);
         }
@@ -192,7 +195,7 @@ impl Drop for Session {
     }
 }
 
-impl Client {
+impl SessionState {
     fn reply<'a>(&'a self, event: &'a str, ack: Option<i64>) -> Reply<'a> {
         Reply {
             outlet: &self.outlet,
@@ -207,10 +210,10 @@ impl Client {
         failed.of(fault.code).add_one();
     }
 
-    /// Handles what waits, until nothing does.
+    /// Handles the queued requests.
     async fn run(self: Arc<Self>) {
         loop {
-            let Some(job) = lock(&self.queue).pop() else {
+            let Some(job) = self.queue.lock().pop() else {
                 return;
             };
             match job {
@@ -218,28 +221,12 @@ impl Client {
                     event,
                     request,
                     ack,
-                } => {
-                    let reply = self.reply(&event, ack);
-                    let counters = self.engine.counters();
-                    let name = event.clone().into_string();
-                    let span = trace::begin(name, SpanKind::Server, &self.context, Vec::new());
-                    let answered = self.answer(request, &reply).with_context(span.clone());
-                    let answered = answered.await;
-                    let error = answered.as_ref().err();
-                    trace::end(&span, error.map(|fault| fault.code.as_str().to_owned()));
-                    match answered {
-                        Ok(()) => counters.requests_done.add_one(),
-                        Err(fault) => {
-                            self.count_failed(&fault);
-                            reply.failed(&fault);
-                        }
-                    }
-                }
+                } => self.handle(&event, request, ack).await,
                 Job::Leave => {
-                    // Nobody is left to be told of a failure, which the engine has logged.
                     let span =
                         trace::begin("disconnect", SpanKind::Server, &self.context, Vec::new());
                     let left = self.leave(LeaveReason::Disconnected);
+                    // No client is left to be answered, and the failure is logged.
                     let _ = left.with_context(span.clone()).await;
                     trace::end(&span, None);
                 }
@@ -247,48 +234,69 @@ impl Client {
         }
     }
 
+    /// Handles a request, and answers it.
+    async fn handle(&self, event: &str, request: Request, ack: Option<i64>) {
+        let reply = self.reply(event, ack);
+        let name = event.to_owned();
+        let span = trace::begin(name, SpanKind::Server, &self.context, Vec::new());
+        let answered = self.answer(request, &reply).with_context(span.clone());
+        let answered = answered.await;
+        let error = answered.as_ref().err();
+        trace::end(&span, error.map(|fault| fault.code.as_str().to_owned()));
+        match answered {
+            Ok(()) => self.engine.counters().requests_done.add_one(),
+            Err(fault) => {
+                self.count_failed(&fault);
+                reply.failed(&fault);
+            }
+        }
+    }
+
     /// Publishes a chunk. Returns its sequence number.
     fn publish(&self, array: &str, payload: Option<&[u8]>) -> Result<u64, Fault> {
-        let engine = &self.engine;
-        let published = Published::parse(array, payload, &engine.options().limits)?;
-        let membership = self.membership()?;
-        let Membership { room, member } = &*membership;
-        let mut publishing = lock(&member.publishing);
-        let Some(track) = publishing.track(published.track).cloned() else {
-            drop(publishing);
-            return Err(room.not_own(published.track));
+        let options = self.engine.options();
+        let published = Published::parse(array, payload, &options.limits)?;
+        let now = self.engine.now();
+        let admitted = match &*self.membership.lock() {
+            Some(membership) if !membership.member.is_removed() => {
+                let (track, bytes) = (published.track, published.payload.len());
+                membership.member.admit(track, now, bytes)?
+            }
+            _ => return Err(not_joined()),
         };
-        let now = engine.now();
-        publishing.quota.take(now, published.payload.len())?;
-        drop(publishing);
-        let counters = engine.counters();
-        let sampling = engine.options().chunk_sampling;
-        let elsewhere = room.is_elsewhere();
-        let (seq, relayed) = track.publish(&published, now, sampling, elsewhere, counters);
+        let Some(track) = admitted else {
+            return Err(self.membership()?.room.not_own(published.track));
+        };
+        let seq = track.publish(&published, now, options.chunk_sampling);
         if Hop::is_measured(seq) {
-            Hop::Own.took(engine.now().saturating_sub(now));
-        }
-        if let Some(relayed) = relayed {
-            track.relay(&relayed);
+            Hop::Own.took(self.engine.now().saturating_sub(now));
         }
         Ok(seq)
     }
 
-    /// The room that the client is in.
-    pub(crate) fn membership(&self) -> Result<Arc<Membership>, Fault> {
-        lock(&self.membership)
+    /// Returns the client's membership.
+    ///
+    /// # Errors
+    /// `not_joined`.
+    pub(super) fn membership(&self) -> Result<Arc<Membership>, Fault> {
+        self.membership
+            .lock()
             .clone()
-            .filter(|membership| !membership.member.is_gone())
-            .ok_or_else(|| Fault::new(Code::NotJoined, "this connection is in no room"))
+            .filter(|membership| !membership.member.is_removed())
+            .ok_or_else(not_joined)
     }
 
-    /// Puts the client into a room.
-    pub(crate) fn enter(&self, membership: Membership) {
-        *lock(&self.membership) = Some(Arc::new(membership));
+    /// Sets the client's membership.
+    pub(super) fn enter(&self, membership: Membership) {
+        *self.membership.lock() = Some(Arc::new(membership));
     }
 
-    /// Takes the client out of its room, if it is in one.
-    pub(crate) fn exit(&self) -> Option<Arc<Membership>> {
-        lock(&self.membership).take()
+    /// Ends the client's membership, if it has one.
+    pub(super) fn exit(&self) -> Option<Arc<Membership>> {
+        self.membership.lock().take()
     }
+}
+
+fn not_joined() -> Fault {
+    Fault::new(Code::NotJoined, "this connection is in no room")
 }

@@ -12,7 +12,7 @@ const BYTES: usize = 4 * 1024 * 1024;
 
 /// What is kept for somebody who is about to join.
 #[derive(Debug)]
-pub(crate) enum Kept {
+pub(super) enum Kept {
     Event(Arc<RoomEvent>),
     /// A message, sent when the room's version was known to be so.
     Message {
@@ -23,7 +23,7 @@ pub(crate) enum Kept {
 
 /// All that has happened since a place was kept, in order; bounded.
 #[derive(Debug, Default)]
-pub(crate) struct Backlog {
+pub(super) struct Backlog {
     entries: Vec<Kept>,
     bytes: usize,
     /// There was more than may be kept.
@@ -31,11 +31,11 @@ pub(crate) struct Backlog {
 }
 
 impl Backlog {
-    pub(crate) fn event(&mut self, event: &Arc<RoomEvent>) {
+    pub(super) fn event(&mut self, event: &Arc<RoomEvent>) {
         self.keep(0, || Kept::Event(Arc::clone(event)));
     }
 
-    pub(crate) fn message(&mut self, version: u64, message: &Frame) {
+    pub(super) fn message(&mut self, version: u64, message: &Frame) {
         self.keep(message.bytes().len(), || Kept::Message {
             version,
             message: message.clone(),
@@ -53,7 +53,7 @@ impl Backlog {
     }
 
     /// The events, unless there was more than may be kept.
-    pub(crate) fn events(&self) -> Option<Vec<Arc<RoomEvent>>> {
+    pub(super) fn events(&self) -> Option<Vec<Arc<RoomEvent>>> {
         let events = self.entries.iter().filter_map(|entry| match entry {
             Kept::Event(event) => Some(Arc::clone(event)),
             Kept::Message { .. } => None,
@@ -65,7 +65,7 @@ impl Backlog {
     ///
     /// # Errors
     /// `unavailable` if there was more than may be kept.
-    pub(crate) fn take(&mut self) -> Result<Vec<Kept>, Fault> {
+    pub(super) fn take(&mut self) -> Result<Vec<Kept>, Fault> {
         if self.over {
             let message = format!(
                 "more than {ENTRIES} changes or {BYTES} bytes of messages came while this \

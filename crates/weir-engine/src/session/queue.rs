@@ -1,40 +1,40 @@
-//! What one connection has asked for and not yet been answered, in order.
+//! Requests of one connection that are not answered yet.
 
 use std::{collections::VecDeque, time::Duration};
 
 use weir_core::Quota;
 use weir_protocol::{Code, Fault, Limits, Request};
 
-/// Something that a session has to do.
+/// Job of a session.
 #[derive(Debug)]
-pub(crate) enum Job {
-    /// Answer a request.
+pub(super) enum Job {
+    /// Handle a request.
     Answer {
-        /// The request's event.
+        /// Event of the request.
         event: Box<str>,
         request: Request,
-        /// The acknowledgement's number, if one is wanted.
+        /// Id of the requested acknowledgement.
         ack: Option<i64>,
     },
-    /// Leave, since the connection is gone.
+    /// Leave the room, since the connection is gone.
     Leave,
 }
 
-/// A connection's requests, of which one is handled at a time.
+/// Jobs of a connection, which are handled one at a time.
 #[derive(Debug)]
-pub(crate) struct Queue {
+pub(super) struct Queue {
     quota: Quota,
     jobs: VecDeque<Job>,
-    /// How many may wait.
+    /// Capacity.
     limit: usize,
-    /// Somebody takes the jobs out, until there is none.
+    /// Whether a consumer handles the jobs.
     running: bool,
-    /// The connection is gone: nothing more is taken in.
+    /// Whether the connection is gone, so that no job is added.
     closed: bool,
 }
 
 impl Queue {
-    pub(crate) fn new(limits: &Limits) -> Self {
+    pub(super) fn new(limits: &Limits) -> Self {
         Self {
             quota: Quota::requests(limits),
             jobs: VecDeque::new(),
@@ -44,8 +44,11 @@ impl Queue {
         }
     }
 
-    /// Takes a request out of the connection's quota.
-    pub(crate) fn admit(&mut self, now: Duration) -> Result<(), Fault> {
+    /// Admits a request, within the capacity and the connection's quota.
+    ///
+    /// # Errors
+    /// `rate_limited`.
+    pub(super) fn admit(&mut self, now: Duration) -> Result<(), Fault> {
         if self.jobs.len() >= self.limit {
             let limit = self.limit;
             let message = format!("requests: {limit} wait for their answers, which is the limit");
@@ -54,9 +57,9 @@ impl Queue {
         Ok(self.quota.take(now, 1)?)
     }
 
-    /// Adds a job. True if the caller is to take the jobs out, since nobody does so yet.
+    /// Adds a job. Returns true if the caller must start a consumer.
     #[must_use]
-    pub(crate) fn push(&mut self, job: Job) -> bool {
+    pub(super) fn push(&mut self, job: Job) -> bool {
         if self.closed {
             return false;
         }
@@ -65,8 +68,8 @@ impl Queue {
         !std::mem::replace(&mut self.running, true)
     }
 
-    /// The next job. After `None` the caller no longer takes the jobs out.
-    pub(crate) fn pop(&mut self) -> Option<Job> {
+    /// Removes the next job. `None` ends the consumer.
+    pub(super) fn pop(&mut self) -> Option<Job> {
         let job = self.jobs.pop_front();
         if job.is_none() {
             self.running = false;

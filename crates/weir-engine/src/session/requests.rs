@@ -1,28 +1,30 @@
-//! What is done for each request.
+//! Handlers of requests.
 
 use std::sync::Arc;
 
 use tracing::{debug, warn};
 use weir_cluster::{DirectoryError, NewMember, NewRoom};
 use weir_protocol::{
-    Ack, Code, CreateRoom, Fault, JoinRoom, LeaveReason, Request, SendMessage, TrackId,
+    Ack, Code, CreateRoom, Fault, JoinRoom, LeaveReason, Request, SendMessage, TrackId, TrackSpec,
+    UpdateMember, UpdateTrack,
 };
 
-use crate::{
-    engine::STAYED,
-    id,
-    member::Member,
+use super::{
     reply::Reply,
-    room::Room,
-    session::{Client, Membership, Origin},
+    session::{Membership, SessionIdentity, SessionState},
+};
+use crate::{
+    engine::LEAVE_FAILED,
+    id,
+    room::{ActiveRoom, ConnectedMember},
 };
 
-/// How often an id that the server made may turn out to be taken, which does not happen by chance.
+/// Maximum number of attempts to create a room with a generated id.
 const MADE_IDS: usize = 3;
 
-impl Client {
-    /// Does what is asked for and sends the answer, unless it is an error.
-    pub(crate) async fn answer(&self, request: Request, reply: &Reply<'_>) -> Result<(), Fault> {
+impl SessionState {
+    /// Handles a request, and sends the answer, unless it is an error.
+    pub(super) async fn answer(&self, request: Request, reply: &Reply<'_>) -> Result<(), Fault> {
         match request {
             Request::CreateRoom(create) => self.create(create, reply).await,
             Request::JoinRoom(join) => self.join(join, reply).await,
@@ -32,58 +34,10 @@ impl Client {
                 reply.done(Ack::Done);
                 Ok(())
             }
-            Request::UpdateMember(update) => {
-                let membership = self.membership()?;
-                let Membership { room, member } = &*membership;
-                let directory = self.engine.directory();
-                let member = directory
-                    .update_member(&room.link.room, &member.id, update.name, update.metadata)
-                    .await?;
-                reply.done(Ack::Member(&member));
-                Ok(())
-            }
-            Request::PublishTrack(publish) => {
-                let membership = self.membership()?;
-                let Membership { room, member } = &*membership;
-                let directory = self.engine.directory();
-                let limit = self.engine.options().limits.tracks_per_member;
-                let track = directory
-                    .publish(&room.link.room, &member.id, publish.spec, limit)
-                    .await?;
-                if let Err(fault) = room.published(track.id).await {
-                    // As far as it is in our power, a failed request has changed nothing.
-                    let _ = directory
-                        .unpublish(&room.link.room, &member.id, track.id)
-                        .await;
-                    return Err(fault);
-                }
-                self.log_track(&membership, &track.id, "track published");
-                reply.done(Ack::Track(&track));
-                Ok(())
-            }
-            Request::UpdateTrack(update) => {
-                let membership = self.membership()?;
-                let Membership { room, member } = &*membership;
-                let directory = self.engine.directory();
-                let track = directory
-                    .update_track(&room.link.room, &member.id, update.track, update.update)
-                    .await?;
-                reply.done(Ack::Track(&track));
-                Ok(())
-            }
-            Request::UnpublishTrack(track) => {
-                let membership = self.membership()?;
-                let Membership { room, member } = &*membership;
-                // Its last chunks come before its end.
-                self.flush(room).await;
-                let directory = self.engine.directory();
-                directory
-                    .unpublish(&room.link.room, &member.id, track)
-                    .await?;
-                self.log_track(&membership, &track, "track unpublished");
-                reply.done(Ack::Done);
-                Ok(())
-            }
+            Request::UpdateMember(update) => self.update_member(update, reply).await,
+            Request::PublishTrack(publish) => self.publish_track(publish.spec, reply).await,
+            Request::UpdateTrack(update) => self.update_track(update, reply).await,
+            Request::UnpublishTrack(track) => self.unpublish_track(track, reply).await,
             Request::Subscribe(track) => self.subscribe(track, reply).await,
             Request::Unsubscribe(track) => {
                 let membership = self.membership()?;
@@ -95,6 +49,62 @@ impl Client {
             Request::RequestKeyframe(track) => self.request_keyframe(track, reply).await,
             Request::SendMessage(message) => self.send(&message, reply).await,
         }
+    }
+
+    async fn update_member(&self, update: UpdateMember, reply: &Reply<'_>) -> Result<(), Fault> {
+        let membership = self.membership()?;
+        let Membership { room, member } = &*membership;
+        let directory = self.engine.directory();
+        let member = directory
+            .update_member(&room.address.room, &member.id, update.name, update.metadata)
+            .await?;
+        reply.done(Ack::Member(&member));
+        Ok(())
+    }
+
+    async fn publish_track(&self, spec: TrackSpec, reply: &Reply<'_>) -> Result<(), Fault> {
+        let membership = self.membership()?;
+        let Membership { room, member } = &*membership;
+        let directory = self.engine.directory();
+        let limit = self.engine.options().limits.tracks_per_member;
+        let track = directory
+            .publish(&room.address.room, &member.id, spec, limit)
+            .await?;
+        if let Err(fault) = room.published(track.id).await {
+            // Best effort: a failed request changes nothing.
+            let _ = directory
+                .unpublish(&room.address.room, &member.id, track.id)
+                .await;
+            return Err(fault);
+        }
+        self.log_track(&membership, &track.id, "track published");
+        reply.done(Ack::Track(&track));
+        Ok(())
+    }
+
+    async fn update_track(&self, update: UpdateTrack, reply: &Reply<'_>) -> Result<(), Fault> {
+        let membership = self.membership()?;
+        let Membership { room, member } = &*membership;
+        let directory = self.engine.directory();
+        let track = directory
+            .update_track(&room.address.room, &member.id, update.track, update.update)
+            .await?;
+        reply.done(Ack::Track(&track));
+        Ok(())
+    }
+
+    async fn unpublish_track(&self, track: TrackId, reply: &Reply<'_>) -> Result<(), Fault> {
+        let membership = self.membership()?;
+        let Membership { room, member } = &*membership;
+        // Its last chunks come before its end.
+        self.flush(room).await;
+        let directory = self.engine.directory();
+        directory
+            .unpublish(&room.address.room, &member.id, track)
+            .await?;
+        self.log_track(&membership, &track, "track unpublished");
+        reply.done(Ack::Done);
+        Ok(())
     }
 
     async fn create(&self, create: CreateRoom, reply: &Reply<'_>) -> Result<(), Fault> {
@@ -117,7 +127,7 @@ impl Client {
 
     async fn join(&self, join: JoinRoom, reply: &Reply<'_>) -> Result<(), Fault> {
         if let Ok(membership) = self.membership() {
-            let room = membership.room.link.room.as_str();
+            let room = membership.room.address.room.as_str();
             let message = format!("this connection is in room {room:?}; leave it first");
             return Err(Fault::new(Code::AlreadyJoined, message));
         }
@@ -132,13 +142,13 @@ impl Client {
         let room = self.engine.room(&join.room);
         let directory = self.engine.directory();
         room.listen(directory).await?;
-        let member = Arc::new(Member::new(
+        let member = Arc::new(ConnectedMember::new(
             id::member(),
             Arc::clone(&self.outlet),
             join.auto_subscribe,
             &options.limits,
         ));
-        let seat = room.reserve(&member);
+        let reservation = room.reserve(&member);
         let new = NewMember {
             id: member.id.clone(),
             name: join.name,
@@ -146,38 +156,40 @@ impl Client {
             create_missing,
         };
         let joined = directory.join(&join.room, new).await?;
-        let claims = seat.learn(&joined).await;
-        if let Err(fault) = seat.take(&joined, reply) {
+        let claims = reservation.learn(&joined).await;
+        if let Err(fault) = reservation.take(&joined, reply) {
             let reason = LeaveReason::Disconnected;
-            let _ = directory.leave(&room.link.room, &member.id, reason).await;
+            let _ = directory
+                .leave(&room.address.room, &member.id, reason)
+                .await;
             return Err(fault);
         }
         drop(claims);
-        let Origin { session, address } = &self.origin;
-        let (id, of) = (&member.id, &room.link.room);
+        let SessionIdentity { session, address } = &self.identity;
+        let (id, of) = (&member.id, &room.address.room);
         debug!(%session, %address, member = %id, room = %of, "member joined");
         self.enter(Membership { room, member });
         Ok(())
     }
 
-    /// Takes the client out of its room, if it is in one.
-    pub(crate) async fn leave(&self, reason: LeaveReason) -> Result<(), Fault> {
+    /// Removes the client from its room, if it is in one.
+    pub(super) async fn leave(&self, reason: LeaveReason) -> Result<(), Fault> {
         let Some(membership) = self.exit() else {
             return Ok(());
         };
         let Membership { room, member } = &*membership;
-        let Origin { session, address } = &self.origin;
-        let (id, of, why) = (&member.id, &room.link.room, reason.as_str());
+        let SessionIdentity { session, address } = &self.identity;
+        let (id, of, why) = (&member.id, &room.address.room, reason.as_str());
         debug!(%session, %address, member = %id, room = %of, reason = why, "member left");
         room.remove(&member.id);
         self.flush(room).await;
         match self
             .engine
             .directory()
-            .leave(&room.link.room, &member.id, reason)
+            .leave(&room.address.room, &member.id, reason)
             .await
         {
-            // Gone is gone, whoever was first.
+            // Another node, or the end of the room, was first.
             Ok(())
             | Err(
                 DirectoryError::MemberNotFound(_)
@@ -185,8 +197,8 @@ impl Client {
                 | DirectoryError::RoomNotFound(_),
             ) => Ok(()),
             Err(error) => {
-                if let Some(held_back) = STAYED.pass() {
-                    let (room, member) = (&room.link.room, &member.id);
+                if let Some(held_back) = LEAVE_FAILED.pass() {
+                    let (room, member) = (&room.address.room, &member.id);
                     warn!(%error, %room, %member, held_back, "a member could not leave");
                 }
                 Err(error.into())
@@ -196,14 +208,14 @@ impl Client {
 
     /// Logs a change of one of the member's tracks.
     fn log_track(&self, membership: &Membership, track: &TrackId, what: &'static str) {
-        let Origin { session, address } = &self.origin;
-        let (member, room) = (&membership.member.id, &membership.room.link.room);
+        let SessionIdentity { session, address } = &self.identity;
+        let (member, room) = (&membership.member.id, &membership.room.address.room);
         debug!(%session, %address, %member, %room, %track, "{what}");
     }
 
-    /// Waits until other nodes' members are sent what was for them before they are told what comes
-    /// next.
-    async fn flush(&self, room: &Room) {
+    /// Waits until everything that was sent to other nodes is on the bus, so that later changes
+    /// follow it there.
+    async fn flush(&self, room: &ActiveRoom) {
         if room.is_elsewhere() {
             self.engine.bus().flush().await;
         }

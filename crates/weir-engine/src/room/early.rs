@@ -13,19 +13,19 @@ const BYTES: usize = 4 * 1024 * 1024;
 /// Messages in the order in which they came, each told once the room has the version that its
 /// sender's node knew: events and messages come on different ways.
 #[derive(Debug, Default)]
-pub(crate) struct Early {
+pub(super) struct Early {
     messages: VecDeque<Arc<Signal>>,
     bytes: usize,
 }
 
 impl Early {
-    pub(crate) fn push(&mut self, message: &Arc<Signal>) {
+    pub(super) fn push(&mut self, message: &Arc<Signal>) {
         self.bytes += message.length();
         self.messages.push_back(Arc::clone(message));
     }
 
     /// The next message that is to be told at version `known`.
-    pub(crate) fn pop(&mut self, known: Option<u64>) -> Option<Arc<Signal>> {
+    pub(super) fn pop(&mut self, known: Option<u64>) -> Option<Arc<Signal>> {
         let due = version(self.messages.front()?) <= known?;
         if !due && self.messages.len() <= ENTRIES && self.bytes <= BYTES {
             return None;

@@ -1,0 +1,14 @@
+//! Rooms in use on this node: their members, their state, and their signals.
+
+mod active_room;
+mod backlog;
+mod early;
+mod keyframe;
+mod member;
+mod mirror;
+mod reservation;
+mod seats;
+mod signals;
+
+pub(crate) use active_room::ActiveRoom;
+pub(crate) use member::ConnectedMember;

@@ -1,0 +1,235 @@
+//! A track that a member of another node publishes.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use parking_lot::{Mutex, MutexGuard};
+use tokio::sync::watch;
+use weir_cluster::{Hop, Relayed};
+use weir_core::{Arrivals, Arrived};
+use weir_protocol::{MemberId, TrackId, TrackKind};
+
+use super::subscribers::Subscribers;
+use crate::relay::{ArrivedChunk, Inflow, TrackAddress};
+
+/// Maximum number of chunks that are handled under one lock.
+const BATCH: usize = 64;
+
+/// Whether a track is needed on this node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Need {
+    /// A member is subscribed to it, or is about to be.
+    Wanted,
+    /// No member is.
+    Unwanted,
+    /// It has ended.
+    Ended,
+}
+
+/// A track whose publisher is connected to another node.
+#[derive(Debug)]
+pub(crate) struct RelayedTrack {
+    pub(super) id: TrackId,
+    kind: TrackKind,
+    pub(super) address: TrackAddress,
+    /// Held while chunks are ordered and fanned out, so that all subscribers see one order.
+    media: Mutex<RelayedMedia>,
+}
+
+/// State of the stream.
+#[derive(Debug)]
+pub(super) struct RelayedMedia {
+    pub(super) subscribers: Subscribers,
+    arrivals: Arrivals<Relayed>,
+    pub(super) need: watch::Sender<Need>,
+    /// Whether chunks are delivered, rather than kept until the publisher's position is known.
+    pub(super) started: watch::Sender<bool>,
+    /// Number of claims.
+    pub(super) claims: usize,
+    /// Whether a task keeps the subscription.
+    pub(super) running: bool,
+    /// Whether the subscription holds, so that a position of the publisher counts.
+    pub(super) subscribed: bool,
+    /// Queue of the current subscription.
+    inflow: Option<Arc<Inflow<ArrivedChunk>>>,
+    /// Chunks taken from the queue and not yet handled.
+    batch: VecDeque<ArrivedChunk>,
+}
+
+impl RelayedMedia {
+    /// Returns the number of the last chunk: 0 before the first, `None` if it is unknown.
+    pub(super) fn last(&self) -> Option<u64> {
+        self.arrivals.last()
+    }
+
+    /// Sets the queue of a new subscription.
+    pub(super) fn open(&mut self, inflow: &Arc<Inflow<ArrivedChunk>>) {
+        self.inflow = Some(Arc::clone(inflow));
+    }
+
+    /// Expects the track from its first chunk, unless it is already being received.
+    fn expect_beginning(&mut self) {
+        if !self.running {
+            self.arrivals = Arrivals::new(true);
+        }
+    }
+
+    /// Gives the track up if no member needs it.
+    pub(super) fn release(&mut self) {
+        if self.subscribers.is_empty() && self.claims == 0 {
+            self.need.send_if_modified(|need| {
+                let changed = *need == Need::Wanted;
+                if changed {
+                    *need = Need::Unwanted;
+                }
+                changed
+            });
+        }
+    }
+
+    /// Ends the subscription, unless the track is needed; returns whether it has ended.
+    pub(super) fn end(&mut self) -> bool {
+        if *self.need.borrow() == Need::Wanted {
+            return false;
+        }
+        self.running = false;
+        self.subscribed = false;
+        self.inflow = None;
+        self.batch = VecDeque::new();
+        self.arrivals = Arrivals::new(false);
+        self.started.send_replace(false);
+        true
+    }
+
+    /// Returns the next chunk that has come from the bus.
+    fn next(&mut self) -> Option<ArrivedChunk> {
+        if self.batch.is_empty() {
+            self.inflow.as_ref()?.take(&mut self.batch);
+        }
+        self.batch.pop_front()
+    }
+}
+
+impl RelayedTrack {
+    /// Creates the track. `new` says that its first chunk may be yet to come.
+    pub(super) fn new(id: TrackId, kind: TrackKind, address: TrackAddress, new: bool) -> Self {
+        let subscribers = Subscribers::new(id, kind, &address.counters);
+        Self {
+            id,
+            kind,
+            address,
+            media: Mutex::new(RelayedMedia {
+                subscribers,
+                arrivals: Arrivals::new(new),
+                need: watch::Sender::new(Need::Unwanted),
+                started: watch::Sender::new(false),
+                claims: 0,
+                running: false,
+                subscribed: false,
+                inflow: None,
+                batch: VecDeque::new(),
+            }),
+        }
+    }
+
+    pub(super) fn media(&self) -> MutexGuard<'_, RelayedMedia> {
+        self.media.lock()
+    }
+
+    /// Expects the track from its first chunk, unless it is already being received.
+    pub(super) fn expect_beginning(&self) {
+        self.media().expect_beginning();
+    }
+
+    /// Unsubscribes a member.
+    pub(super) fn unsubscribe(&self, member: &MemberId) {
+        let mut media = self.media();
+        media.subscribers.remove(member);
+        media.release();
+    }
+
+    /// Ends the track, after the chunks that have come before.
+    pub(super) fn close(&self) {
+        let mut media = self.media();
+        while self.deliver_next(&mut media) {}
+        media.subscribers.clear();
+        media.need.send_replace(Need::Ended);
+        // No claim waits any longer.
+        media.started.send_replace(true);
+    }
+
+    /// Sends chunks that have come from the bus to the subscribers on this node. Returns whether
+    /// there may be more.
+    pub(super) fn deliver(&self) -> bool {
+        let mut media = self.media();
+        (0..BATCH).all(|_| self.deliver_next(&mut media))
+    }
+
+    /// Handles the position of the publisher's node, after the chunks that have come before it.
+    /// `beginning` says that all chunks up to `last` were published again.
+    pub(super) fn position(&self, last: u64, beginning: bool) {
+        let mut media = self.media();
+        while self.deliver_next(&mut media) {}
+        let incomplete = media.last() == Some(0) && last > 0 && !beginning;
+        if media.subscribed && !incomplete {
+            self.start(&mut media, Some(last));
+        }
+    }
+
+    /// Delivers the kept chunks and those that come from now on. Without a `position`, chunks
+    /// before the first are not missed.
+    pub(super) fn start(&self, media: &mut RelayedMedia, position: Option<u64>) {
+        if media.arrivals.has_begun() || !media.running {
+            return;
+        }
+        let kept = media.arrivals.begin(position);
+        media.started.send_replace(true);
+        for (_, relayed) in kept {
+            self.arrive(media, relayed);
+        }
+    }
+
+    /// Handles the next chunk that has come from the bus; returns false if there is none.
+    fn deliver_next(&self, media: &mut RelayedMedia) -> bool {
+        let Some(ArrivedChunk { relayed, at }) = media.next() else {
+            return false;
+        };
+        let Some(at) = at else {
+            self.arrive(media, relayed);
+            return true;
+        };
+        let (seq, trace) = (relayed.chunk.seq, relayed.trace.clone());
+        self.arrive(media, relayed);
+        let took = at.elapsed();
+        if Hop::is_measured(seq) {
+            Hop::Remote.took(took);
+        }
+        if let Some(trace) = &trace {
+            Hop::Remote.traced(trace, took);
+        }
+        true
+    }
+
+    /// Sends a chunk to the subscribers on this node, or keeps it until the position is known.
+    fn arrive(&self, media: &mut RelayedMedia, relayed: Relayed) {
+        if !media.running || *media.need.borrow() == Need::Ended {
+            return;
+        }
+        let counters = &*self.address.counters;
+        let (seq, bytes) = (relayed.chunk.seq, relayed.chunk.payload.len());
+        match media.arrivals.arrive(seq, bytes, relayed) {
+            Arrived::Next { chunk, lost } => {
+                counters.chunks_arrived.of(self.kind).add_one();
+                if lost > 0 {
+                    counters.chunks_lost.of(self.kind).add(lost);
+                }
+                if !media.subscribers.is_empty() {
+                    let (frame, key) = (chunk.chunk.frame(), chunk.counts_as_key);
+                    media.subscribers.fan_out(&frame, seq, key, bytes as u64);
+                }
+            }
+            Arrived::Kept { full: true } => self.start(media, None),
+            Arrived::Kept { full: false } => {}
+            Arrived::Repeated => counters.chunks_repeated.of(self.kind).add_one(),
+        }
+    }
+}
