@@ -1,27 +1,26 @@
-// A small load balancer for nodes on this machine: new connections go to the nodes in turn, and every
-// request of a long-polling session to the node that has it. One process, plain HTTP: for trying
-// things out, not for production.
+// A small load balancer for nodes on this machine. It distributes connections round-robin, and routes every request
+// of a long-polling session to the same node. One process, plain HTTP: for development, not for production.
 import { createServer, request } from "node:http";
 import { connect } from "node:net";
 
-/** How many long-polling sessions are remembered; the oldest are forgotten first. */
-const SESSIONS = 100_000;
+/** Maximum long-polling sessions that are tracked; the oldest are evicted first. */
+const MAX_SESSIONS = 100_000;
 
-/** What a node answers to a session's first request has its id in it. */
+/** Start of the response that opens a session, which contains its id. */
 const OPENING = /^0\{"sid":"([^"]+)"/;
 
-/** How long an answer is looked through for a session's id. */
+/** Number of bytes of a response that are searched for a session's id. */
 const OPENING_BYTES = 1_024;
 
-/** What clients say of where they are, which only the balancer knows. */
-const SAID = ["forwarded", "x-forwarded-for"];
+/** Headers with client addresses, which clients must not set. */
+const FORWARDING = ["forwarded", "x-forwarded-for"];
 
-/** Serves `nodes`, each with its `listen` address, on a port of the loopback; resolves with the port. */
+/** Balances requests over `nodes`, each with its `listen` address, on a loopback port. Resolves with the address. */
 export function balance(nodes, port) {
   const sessions = new Map();
   let turn = 0;
 
-  /** The nodes to try for a request, the best one first. */
+  /** Returns the nodes to try for a request, in order. */
   const choices = (url) => {
     const sid = new URL(url, "http://localhost").searchParams.get("sid");
     const owner = sid && sessions.get(sid);
@@ -31,7 +30,7 @@ export function balance(nodes, port) {
   };
 
   const remember = (sid, node) => {
-    if (sessions.size >= SESSIONS) sessions.delete(sessions.keys().next().value);
+    if (sessions.size >= MAX_SESSIONS) sessions.delete(sessions.keys().next().value);
     sessions.set(sid, node);
   };
 
@@ -39,10 +38,10 @@ export function balance(nodes, port) {
     const candidates = choices(incoming.url);
     const attempt = () => {
       const node = candidates.shift();
-      if (!node) return answer.writeHead(502).end("no node answers\n");
+      if (!node) return answer.writeHead(502).end("no node responds\n");
       const { method, url: path, headers } = incoming;
       const [host, port] = node.listen.split(":");
-      for (const name of SAID) delete headers[name];
+      for (const name of FORWARDING) delete headers[name];
       headers["x-forwarded-for"] = incoming.socket.remoteAddress;
       const outgoing = request({ host, port, method, path, headers }, (from) => {
         answer.writeHead(from.statusCode, from.headers);
@@ -58,9 +57,9 @@ export function balance(nodes, port) {
         from.once("error", () => answer.destroy());
       });
       outgoing.once("error", () => {
-        // Nothing of the body was taken, so another node may be asked.
+        // No part of the body was read, so another node can serve the request.
         if (!answer.headersSent && incoming.readableFlowing === null) attempt();
-        else if (!answer.headersSent) answer.writeHead(502).end("the node is gone\n");
+        else if (!answer.headersSent) answer.writeHead(502).end("the node failed\n");
         else answer.destroy();
       });
       answer.once("close", () => outgoing.destroy());
@@ -86,7 +85,7 @@ export function balance(nodes, port) {
         through.off("error", attempt).on("error", () => socket.destroy());
         through.setNoDelay(true);
         const headers = incoming.rawHeaders
-          .flatMap((name, at, all) => (at % 2 || SAID.includes(name.toLowerCase()) ? [] : `${name}: ${all[at + 1]}`))
+          .flatMap((name, at, all) => (at % 2 || FORWARDING.includes(name.toLowerCase()) ? [] : `${name}: ${all[at + 1]}`))
           .concat(`x-forwarded-for: ${incoming.socket.remoteAddress}`);
         through.write([`GET ${incoming.url} HTTP/1.1`, ...headers, "", ""].join("\r\n"));
         through.write(head);

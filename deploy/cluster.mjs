@@ -1,6 +1,6 @@
 #!/usr/bin/env node
-// A whole cluster on this machine, without Docker: Redis, some nodes, and a load balancer with one
-// address to open. Ctrl-C stops all of it. For trying things out: what is killed stays dead.
+// Runs a whole cluster on this machine, without Docker: Redis, some nodes, and a load balancer. Ctrl-C stops
+// everything. For development only: a process that ends is not restarted.
 //
 //     node deploy/cluster.mjs [--port 8080] [--nodes 3] [--binary target/release/weir]
 import { execFile, spawn } from "node:child_process";
@@ -15,8 +15,8 @@ import { balance } from "./balancer.mjs";
 
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
 
-/** How long the parts may take to come up, and to end. */
-const PATIENCE_MS = 15_000;
+/** Timeout for starting and stopping each process. */
+const TIMEOUT_MS = 15_000;
 
 const { values: options } = parseArgs({
   options: {
@@ -26,7 +26,7 @@ const { values: options } = parseArgs({
   },
 });
 
-/** What was started and is still there, by name. */
+/** Running processes by name. */
 const running = new Map();
 let stopping = false;
 
@@ -35,15 +35,15 @@ function fail(message) {
   stop(1);
 }
 
-/** Starts a program; that it ends by itself is told. */
+/** Starts a program, and reports when it ends by itself. */
 function start(name, program, args, stdio, env = process.env) {
-  // A group of its own: Ctrl-C in the terminal is for this script, which then stops the others.
+  // Detached, so that Ctrl-C signals this script only, which then stops the others in order.
   const child = spawn(program, args, { stdio, env, detached: true });
   running.set(name, child);
-  child.once("error", (error) => fail(`${name}: ${program} cannot be run: ${error.message}`));
+  child.once("error", (error) => fail(`${name}: ${program} failed to start: ${error.message}`));
   child.once("exit", (code, signal) => {
     running.delete(name);
-    if (!stopping) console.log(`${name} has ended (${signal ?? `exit code ${code}`}); the others go on`);
+    if (!stopping) console.log(`${name} has ended (${signal ?? `exit code ${code}`}); the others continue`);
   });
   return child;
 }
@@ -58,13 +58,13 @@ function freePort() {
   });
 }
 
-/** Resolves with the first value that `look` answers with; looks until then, but not for ever. */
-async function until(what, look) {
-  const deadline = Date.now() + PATIENCE_MS;
+/** Polls `probe` until it returns a value, and resolves with that. Rejects after a timeout. */
+async function until(what, probe) {
+  const deadline = Date.now() + TIMEOUT_MS;
   for (;;) {
-    const value = await look();
+    const value = await probe();
     if (value || stopping) return value;
-    if (Date.now() > deadline) throw new Error(`${what} took more than ${PATIENCE_MS / 1000} s`);
+    if (Date.now() > deadline) throw new Error(`${what} took more than ${TIMEOUT_MS / 1000} s`);
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
 }
@@ -85,7 +85,7 @@ async function startRedis(folder) {
 
 async function startNode(name, redis) {
   const args = ["serve", "--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0", "--redis-url", redis];
-  // The balancer says whose a connection is.
+  // The balancer forwards client addresses.
   const env = { ...process.env, WEIR_SERVER__TRUSTED_PROXIES: "127.0.0.1" };
   const child = start(name, options.binary, args, ["ignore", "ignore", "pipe"], env);
   let listening;
@@ -95,7 +95,7 @@ async function startNode(name, redis) {
     if (record?.level !== "INFO") console.log(`${name}: ${line}`);
   });
   const { listen, ops_listen: ops } = await until(`starting ${name}`, () => listening);
-  await until(`${name}'s way to Redis`, () =>
+  await until(`connecting ${name} to Redis`, () =>
     fetch(`http://${ops}/readyz`).then(
       ({ ok }) => ok,
       () => false,
@@ -112,7 +112,7 @@ function parsed(line) {
   }
 }
 
-/** Ends everything, nodes before Redis, so that their members are seen to leave. */
+/** Stops everything, nodes before Redis, so that their members leave. */
 async function stop(code = 0) {
   if (stopping) return;
   stopping = true;
@@ -120,9 +120,9 @@ async function stop(code = 0) {
     const child = running.get(name);
     if (!child) return undefined;
     const gone = new Promise((resolve) => child.once("exit", resolve));
-    // Nobody is to be moved to another node: all of them end.
+    // SIGINT: without a drain, since all nodes end.
     child.kill(name === "redis" ? "SIGTERM" : "SIGINT");
-    const kill = setTimeout(() => child.kill("SIGKILL"), PATIENCE_MS);
+    const kill = setTimeout(() => child.kill("SIGKILL"), TIMEOUT_MS);
     return gone.finally(() => clearTimeout(kill));
   };
   await Promise.all([...running.keys()].filter((name) => name !== "redis").map(end));
@@ -145,5 +145,5 @@ try {
   }
   console.log(`\nopen http://localhost:${port}; Ctrl-C stops all`);
 } catch (error) {
-  fail(error.code === "EADDRINUSE" ? `port ${options.port} is taken; choose another with --port` : error.message);
+  fail(error.code === "EADDRINUSE" ? `port ${options.port} is in use; choose another one with --port` : error.message);
 }

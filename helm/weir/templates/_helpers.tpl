@@ -20,7 +20,7 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 app.kubernetes.io/component: gateway
 {{- end }}
 
-{{/* Labels of an object: what it is a component of is given as "component". */}}
+{{/* Labels of an object of the given "component". */}}
 {{- define "weir.labels" -}}
 {{- with .root -}}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
@@ -58,7 +58,7 @@ app.kubernetes.io/component: {{ .component }}
 {{- if or .Values.tryoutRedis.enabled (ne .Values.redis.mode "none") }}true{{ end -}}
 {{- end }}
 
-{{/* The Redis' URL; a password that is only known to the pod is the variable $(REDIS_PASSWORD). */}}
+{{/* URL of Redis. A password from an existing Secret is the variable $(REDIS_PASSWORD). */}}
 {{- define "weir.redisUrl" -}}
 {{- if .Values.tryoutRedis.enabled -}}
 redis://{{ include "weir.fullname" . }}-redis:6379
@@ -81,12 +81,12 @@ redis://{{ include "weir.fullname" . }}-redis:6379
 {{- end -}}
 {{- end }}
 
-{{/* Whether the chart keeps the URL, and the Sentinels' password, in a Secret of its own. */}}
+{{/* Whether the chart creates a Secret with the URL and the Sentinels' password. */}}
 {{- define "weir.ownSecret" -}}
 {{- if and (ne .Values.redis.mode "none") (or .Values.redis.password .Values.redis.sentinelPassword) (not .Values.redis.existingSecret.name) (not .Values.tryoutRedis.enabled) }}true{{ end -}}
 {{- end }}
 
-{{/* The configuration file of the nodes. */}}
+{{/* Configuration file of the nodes. */}}
 {{- define "weir.config" -}}
 {{- $config := deepCopy .Values.config -}}
 {{- $log := $config.log | default dict -}}
@@ -99,7 +99,7 @@ redis://{{ include "weir.fullname" . }}-redis:6379
 {{- if and .Values.ingress.enabled (eq .Values.ingress.preset "gke") }}{{ $proxies = concat $proxies (list "130.211.0.0/22" "35.191.0.0/16") }}{{ end -}}
 {{- $server := dict "listen" "0.0.0.0:8080" "ops_listen" "0.0.0.0:8081" "trusted_proxies" $proxies "proxy_protocol" .Values.proxyProtocol -}}
 {{- $_ := set $config "server" (merge $server ($config.server | default dict)) -}}
-{{- /* What is in front of a Service alone may have one address for all clients, and says nothing of them. */ -}}
+{{- /* Without an ingress, a load balancer may hide all clients behind one address. */ -}}
 {{- $named := or .Values.ingress.enabled .Values.httpRoute.enabled (eq .Values.proxyProtocol "required") -}}
 {{- if not (or $named (hasKey $config.server "max_connections_per_address")) -}}
 {{- $_ := set $config.server "max_connections_per_address" 0 -}}
@@ -112,7 +112,7 @@ redis://{{ include "weir.fullname" . }}-redis:6379
 {{ end }}
 {{- end }}
 
-{{/* Refuses values that cannot work together. */}}
+{{/* Refuses conflicting values. */}}
 {{- define "weir.guard" -}}
 {{- $drain := .Values.config.drain | default dict -}}
 {{- $deadline := 25000 -}}
@@ -173,7 +173,7 @@ redis://{{ include "weir.fullname" . }}-redis:6379
 {{- end -}}
 {{- end }}
 
-{{/* Variables of the nodes. */}}
+{{/* Environment variables of the nodes. */}}
 {{- define "weir.env" -}}
 - name: POD_NAME
   valueFrom: { fieldRef: { fieldPath: metadata.name } }
