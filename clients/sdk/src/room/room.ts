@@ -6,15 +6,7 @@ import { Emitter } from "../emitter.js";
 import { asWeirError, closedError, refusal, WeirError } from "../errors.js";
 import type { Member } from "../members/member.js";
 import { loudness, Speakers } from "../members/speakers.js";
-import type {
-  Json,
-  JsonObject,
-  Notices,
-  Requests,
-  RoomInfo,
-  Snapshot,
-  TrackDescription,
-} from "../protocol.js";
+import type { Json, JsonObject, Requests, RoomInfo, TrackDescription } from "../protocol.js";
 import type { LocalTrack } from "../tracks/local-track.js";
 import { Publications } from "../tracks/publications.js";
 import type { RemoteTrack } from "../tracks/remote-track.js";
@@ -22,10 +14,9 @@ import type { ChunkTransform } from "../transform/transform.js";
 import { AudioOutput } from "./audio-output.js";
 import { ErrorThrottle } from "./error-throttle.js";
 import type { ConnectionState, JoinOptions, MessageOptions, RoomEvents } from "./events.js";
-import { joinArgument, type Membership, memberMetadata, predecessor } from "./membership.js";
+import { memberMetadata } from "./membership.js";
 import { REJOIN_MS, rejoin } from "./rejoin.js";
-import { Roster } from "./roster.js";
-import { type Change, difference, View } from "./view.js";
+import { type Notice, RoomSync } from "./room-sync.js";
 
 /** Interval at which speaking members are detected. */
 const SPEAKERS_MS = 200;
@@ -48,21 +39,16 @@ export class Room extends Emitter<RoomEvents> {
   readonly #speakers = new Speakers();
   readonly #audio = new AudioOutput((blocked) => this.emit("audio:blocked", blocked));
   readonly #publications: Publications;
-  readonly #roster: Roster;
+  readonly #sync: RoomSync;
   readonly #errors = new ErrorThrottle();
   /** Aborted when the room is closed. */
   readonly #over = new AbortController();
   #state: ConnectionState = "connected";
-  #membership: Membership | undefined;
-  /** Connection that the membership belongs to, even before the state reflects it. */
-  #home: Connection | undefined;
   /** Pending {@link join}. */
   #joining: Promise<void> | undefined;
   #leaving = false;
   /** Error that closed the room. */
   #endedBy: WeirError | undefined;
-  /** Events that arrived before the answer to `room:join` was applied. */
-  #early: (() => void)[] | undefined;
   #speakerPoll: ReturnType<typeof setInterval> | undefined;
 
   /** @internal Use {@link connect}. */
@@ -71,8 +57,8 @@ export class Room extends Emitter<RoomEvents> {
     this.#reconnector = reconnector;
     this.#transform = transform;
     this.#publications = this.#newPublications();
-    this.#roster = this.#newRoster();
-    this.#listen(connection);
+    this.#sync = this.#newSync();
+    this.#sync.listen(connection);
     reconnector.on("down", (error) => this.#disconnected(error));
     reconnector.on("up", (next) => this.#reconnected(next));
     reconnector.on("failed", (error) => this.#end(error));
@@ -85,22 +71,22 @@ export class Room extends Emitter<RoomEvents> {
 
   /** Properties of the joined room, also during a reconnect; `undefined` outside a room. */
   get info(): RoomInfo | undefined {
-    return this.#membership?.view.room;
+    return this.#sync.membership?.view.room;
   }
 
   /** This client's own member; `undefined` outside a room. */
   get self(): Member | undefined {
-    return this.#membership && this.#roster.members.get(this.#membership.selfId);
+    return this.#sync.self;
   }
 
   /** All members of the room by id, including this client's own. */
   get members(): ReadonlyMap<string, Member> {
-    return this.#roster.members;
+    return this.#sync.roster.members;
   }
 
   /** Tracks of the other members by id. */
   get tracks(): ReadonlyMap<number, RemoteTrack> {
-    return this.#roster.tracks;
+    return this.#sync.roster.tracks;
   }
 
   /** Tracks that this client publishes. */
@@ -136,7 +122,7 @@ export class Room extends Emitter<RoomEvents> {
    * `already_joined`.
    */
   async join(room: string, options: JoinOptions = {}): Promise<void> {
-    const joining = this.#join(this.#connection(), room, options);
+    const joining = this.#sync.join(this.#connection(), room, options);
     this.#joining = joining;
     try {
       await joining;
@@ -159,7 +145,7 @@ export class Room extends Emitter<RoomEvents> {
       // A join that failed needs no leave.
       if (!joined) return;
     }
-    if (this.#state === "reconnecting" && this.#membership) return this.#end(undefined);
+    if (this.#state === "reconnecting" && this.#sync.membership) return this.#end(undefined);
     const connection = this.#connection();
     this.#leaving = true;
     try {
@@ -184,13 +170,13 @@ export class Room extends Emitter<RoomEvents> {
   /** Updates the name or the metadata of this client's own member. */
   async update(changes: { name?: string; metadata?: JsonObject }): Promise<void> {
     const { metadata, ...rest } = changes;
-    const secret = this.#membership?.secret;
+    const { membership } = this.#sync;
     const whole = metadata && {
-      metadata: await memberMetadata(metadata, this.#transform !== undefined, secret),
+      metadata: await memberMetadata(metadata, this.#transform !== undefined, membership?.secret),
     };
     await this.#request("member:update", { ...rest, ...whole });
     // A rejoin uses the new values.
-    if (this.#membership) this.#membership.options = { ...this.#membership.options, ...changes };
+    this.#sync.remember(changes);
   }
 
   /**
@@ -232,7 +218,7 @@ export class Room extends Emitter<RoomEvents> {
   /** Unblocks audio. Call it from a click handler while {@link audioBlocked}. */
   async startAudio(): Promise<void> {
     await this.#audio.start();
-    for (const track of this.#roster.tracks.values()) track.unblock();
+    for (const track of this.#sync.roster.tracks.values()) track.unblock();
   }
 
   /** Selects the speaker to play on. Rejects with `not_supported` in browsers that offer no choice. */
@@ -248,7 +234,7 @@ export class Room extends Emitter<RoomEvents> {
       connection: () => this.#reconnector.connection,
       ready: () => this.#connection(),
       decodes: () =>
-        [...this.#roster.members.values()].filter(({ isSelf }) => !isSelf).map((each) => each.decodes),
+        [...this.#sync.roster.members.values()].filter(({ isSelf }) => !isSelf).map((each) => each.decodes),
       updated: (track) => this.emit("local:updated", track),
       published: (track) => this.emit("local:published", track),
       unpublished: (track) => {
@@ -258,15 +244,20 @@ export class Room extends Emitter<RoomEvents> {
     });
   }
 
-  #newRoster(): Roster {
-    return new Roster({
+  #newSync(): RoomSync {
+    return new RoomSync({
       clock: this.#clock,
       transform: this.#transform,
-      selfId: () => this.#membership?.selfId,
-      autoSubscribes: () => this.#autoSubscribes,
+      connection: () => this.#reconnector.connection,
+      closed: () => (this.#state === "closed" ? closedError(this.#endedBy) : undefined),
       request: (event, argument) => this.#request(event, argument),
-      audioBlocked: () => this.#audio.suppressed(),
       emit: (event, ...args) => this.emit(event, ...args),
+      notice: (notice) => this.#notice(notice),
+      entered: () => {
+        this.#speakerPoll ??= setInterval(() => this.#detectSpeakers(), SPEAKERS_MS);
+      },
+      memberChanged: () => this.#publications.adapt(),
+      audioBlocked: () => this.#audio.suppressed(),
     });
   }
 
@@ -274,7 +265,7 @@ export class Room extends Emitter<RoomEvents> {
   #connection(): Connection {
     if (this.#state === "closed") throw closedError(this.#endedBy);
     const { connection } = this.#reconnector;
-    if (connection && (this.#state !== "reconnecting" || connection === this.#home)) return connection;
+    if (connection && (this.#state !== "reconnecting" || connection === this.#sync.home)) return connection;
     throw new WeirError("disconnected", "no connection; the SDK is reconnecting");
   }
 
@@ -282,58 +273,7 @@ export class Room extends Emitter<RoomEvents> {
     return this.#connection().request(event, argument);
   }
 
-  async #join(connection: Connection, room: string, options: JoinOptions): Promise<void> {
-    const last = this.#membership;
-    const transforms = this.#transform !== undefined;
-    const { argument, secret } = await joinArgument({ room, options, last, transforms });
-    const early: (() => void)[] = [];
-    this.#early = early;
-    const askedAt = performance.now();
-    try {
-      const snapshot = await connection.request("room:join", argument);
-      if (this.#state === "closed") throw closedError(this.#endedBy);
-      this.#clock.observe(snapshot.self.joinedAt, askedAt, performance.now());
-      this.#home = connection;
-      const selfId = snapshot.self.id;
-      this.#enter(snapshot, { room, options, selfId, view: new View(snapshot), secret }, last);
-    } finally {
-      if (this.#early === early) this.#early = undefined;
-    }
-    for (const step of early) step();
-  }
-
-  /** Makes `next` the current membership, and emits the changes since `last`. */
-  #enter(snapshot: Snapshot, next: Membership, last: Membership | undefined): void {
-    const before = last?.view ?? new View({ ...snapshot, members: [], tracks: [] });
-    this.#membership = next;
-    // The room may still list the member of the lost connection.
-    if (last && last.selfId !== next.selfId) next.view.retire(last.selfId);
-    const kept = new Set(this.#roster.tracks.keys());
-    for (const change of difference(before, next.view)) this.#apply(change);
-    for (const id of kept) this.#roster.tracks.get(id)?.resume(this.#autoSubscribes);
-    this.#speakerPoll ??= setInterval(() => this.#detectSpeakers(), SPEAKERS_MS);
-  }
-
-  get #autoSubscribes(): boolean {
-    return this.#membership?.options.autoSubscribe !== false;
-  }
-
-  #listen(connection: Connection): void {
-    const dispatch = (step: () => void) => {
-      if (this.#reconnector.connection !== connection) return;
-      if (this.#early) this.#early.push(step);
-      else step();
-    };
-    connection.on("notice", (event, argument) => dispatch(() => this.#notice(event, argument as never)));
-    connection.on("media", (header, payload) =>
-      dispatch(() => this.#roster.tracks.get(header.track)?.receive(header, payload)),
-    );
-  }
-
-  #notice<E extends keyof Notices>(event: E, argument: Notices[E]): void {
-    const notice = { event, argument } as {
-      [N in keyof Notices]: { event: N; argument: Notices[N] };
-    }[keyof Notices];
+  #notice(notice: Notice): void {
     switch (notice.event) {
       case "track:keyframe-requested":
         this.#publications.requestKey(notice.argument.track);
@@ -345,12 +285,12 @@ export class Room extends Emitter<RoomEvents> {
         return;
       case "message": {
         const { from, ...rest } = notice.argument;
-        this.emit("message", { from: this.#roster.member(from), ...rest });
+        this.emit("message", { from: this.#sync.roster.member(from), ...rest });
         return;
       }
       case "media:gap": {
         const { track, ...gap } = notice.argument;
-        this.#roster.tracks.get(track)?.miss(gap);
+        this.#sync.roster.tracks.get(track)?.miss(gap);
         return;
       }
       case "node:draining":
@@ -360,21 +300,8 @@ export class Room extends Emitter<RoomEvents> {
         this.#report(refusal(notice.argument.error));
         return;
       default:
-        for (const change of this.#membership?.view.apply(notice.event, notice.argument) ?? [])
-          this.#apply(change);
+        this.#sync.update(notice.event, notice.argument);
     }
-  }
-
-  #apply(change: Change): void {
-    this.#roster.apply(change);
-    if (change.what !== "member:joined" && change.what !== "member:updated") return;
-    this.#publications.adapt();
-    const view = this.#membership?.view;
-    if (!view) return;
-    void predecessor(view, change.member).then((id) => {
-      if (id === undefined || this.#membership?.view !== view) return;
-      for (const retired of view.retire(id)) this.#apply(retired);
-    });
   }
 
   #disconnected(error: WeirError): void {
@@ -387,14 +314,14 @@ export class Room extends Emitter<RoomEvents> {
   }
 
   async #reconnected(connection: Connection): Promise<void> {
-    this.#listen(connection);
-    const membership = this.#membership;
+    this.#sync.listen(connection);
+    const { membership } = this.#sync;
     if (!membership) {
       this.#setState("connected");
       return;
     }
     try {
-      await rejoin(() => this.#join(connection, membership.room, membership.options));
+      await rejoin(() => this.#sync.join(connection, membership.room, membership.options));
     } catch (error) {
       const reason = asWeirError(error);
       if (connection.ended) return;
@@ -408,7 +335,7 @@ export class Room extends Emitter<RoomEvents> {
 
   #detectSpeakers(): void {
     const own = [...this.published].map((track) => ({ track, member: this.self }));
-    const others = [...this.#roster.tracks.values()].map((track) => ({ track, member: track.member }));
+    const others = [...this.#sync.roster.tracks.values()].map((track) => ({ track, member: track.member }));
     if (this.#speakers.observe(loudness([...own, ...others]), performance.now())) {
       this.emit("speakers", this.#speakers.active);
     }
@@ -430,10 +357,9 @@ export class Room extends Emitter<RoomEvents> {
   #leaveRoom(): void {
     clearInterval(this.#speakerPoll);
     this.#speakerPoll = undefined;
-    this.#membership = undefined;
-    this.#home = undefined;
+    this.#sync.leave();
     this.#publications.clear();
-    this.#roster.clear();
+    this.#sync.roster.clear();
   }
 
   #end(error: WeirError | undefined): void {

@@ -10,7 +10,8 @@ export type Change =
   | { what: "track:unpublished"; track: WireTrack }
   | { what: "room:updated"; room: RoomInfo };
 
-type RoomNotice = Exclude<
+/** Events that change a room. */
+export type RoomNotice = Exclude<
   keyof Notices,
   "track:keyframe-requested" | "room:closed" | "message" | "media:gap" | "node:draining" | "error"
 >;
