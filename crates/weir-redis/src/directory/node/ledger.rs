@@ -109,15 +109,9 @@ impl DirectoryCore {
     ) -> Result<(), DirectoryError> {
         let owner = self.seats.owner();
         let reason = self.seats.reason(&room, &member);
-        // The fence keeps out whoever is about to restore the seat.
-        match self.store.leave(&room, &owner, &member, reason, true).await {
-            Ok(()) => {
-                debug!(%room, %member, "a ghost was removed");
-                count(&self.counts.ghosts, 1);
-            }
-            Err(error @ DirectoryError::Unavailable(_)) => return Err(error),
-            // Already gone, or another node's by now.
-            Err(_) => {}
+        if self.store.evict(&room, &owner, &member, reason).await? {
+            debug!(%room, %member, "a ghost was removed");
+            count(&self.counts.ghosts, 1);
         }
         let entry = Keys::held_entry(&room, &member);
         self.store.let_go(ledger, entry).await

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures_util::{StreamExt, stream};
 use tracing::{debug, info, warn};
 use weir_cluster::DirectoryError;
-use weir_protocol::{MemberId, RoomId};
+use weir_protocol::{LeaveReason, MemberId, RoomId};
 
 use super::incarnation::Incarnation;
 use crate::{
@@ -84,5 +84,6 @@ async fn reap_member(
     room: RoomId,
     member: MemberId,
 ) -> Result<bool, DirectoryError> {
-    core.store.reap(&room, node, &member).await
+    let reason = LeaveReason::NodeLost;
+    core.store.evict(&room, node, &member, reason).await
 }

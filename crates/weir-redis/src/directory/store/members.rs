@@ -65,15 +65,16 @@ impl RoomStore {
         }
     }
 
-    /// Removes a member of a dead node. Returns false if it had left, or has another owner by now.
-    pub(crate) async fn reap(
+    /// Removes the seat of a dead node, or a ghost, and keeps out delayed writes. Returns false if there was no such
+    /// seat, or it has another owner by now.
+    pub(crate) async fn evict(
         &self,
         room: &RoomId,
-        dead: &Incarnation,
+        owner: &Incarnation,
         member: &MemberId,
+        reason: LeaveReason,
     ) -> Result<bool, DirectoryError> {
-        let reason = LeaveReason::NodeLost;
-        match self.remove(room, dead, member, reason, true).await? {
+        match self.remove(room, owner, member, reason, true).await? {
             Answer::Done(_) => Ok(true),
             Answer::Refused(..) => Ok(false),
         }
