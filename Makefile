@@ -1,7 +1,7 @@
 # Commands for developers and CI. `make` lists them.
 
 .DEFAULT_GOAL := help
-.PHONY: help clients run cluster test check bench bench-cluster outage redis-faults rolling telemetry-cost image chart test-install
+.PHONY: help clients run cluster test check bench bench-cluster outage redis-faults rolling repeat telemetry-cost image chart test-install
 
 help: ## List all targets
 	@sed -n 's/^\([a-z-]*\):[a-z ]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 15
@@ -46,6 +46,9 @@ redis-faults: ## Test moved slots, failovers and killed connections of Redis for
 
 rolling: ## Test a rolling restart of three nodes with 300 clients each (make test: 30)
 	WEIR_TEST_ROLLING_CLIENTS=300 cargo test --release -p weir --test rolling -- --nocapture
+
+repeat: ## Run the tests of repair and fail-over 100 times each, six at a time
+	tests/repeat
 
 telemetry-cost: ## Count telemetry's instructions per chunk in the release build (make test: debug build)
 	tests/setup.sh
