@@ -4,7 +4,7 @@ import type { Json, JsonObject } from "../protocol.js";
  * Claim of a rejoined member to replace an earlier one.
  *
  * After a lost connection a client rejoins as a new member, while the room may still list the old one. To
- * keep others from seeing both, the new member names its predecessor and proves the claim: the first join
+ * keep others from seeing both, the new member names its predecessor and proves the claim. The first join
  * published the hash of a secret, and the second join reveals the secret.
  */
 export interface Succession {

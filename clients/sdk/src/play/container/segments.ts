@@ -11,8 +11,8 @@ export function needsInit(type: string): boolean {
 }
 
 /**
- * Returns the initialisation segment at the start of a piece: a WebM header up to its first Cluster (RFC 9559),
- * or the MP4 boxes before the first media segment (ISO 14496-12). `undefined` if the piece starts otherwise.
+ * Returns the initialisation segment at the start of a piece; `undefined` if it starts otherwise. The segment is a
+ * WebM header up to its first Cluster (RFC 9559), or the MP4 boxes before the first media segment (ISO 14496-12).
  */
 export function initSegment(piece: Uint8Array): Uint8Array | undefined {
   if (startsWith(piece, 0, EBML)) {
