@@ -9,7 +9,7 @@ import { startNode } from "../lib/servers/node.mjs";
 import { startKnownBrowser } from "../lib/browser/participant.mjs";
 import { SocketPeer } from "../lib/peers/socket-peer.mjs";
 
-test("two people on two nodes meet in the web app", async (t) => {
+test("members on two nodes meet in the web app", async (t) => {
   const { nodes } = await startCluster(t, 2);
   const [one, other] = await Promise.all([startKnownBrowser(t), startKnownBrowser(t)]);
   const ann = await openPage(t, one, nodes[0].url);
@@ -49,7 +49,7 @@ test("two people on two nodes meet in the web app", async (t) => {
   await eventually("Bob is gone", async () => (await tileOf(ann, "Bob").count()) === 0);
 });
 
-test("an encrypted room is met in by its whole link, and by nothing less", async (t) => {
+test("an encrypted room opens only with its complete link", async (t) => {
   const node = await startNode(t);
   const browser = await startKnownBrowser(t);
   const ann = await openPage(t, browser, node.url);
@@ -66,7 +66,7 @@ test("an encrypted room is met in by its whole link, and by nothing less", async
   await cut.getByText("The link is not complete").waitFor();
 });
 
-test("each failure has words of its own", async (t) => {
+test("each failure has its own message", async (t) => {
   const node = await startNode(t);
   const browser = await startBrowser(t);
   const unpermitted = await startBrowser(t, { permitted: false });
@@ -100,7 +100,7 @@ test("each failure has words of its own", async (t) => {
   await eventually("the connection is back", async () =>
     (await cut.locator('[data-state="reconnecting"]').count()) === 0);
 
-  // Its page is served by the node that is killed, which the browser reports.
+  // The killed node serves the page, so the browser reports its absence.
   const allowed = () => true;
   const doomed = await startNode(t);
   const left = await openPage(t, browser, doomed.url, { allowed });

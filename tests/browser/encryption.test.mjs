@@ -5,7 +5,7 @@ import { startNode } from "../lib/servers/node.mjs";
 import { servePages } from "../lib/servers/page-server.mjs";
 import { enter, openParticipant, quantile, report, startKnownBrowser } from "../lib/browser/participant.mjs";
 
-test("with end-to-end encryption only those with the key see and hear", async (t) => {
+test("only members with the key see and hear encrypted media", async (t) => {
   const node = await startNode(t);
   const pages = await servePages(t);
   const browser = await startKnownBrowser(t);
@@ -15,7 +15,7 @@ test("with end-to-end encryption only those with the key see and hear", async (t
   const { url } = node;
   const room = await enter(ann, { url, name: "ann", options: { key } });
   await enter(bob, { url, room, name: "bob", options: { key }, publish: false });
-  // One has no key, one a wrong one.
+  // One without a key, one with a wrong key.
   await enter(eve, { url, room, name: "eve", publish: false });
   await enter(mallory, { url, room, name: "mallory", options: { key: other }, publish: false });
 

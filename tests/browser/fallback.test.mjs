@@ -13,7 +13,7 @@ const HIDDEN = [
   "VideoFrame", "AudioData",
 ];
 
-test("a browser without WebCodecs talks to one that has it, and to another one without", async (t) => {
+test("a browser without WebCodecs talks to browsers with and without it", async (t) => {
   const node = await startNode(t);
   const pages = await servePages(t);
   const browser = await startKnownBrowser(t);
@@ -21,7 +21,7 @@ test("a browser without WebCodecs talks to one that has it, and to another one w
   const hide = (names) => {
     for (const name of names) delete window[name];
   };
-  // The page's own measuring of its camera needs WebCodecs, so nothing of it is measured here.
+  // Measuring the own camera needs WebCodecs, so this page does not.
   for (const page of [ann, cid]) {
     await page.evaluate(hide, HIDDEN);
     assert.equal(await page.evaluate(() => sdk.support().webCodecs), false);
@@ -43,13 +43,13 @@ test("a browser without WebCodecs talks to one that has it, and to another one w
     }, 90_000);
     const height = quantile(there.tones[whom].frequencies, 0.5);
     t.diagnostic(`${who} sees ${there.seen[whom].length} pictures of ${whom} and hears ${Math.round(height)} Hz`);
-    // A player that catches up is fast by some percent.
+    // A player that catches up plays a few percent faster.
     assert.ok(Math.abs(height - 1_000) < 30, "the tone is the one that was played");
     assert.deepEqual(there.events.filter(([what]) => what === "error" || what === "track"), []);
   }
 });
 
-test("live WebM of another program is played, also by who comes late", async (t) => {
+test("live WebM of another program plays, also for a late joiner", async (t) => {
   const node = await startNode(t);
   const pages = await servePages(t);
   const browser = await startKnownBrowser(t);
@@ -77,7 +77,7 @@ test("live WebM of another program is played, also by who comes late", async (t)
       }
     }
   }
-  // How many of the 240 are drawn is the machine's matter; that it is a moving picture is this one's.
+  // The machine's speed decides how many of the 240 pictures are drawn.
   for (const [name, page, least] of [["early", early, 60], ["late", late, 30]]) {
     const shown = await eventually(`${name} is shown ${least} different pictures`, () =>
       page.evaluate((least) => participant.shown.ffmpeg > least && participant.shown.ffmpeg, least),

@@ -10,7 +10,7 @@ import { enter, openParticipant, report, startKnownBrowser } from "../lib/browse
 const NAMES = ["ann", "bob", "cid", "dee"];
 const TALK_MS = 60_000;
 
-test("four participants at 640×360 for a minute receive what each of them sends", async (t) => {
+test("four participants receive all chunks of each other for a minute", async (t) => {
   const node = await startNode(t);
   const pages = await servePages(t);
   const open = await Promise.all(
@@ -21,7 +21,7 @@ test("four participants at 640×360 for a minute receive what each of them sends
     room = await enter(page, { url: node.url, room, name: NAMES[index] });
   }
   const reports = () => Promise.all(open.map(report));
-  // What was received is counted before what was sent, and in the end after it: a busy page answers late.
+  // Received chunks are counted before sent ones at first, and after them in the end: busy pages answer late.
   const heard = await reports();
   const before = await reports();
   await pause(TALK_MS);

@@ -13,7 +13,7 @@ const SCREENS = [
 ];
 
 for (const [screen, colorScheme, options] of SCREENS) {
-  test(`every page is accessible and fits, on a ${screen}, ${colorScheme}`, async (t) => {
+  test(`every page is accessible and fits the screen (${screen}, ${colorScheme})`, async (t) => {
     const node = await startNode(t);
     const browser = await startBrowser(t);
     const page = await openPage(t, browser, node.url, { colorScheme, ...options });
@@ -80,7 +80,7 @@ for (const [screen, colorScheme, options] of SCREENS) {
   });
 }
 
-test("everything can be reached and used by keyboard", async (t) => {
+test("every control works by keyboard", async (t) => {
   const node = await startNode(t);
   const page = await openPage(t, await startBrowser(t), node.url);
   const focused = () => page.evaluate(() => document.activeElement?.dataset.testid ?? document.activeElement?.tagName);

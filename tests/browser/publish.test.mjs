@@ -9,7 +9,7 @@ import { SocketPeer } from "../lib/peers/socket-peer.mjs";
 
 const CODECS = { vp8: /^vp8$/, vp9: /^vp09\./, h264: /^avc1\./, av1: /^av01\./ };
 
-test("every codec is published and shown", async (t) => {
+test("every codec is published and played", async (t) => {
   const node = await startNode(t);
   const pages = await servePages(t);
   const browser = await startKnownBrowser(t);
@@ -27,7 +27,7 @@ test("every codec is published and shown", async (t) => {
   }
 });
 
-test("key chunks come every four seconds, when asked for, and for all who ask together one", async (t) => {
+test("key chunks come every four seconds and once for simultaneous requests", async (t) => {
   const node = await startNode(t);
   const pages = await servePages(t);
   const ann = await openParticipant(t, await startKnownBrowser(t), pages);
@@ -51,7 +51,7 @@ test("key chunks come every four seconds, when asked for, and for all who ask to
   assert.equal(keys().length, before + 1);
 });
 
-test("who comes and decodes something else alone is given that, and nobody loses the picture", async (t) => {
+test("the codec changes for a newcomer that decodes nothing else, without interrupting others", async (t) => {
   const node = await startNode(t);
   const pages = await servePages(t);
   const browser = await startKnownBrowser(t);
@@ -70,7 +70,7 @@ test("who comes and decodes something else alone is given that, and nobody loses
   await eventually("bob still sees ann", async () => (await report(bob)).seen.ann.length > before + 20);
 });
 
-test("another camera takes over, a source may be replaced, and one that ends ends its track", async (t) => {
+test("sources can be replaced, and a source that ends ends its track", async (t) => {
   const node = await startNode(t);
   const pages = await servePages(t);
   const browser = await startBrowser(t, { cameras: 2 });
@@ -110,7 +110,7 @@ test("another camera takes over, a source may be replaced, and one that ends end
     ann.evaluate(() => window.camera.setDevice("none").catch(({ code }) => { throw new Error(code); })),
     /not_supported/,
   );
-  // What a source does that ends by itself.
+  // As if the source ended by itself.
   await ann.evaluate(() => {
     window.drawing.stop();
     window.drawing.dispatchEvent(new Event("ended"));

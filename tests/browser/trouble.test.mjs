@@ -12,10 +12,10 @@ import { startRedis } from "../lib/servers/redis.mjs";
 const CUT_MS = 3_000;
 const BACK_MS = 2_000;
 const THROTTLED_BITS = 350_000;
-const SETTLING_MS = 12_000;
+const ADAPTATION_MS = 12_000;
 const STEADY_MS = 8_000;
 
-/** Waits until either sees the other's pictures move. */
+/** Waits until each sees the other's pictures move. */
 async function talking(ann, bob) {
   const counts = async () => {
     const [atAnn, atBob] = await Promise.all([report(ann), report(bob)]);
@@ -28,19 +28,19 @@ async function talking(ann, bob) {
   });
 }
 
-/** When `seen` has had a picture after `since` that was followed by nine more, in milliseconds from then. */
+/** Returns the time from `since` to the first picture that is followed by nine more, in milliseconds. */
 function movesAgain(seen, since) {
   const after = seen.filter(([, at]) => at > since);
   return after.length < 10 ? Number.POSITIVE_INFINITY : after[0][1] - since;
 }
 
-/** The longest time from one picture to the next one, from a little before `since` on, in whole milliseconds. */
+/** Returns the longest time between two pictures from shortly before `since` on, in whole milliseconds. */
 function longestPause(seen, since) {
   const times = seen.map(([, at]) => at).filter((at) => at > since - 500);
   return Math.round(Math.max(...times.slice(1).map((at, index) => at - times[index])));
 }
 
-test("a connection that is cut for three seconds comes back by itself, and the pictures with it", async (t) => {
+test("connection and pictures return after a network cut of three seconds", async (t) => {
   const node = await startNode(t);
   const pages = await servePages(t);
   const gate = await openGate(t, node.url);
@@ -67,7 +67,7 @@ test("a connection that is cut for three seconds comes back by itself, and the p
   assert.deepEqual(atAnn.events.filter(([what]) => what === "error"), []);
 });
 
-test("a network that takes half of the bitrate gets half of it, and the picture is not late for it", async (t) => {
+test("bitrate adapts to half the bandwidth without added latency", async (t) => {
   const node = await startNode(t);
   const pages = await servePages(t);
   const gate = await openGate(t, node.url);
@@ -78,7 +78,7 @@ test("a network that takes half of the bitrate gets half of it, and the picture 
   await enter(bob, { url: node.url, room, name: "bob", publish: false });
   await eventually("bob sees ann", async () => (await report(bob)).seen.ann?.length > 30);
   gate.throttle(THROTTLED_BITS / 8);
-  await pause(SETTLING_MS);
+  await pause(ADAPTATION_MS);
   const from = (await report(bob)).seen.ann.length;
   await pause(STEADY_MS);
 
@@ -94,7 +94,7 @@ test("a network that takes half of the bitrate gets half of it, and the picture 
   assert.ok(quantile(late, 0.95) < 1_000, "the picture is not late");
 });
 
-test("who was on a killed node goes on over another one", async (t) => {
+test("members of a killed node continue on another node", async (t) => {
   const redis = await startRedis(t);
   const [first, second] = await Promise.all([0, 1].map(() => startMember(t, redis.url)));
   const pages = await servePages(t);
@@ -117,7 +117,7 @@ test("who was on a killed node goes on over another one", async (t) => {
   assert.deepEqual(states, ["joined", "reconnecting", "joined"]);
 });
 
-test("who is on a node that drains moves to another one, and hardly a picture is missed", async (t) => {
+test("members of a draining node move with hardly a missed picture", async (t) => {
   const redis = await startRedis(t);
   const drain = { WEIR_DRAIN__PAUSE_MS: "500", WEIR_DRAIN__WINDOW_MS: "1000", WEIR_DRAIN__DEADLINE_MS: "10000" };
   const [first, second] = await Promise.all([startMember(t, redis.url, drain), startMember(t, redis.url)]);

@@ -13,7 +13,7 @@ async function readiness(node) {
   return (await fetch(`${node.opsUrl}/readyz`)).json();
 }
 
-test("a node that drains takes nobody, and tells each when to go: viewers first, evenly", async (t) => {
+test("a draining node refuses clients and spreads reconnections evenly, viewers first", async (t) => {
   const node = await startNode(t, DRAIN);
   const peers = [];
   for (let index = 0; index < 6; index++) {
@@ -50,7 +50,7 @@ test("a node that drains takes nobody, and tells each when to go: viewers first,
     assert.equal(answer.status, 503);
     assert.match(await answer.text(), /draining/);
   }
-  // Media goes on meanwhile.
+  // Media continues meanwhile.
   publisher.emit("media", { track: track.id, ts: 0 }, Buffer.from("still here"));
   await late.until("gets the chunk", () => late.chunks(track.id).length === 1);
 
@@ -60,20 +60,20 @@ test("a node that drains takes nobody, and tells each when to go: viewers first,
   assert.deepEqual(await within("the node ends, since nobody is left", node.exit), { code: 0, signal: null });
 });
 
-test("who does not go is cut off, so that the stock client comes back by itself", async (t) => {
+test("clients that stay until the deadline are disconnected so that stock clients reconnect", async (t) => {
   const node = await startNode(t, { ...DRAIN, WEIR_DRAIN__PAUSE_MS: "0", WEIR_DRAIN__WINDOW_MS: "0", WEIR_DRAIN__DEADLINE_MS: "500" });
   const websocket = await SocketPeer.connect(t, node.url, "websocket");
   const polling = await SocketPeer.connect(t, node.url, "polling");
   const reasons = [websocket, polling].map((peer) => new Promise((resolve) => peer.socket.once("disconnect", resolve)));
   node.signal("SIGTERM");
   assert.deepEqual(await within("the node ends", node.exit), { code: 0, signal: null }, node.logs);
-  // Upon these two the client connects again by itself, unless it is told not to.
+  // The client reconnects after these two reasons, unless configured otherwise.
   const [first, second] = await Promise.all(reasons);
   assert.match(first, /^transport (close|error)$/);
   assert.match(second, /^(io server disconnect|transport (close|error))$/);
 });
 
-test("members that stay to the end leave once, and the node's lease with them", async (t) => {
+test("members that stay until the deadline leave once, and the lease ends", async (t) => {
   const redis = await startRedis(t);
   const leaving = await startMember(t, redis.url, { ...DRAIN, WEIR_DRAIN__PAUSE_MS: "0", WEIR_DRAIN__DEADLINE_MS: "3000" });
   const staying = await startMember(t, redis.url);

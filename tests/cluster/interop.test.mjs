@@ -7,7 +7,7 @@ import { exchange, leave } from "../lib/peers/exchange.mjs";
 import { PythonPeer } from "../lib/peers/python-peer.mjs";
 import { SocketPeer } from "../lib/peers/socket-peer.mjs";
 
-test("clients of every kind in one room, spread over three nodes", async (t) => {
+test("clients of every kind on three nodes receive everything once and in order", async (t) => {
   const { nodes } = await startCluster(t);
   const [a, b, c] = nodes.map(({ url }) => url);
   const peers = await Promise.all([
@@ -22,7 +22,7 @@ test("clients of every kind in one room, spread over three nodes", async (t) => 
   await leave(t, b, peers);
 });
 
-test("members of a node that is told to stop leave at once, and the node ends", async (t) => {
+test("members of a stopped node leave at once", async (t) => {
   const { nodes } = await startCluster(t, 2);
   const stays = await SocketPeer.connect(t, nodes[0].url, "websocket", "stays");
   const { room } = await stays.request("room:create");
@@ -34,7 +34,7 @@ test("members of a node that is told to stop leave at once, and the node ends", 
   await goers[0].request("track:publish", { kind: "data", codec: "text/plain" });
   nodes[1].signal("SIGTERM");
   assert.deepEqual(await within("the node ends", nodes[1].exit, 4_000), { code: 0, signal: null });
-  // Sooner than a lost node would be noticed.
+  // Sooner than a lost node is detected.
   await stays.until("is told of all", () => stays.all("member:left").length === goers.length, 2_000);
   assert.deepEqual([...new Set(stays.all("member:left").map(({ reason }) => reason))], ["disconnected"]);
   const fresh = await SocketPeer.connect(t, nodes[0].url, "websocket", "fresh");

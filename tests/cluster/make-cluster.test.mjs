@@ -1,4 +1,4 @@
-// What `make cluster` starts: one address, three nodes behind it, and nothing left when it ends.
+// `make cluster`: one address, three nodes behind it, and no process left when it ends.
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { createInterface } from "node:readline";
@@ -17,7 +17,7 @@ const LIMIT = 30;
 
 const SCRIPT = fileURLToPath(new URL("../../deploy/cluster.mjs", import.meta.url));
 
-test("one address leads to three nodes, one of which may die, and Ctrl-C stops all", async (t) => {
+test("one address leads to three nodes, survives the death of one, and Ctrl-C stops all", async (t) => {
   const script = spawn("node", [SCRIPT, "--port", "0", "--binary", BINARY], {
     stdio: ["ignore", "pipe", "inherit"],
     env: { ...process.env, WEIR_SERVER__MAX_CONNECTIONS_PER_ADDRESS: String(LIMIT) },

@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { startCluster } from "../lib/servers/cluster.mjs";
 import { BINARY, startNode } from "../lib/servers/node.mjs";
 
-/** What `weir probe` says. */
+/** Runs `weir probe` and returns its exit status and output. */
 async function probe(...args) {
   const process = spawn(BINARY, ["probe", ...args], { stdio: ["ignore", "pipe", "pipe"] });
   let said = "";
@@ -15,7 +15,7 @@ async function probe(...args) {
   return { code, said, complained };
 }
 
-test("nodes that are one are seen to be so", async (t) => {
+test("probe recognises nodes of one cluster", async (t) => {
   const { nodes } = await startCluster(t, 3);
   const { code, said, complained } = await probe("--nodes", "3", ...nodes.map(({ url }) => url));
   assert.equal(code, 0, complained);
@@ -24,7 +24,7 @@ test("nodes that are one are seen to be so", async (t) => {
   assert.equal(lines.filter((line) => /joined in [\d.]+ ms, got it [\d.]+ ms later$/.test(line)).length, 2);
 });
 
-test("nodes that are not one are told apart, and missing ones are missed", async (t) => {
+test("probe reports separate clusters and missing nodes", async (t) => {
   const nodes = await Promise.all([startNode(t), startNode(t)]);
   const urls = nodes.map(({ url }) => url);
   const apart = await probe(...urls);

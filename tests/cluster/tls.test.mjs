@@ -1,4 +1,4 @@
-// A Redis that takes TLS only, and a user with a password, in a database of its own.
+// Redis with TLS only, a user with a password, and a database of its own.
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { writeFile } from "node:fs/promises";
@@ -14,7 +14,7 @@ import { SocketPeer } from "../lib/peers/socket-peer.mjs";
 
 const openssl = promisify(execFile).bind(undefined, "openssl");
 
-/** A certificate for localhost and who it is to be trusted by. */
+/** Makes a certificate for localhost and its certificate authority. */
 async function certificate(t) {
   const folder = await temporaryFolder(t, "tls");
   const file = (name) => join(folder, name);
@@ -27,7 +27,7 @@ async function certificate(t) {
   return { ca: file("ca.crt"), cert: file("server.crt"), key: file("server.key") };
 }
 
-test("nodes join over TLS as a user, and one that does not trust Redis says so and is not ready", async (t) => {
+test("nodes join over TLS as a user, and a node that distrusts the certificate is not ready", async (t) => {
   const { ca, cert, key } = await certificate(t);
   const redis = await startRedis(t, {
     "tls-ca-cert-file": ca,

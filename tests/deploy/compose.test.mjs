@@ -1,4 +1,4 @@
-// docker-compose.yml and its balancer, without Docker; tests/deploy/install brings it up.
+// docker-compose.yml and its balancer, without Docker; tests/deploy/install runs it.
 import assert from "node:assert/strict";
 import { execFileSync, spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
@@ -18,14 +18,14 @@ import { tool } from "../lib/harness/tools.mjs";
 
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 
-/** The composition as Compose understands it. */
+/** Returns the composition as Compose parses it. */
 function composition(env = {}) {
   const args = ["--profile", "observability", "config", "--format", "json"];
   const said = execFileSync(tool("docker-compose"), args, { cwd: ROOT, env: { ...process.env, ...env }, encoding: "utf8" });
   return JSON.parse(said);
 }
 
-test("a node takes the configuration that the composition gives it", () => {
+test("a node accepts the configuration of the composition", () => {
   const { environment } = composition({ WEIR_LOG: "debug", WEIR_CHUNK_SAMPLING: "1000" }).services.gateway;
   const { status, stdout, stderr } = spawnSync(BINARY, ["config"], { env: environment, encoding: "utf8" });
   assert.equal(status, 0, stderr);
@@ -34,7 +34,7 @@ test("a node takes the configuration that the composition gives it", () => {
   }
 });
 
-test("every service is pinned, bounded and without rights, and what it mounts is there", () => {
+test("every service is pinned, limited and unprivileged, and its mounts exist", () => {
   const { services } = composition();
   for (const [name, service] of Object.entries(services)) {
     assert.match(service.image, /:(v?\d+\.\d+\.\d+|local)$/, name);
@@ -46,7 +46,7 @@ test("every service is pinned, bounded and without rights, and what it mounts is
   assert.ok(Number.parseInt(services.gateway.stop_grace_period, 10) * 1000 > drain);
 });
 
-test("every variable of the composition changes something", () => {
+test("every variable of the composition has an effect", () => {
   const text = execFileSync("cat", [`${ROOT}docker-compose.yml`], { encoding: "utf8" });
   const variables = new Map([...text.matchAll(/\$\{(\w+):-([^}]*)\}/g)].map(([, name, value]) => [name, value]));
   const plain = JSON.stringify(composition());
@@ -56,7 +56,7 @@ test("every variable of the composition changes something", () => {
   }
 });
 
-/** Two gateways behind the balancer, on one machine: the same ports of two addresses. */
+/** Starts two gateways behind the balancer, on the same ports of two addresses. */
 async function balanced(t, env = {}) {
   const redis = await startRedis(t);
   const [port, operationsPort] = [await freePort(), await freePort()];
@@ -77,7 +77,7 @@ async function balanced(t, env = {}) {
 
 const sessions = async (node) => (await metrics(node)).weir_sessions;
 
-test("through the balancer every transport works, on both gateways", async (t) => {
+test("every transport works through the balancer, on both gateways", async (t) => {
   const { balancer, nodes } = await balanced(t);
   await eventually("both are found", async () => {
     const said = balancer.output.match(/gateways\/gateway\d+ .*?UP\/READY/g) ?? [];
@@ -103,8 +103,8 @@ test("through the balancer every transport works, on both gateways", async (t) =
   }
 });
 
-test("gateways know the balancer's clients apart, and believe what it says alone", async (t) => {
-  // Trusts all of the loopback, as the composition trusts the private ranges: a header from a client inside
+test("gateways trust client addresses only from the balancer", async (t) => {
+  // Trusts all of the loopback, as the composition trusts the private ranges. A header from a client inside
   // them must not take effect.
   const { balancer, nodes } = await balanced(t, { WEIR_SERVER__MAX_CONNECTIONS_PER_ADDRESS: "2" });
   await eventually("both are found", () => (balancer.output.match(/UP\/READY/g) ?? []).length >= 2);
@@ -120,7 +120,7 @@ test("gateways know the balancer's clients apart, and believe what it says alone
   }
 });
 
-test("who is on a gateway that drains stays until told, over long-polling too, and nobody new comes", async (t) => {
+test("clients of a draining gateway stay until notified, and new clients go elsewhere", async (t) => {
   const drain = { WEIR_DRAIN__PAUSE_MS: "8000", WEIR_DRAIN__WINDOW_MS: "1000", WEIR_DRAIN__DEADLINE_MS: "20000" };
   const { balancer, nodes } = await balanced(t, drain);
   await eventually("both are found", () => (balancer.output.match(/UP\/READY/g) ?? []).length >= 2);
@@ -139,14 +139,14 @@ test("who is on a gateway that drains stays until told, over long-polling too, a
   }
   assert.equal(await sessions(leaving), before, "nobody new");
   assert.equal(await sessions(staying), 8 - before + 4);
-  // Each still asks and is answered where it is, and then is told to go.
+  // Clients are still served, and then notified of the drain.
   for (const peer of peers) await peer.request("member:update", { name: "still here" });
   const told = peers.filter((peer) => peer.all("node:draining").length > 0);
   await eventually("those on it are told", () => peers.filter((peer) => peer.all("node:draining").length > 0).length === before);
   assert.equal(told.length, 0, "not before the pause was over");
 });
 
-test("gateways that come and go are found and forgotten", async (t) => {
+test("the balancer follows gateways that start and stop", async (t) => {
   const { balancer, names, nodes, start } = await balanced(t);
   await start("127.0.0.4");
   names.addresses.push("127.0.0.4");

@@ -1,4 +1,4 @@
-// The unit for nodes as bare processes.
+// The systemd unit.
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { readFile, writeFile } from "node:fs/promises";
@@ -7,7 +7,7 @@ import { test } from "node:test";
 import { temporaryFolder } from "../lib/harness/folder.mjs";
 import { BINARY } from "../lib/servers/node.mjs";
 
-test("systemd takes the unit, finds it well confined, and lets it drain", async (t) => {
+test("systemd accepts the unit, rates it as confined, and lets it drain", async (t) => {
   const folder = await temporaryFolder(t, "systemd");
   const text = await readFile(new URL("../../deploy/systemd/weir.service", import.meta.url), "utf8");
   const unit = join(folder, "weir.service");
@@ -15,7 +15,7 @@ test("systemd takes the unit, finds it well confined, and lets it drain", async 
   const analyze = (...args) => spawnSync("systemd-analyze", args, { encoding: "utf8" });
   const { status, stdout, stderr } = analyze("verify", unit);
   assert.deepEqual({ status, said: stdout + stderr }, { status: 0, said: "" });
-  // Out of 10, of which none is a process without any confinement.
+  // Exposure out of 10; 10 is an unconfined process.
   const { stdout: security } = analyze("security", "--offline=true", "--threshold=25", unit);
   const [, exposure] = security.match(/exposure level for weir\.service: ([\d.]+)/);
   t.diagnostic(`exposure ${exposure} of 10`);

@@ -1,4 +1,4 @@
-// The tutorial of the README, run as a reader would.
+// The README's tutorial, run like a reader does.
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { readFile, symlink, writeFile } from "node:fs/promises";
@@ -21,7 +21,7 @@ test("the tutorial has at most 20 lines of stock socket.io-client", async () => 
   assert.deepEqual(imports, ["socket.io-client"]);
 });
 
-test("two who follow the tutorial see each other come, hear each other, and see each other go", async (t) => {
+test("two readers of the tutorial see each other join, publish and leave", async (t) => {
   const node = await startNode(t);
   const follow = await reader(t, node.url);
 
@@ -32,7 +32,7 @@ test("two who follow the tutorial see each other come, hear each other, and see 
   const [, id] = await first.prints(new RegExp(`^process ${second.pid} \\((\\S+)\\) came$`, "m"));
 
   await first.prints(/^track 2, chunk 1: hello\ntrack 2, chunk 2: hello$/m);
-  // It joined while the first was sending: it starts wherever that stands, and goes on without gap.
+  // It joined while the first was sending: it starts anywhere and continues without a gap.
   const [, seq] = await second.prints(/^track 1, chunk (\d+): hello$/m);
   await second.prints(new RegExp(`^track 1, chunk ${Number(seq) + 1}: hello$`, "m"));
 
@@ -40,7 +40,7 @@ test("two who follow the tutorial see each other come, hear each other, and see 
   await first.prints(new RegExp(`^${id} went: disconnected$`, "m"));
 });
 
-test("the tutorial waits for a node that is missing, and says so", async (t) => {
+test("the tutorial reports a missing node and waits for it", async (t) => {
   const host = `127.0.0.1:${await freePort()}`;
   const follow = await reader(t, `http://${host}`);
   const first = follow();
@@ -52,7 +52,7 @@ test("the tutorial waits for a node that is missing, and says so", async (t) => 
   await first.prints(/^track 2, chunk 1: hello$/m);
 });
 
-test("after the node was restarted both who follow the tutorial are in their room again", async (t) => {
+test("readers of the tutorial rejoin their room after the node restarts", async (t) => {
   const where = { listen: `127.0.0.1:${await freePort()}`, opsListen: "127.0.0.1:0" };
   let node = await startNode(t, {}, where);
   const follow = await reader(t, node.url);
@@ -83,7 +83,7 @@ test("after the node was restarted both who follow the tutorial are in their roo
   }
 });
 
-test("who follows the tutorial alone is told so, and hears who comes later, and again who comes after that", async (t) => {
+test("a lone reader of the tutorial hears each later member", async (t) => {
   const node = await startNode(t);
   const follow = await reader(t, node.url);
   const first = follow();
@@ -99,7 +99,7 @@ test("who follows the tutorial alone is told so, and hears who comes later, and 
   assert.ok(first.running, first.output);
 });
 
-test("the tutorial with the id of no room says so", async (t) => {
+test("the tutorial reports an unknown room id", async (t) => {
   const node = await startNode(t);
   const follow = await reader(t, node.url);
   const lost = follow("no-such-room");
@@ -114,7 +114,7 @@ async function tutorial() {
   return block[1];
 }
 
-/** A folder as the tutorial asks for; returns what starts the saved code with these arguments. */
+/** Makes a folder as the tutorial says. Returns a function that starts the saved code. */
 async function reader(t, url) {
   const folder = await temporaryFolder(t, "tutorial");
   await writeFile(join(folder, "tutorial.mjs"), await tutorial());

@@ -1,4 +1,4 @@
-// How many connections a node takes.
+// Limits on connections.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { atEnd } from "../lib/harness/at-end.mjs";
@@ -9,7 +9,7 @@ import { RawWebSocket } from "../lib/raw/websocket.mjs";
 const LIMIT = 5;
 
 for (const key of ["WEIR_SERVER__MAX_CONNECTIONS", "WEIR_SERVER__MAX_CONNECTIONS_PER_ADDRESS"]) {
-  test(`${key}: no more connections than that, until one is closed`, async (t) => {
+  test(`${key} limits connections until one closes`, async (t) => {
     const node = await startNode(t, { [key]: String(LIMIT) });
     const connect = async () => {
       const client = await RawWebSocket.connect(node.url);

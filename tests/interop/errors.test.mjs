@@ -1,4 +1,4 @@
-// What a stock client is told when it asks for what it cannot have.
+// Refusals, as stock clients receive them.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { startNode } from "../lib/servers/node.mjs";
@@ -12,7 +12,7 @@ const WAYS = {
 };
 
 for (const [way, connect] of Object.entries(WAYS)) {
-  test(`${way}: every refusal has a code and a sentence, and the connection goes on`, async (t) => {
+  test(`${way}: every refusal has a code and a sentence, and the connection stays open`, async (t) => {
     const node = await startNode(t);
     const peer = await connect(t, node.url);
 
@@ -37,7 +37,7 @@ for (const [way, connect] of Object.entries(WAYS)) {
     assertFault(await peer.refusal("media", { track: 99, ts: 0 }, Buffer.from("x")), "track_not_found", /99/);
   });
 
-  test(`${way}: a failure that has no acknowledgement to go to comes as an error event`, async (t) => {
+  test(`${way}: a failure without an acknowledgement arrives as an error event`, async (t) => {
     const node = await startNode(t);
     const peer = await connect(t, node.url);
 
@@ -55,7 +55,7 @@ for (const [way, connect] of Object.entries(WAYS)) {
   });
 }
 
-test("a request that is granted without an acknowledgement says nothing", async (t) => {
+test("a granted request without an acknowledgement is silent", async (t) => {
   const node = await startNode(t);
   const peer = await SocketPeer.connect(t, node.url);
   peer.emit("room:create", { id: "quiet" });
@@ -63,7 +63,7 @@ test("a request that is granted without an acknowledgement says nothing", async 
   assert.deepEqual(peer.told, []);
 });
 
-test("too many requests are refused as such, media is not one of them, and nobody is closed", async (t) => {
+test("requests over the rate limit are refused, media is not counted, nobody is closed", async (t) => {
   const node = await startNode(t);
   const peer = await SocketPeer.connect(t, node.url);
   const { room } = await peer.request("room:create");
@@ -73,13 +73,13 @@ test("too many requests are refused as such, media is not one of them, and nobod
   const message = () => peer.ask("message", { data: "hello" });
   const acks = await Promise.all(Array.from({ length: 100 }, message));
   const refused = acks.filter(({ ok }) => !ok);
-  // 40 at once, three of which are spent, and 20 a second while these are on their way.
+  // A burst of 40, three of which are used, refilled with 20 per second.
   assert.ok(refused.length > 20 && refused.length <= 63, `${refused.length} of 100 are refused`);
   for (const { error } of refused) assertFault(error, "rate_limited");
   assert.deepEqual(await peer.request("media", { track: track.id, ts: 0 }, Buffer.from("x")), { seq: 1 });
 });
 
-test("a payload of 1 MiB goes through, one byte more is too large, on each transport", async (t) => {
+test("a payload of 1 MiB passes on each transport, one byte more is too large", async (t) => {
   const node = await startNode(t);
   const subscriber = await SocketPeer.connect(t, node.url, "websocket", "subscriber");
   const { room } = await subscriber.request("room:create");

@@ -15,16 +15,16 @@ const MIB = 1024 * 1024;
 
 const CLIENTS = 50;
 
-/** Fewer, since a node has to take a request of unknown length up to its limit of 4 MiB. */
+/** Fewer, since a node must buffer a request of unknown length up to its limit of 4 MiB. */
 const POLLING_CLIENTS = 10;
 
-/** What each of them tries to send in one message. */
+/** Size of the message that each attacker tries to send. */
 const MESSAGE = 64 * MIB;
 
-/** How much the node may grow while they do. */
+/** Maximum growth of the node's memory. */
 const GROWTH = 64 * MIB;
 
-/** The bystanders' media: 50 chunks a second. */
+/** Send interval of the bystanders' media. */
 const PACE_MS = 20;
 
 const DEADLINE_MS = 60_000;
@@ -33,7 +33,7 @@ for (const [shape, frames] of [
   ["one frame", 1],
   ["frames of 1 MiB, each of them allowed", 64],
 ]) {
-  test(`${CLIENTS} WebSocket messages of 64 MiB in ${shape} close their connections and nothing else`, async (t) => {
+  test(`${CLIENTS} WebSocket messages of 64 MiB in ${shape} close only their own connections`, async (t) => {
     const node = await startNode(t);
     await whileOthersGoOn(t, node, async () => {
       const clients = await Promise.all(Array.from({ length: CLIENTS }, () => RawWebSocket.connect(node.url)));
@@ -52,7 +52,7 @@ for (const [shape, length] of [
   ["says its length", { "content-length": MESSAGE }],
   ["does not say its length", {}],
 ]) {
-  test(`${POLLING_CLIENTS} polling requests of 64 MiB are refused where the body ${shape}`, async (t) => {
+  test(`${POLLING_CLIENTS} polling requests of 64 MiB whose body ${shape} are refused`, async (t) => {
     const node = await startNode(t);
     await whileOthersGoOn(t, node, async () => {
       const refused = Array.from({ length: POLLING_CLIENTS }, () => refusedPost(node.url, length));
@@ -61,7 +61,7 @@ for (const [shape, length] of [
   });
 }
 
-/** Asserts that `attack` costs two who stand by nothing and the node little memory. */
+/** Asserts that `attack` does not affect two bystanders and costs little memory. */
 async function whileOthersGoOn(t, node, attack) {
   const publisher = await SocketPeer.connect(t, node.url, "websocket", "publisher");
   const { room } = await publisher.request("room:create");
@@ -98,14 +98,14 @@ async function whileOthersGoOn(t, node, attack) {
   }
 }
 
-/** Sends a polling request that is too long, and asserts that it is not taken. */
+/** Sends a polling request that is too long, and asserts that it is refused. */
 async function refusedPost(url, headers) {
   const endpoint = `${url}/socket.io/?EIO=4&transport=polling`;
   const open = await (await fetch(endpoint)).text();
   const { sid } = JSON.parse(open.slice(1));
   const post = request(`${endpoint}&sid=${sid}`, { method: "POST", headers, agent: false });
   const block = Buffer.alloc(MIB, "x");
-  // To be cut off is as good as to be told.
+  // A reset is as good as a response.
   const refused = new Promise((resolve) => {
     post.once("response", (response) => resolve(response.statusCode));
     post.once("close", () => resolve(undefined));

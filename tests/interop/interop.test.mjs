@@ -6,7 +6,7 @@ import { startNode } from "../lib/servers/node.mjs";
 import { PythonPeer } from "../lib/peers/python-peer.mjs";
 import { SocketPeer } from "../lib/peers/socket-peer.mjs";
 
-test("socket.io-client on each transport and python-socketio in one room", async (t) => {
+test("socket.io-client on each transport and python-socketio share one room", async (t) => {
   const node = await startNode(t);
   const peers = await Promise.all([
     SocketPeer.connect(t, node.url, "websocket"),
@@ -20,7 +20,7 @@ test("socket.io-client on each transport and python-socketio in one room", async
   await leave(t, node.url, peers);
 });
 
-test("python-socketio on each transport alone, with socket.io-client", async (t) => {
+test("python-socketio on each transport alone shares a room with socket.io-client", async (t) => {
   const node = await startNode(t);
   const peers = await Promise.all([
     PythonPeer.connect(t, node.url, ["websocket"], "python websocket"),

@@ -1,4 +1,4 @@
-// How members go, told to those who stay, and how a node goes.
+// Leaving members, ending rooms and stopping nodes.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { eventually, within } from "../lib/harness/eventually.mjs";
@@ -6,7 +6,7 @@ import { startNode } from "../lib/servers/node.mjs";
 import { PythonPeer } from "../lib/peers/python-peer.mjs";
 import { SocketPeer } from "../lib/peers/socket-peer.mjs";
 
-/** A connection that is closed is noticed at once; this leaves room for a busy machine. */
+/** Maximum delay of a notice about a closed connection on a busy machine. */
 const AT_ONCE_MS = 5_000;
 
 const WAYS_TO_GO = {
@@ -18,7 +18,7 @@ const WAYS_TO_GO = {
 };
 
 for (const [how, [Kind, go, reason]] of Object.entries(WAYS_TO_GO)) {
-  test(`who ${how} is told to the others at once, as ${reason}, with its tracks gone`, async (t) => {
+  test(`a member that ${how} leaves at once with its tracks, as ${reason}`, async (t) => {
     const node = await startNode(t);
     const { stays, goes, room } = await pair(t, node, Kind);
     const { track } = await goes.request("track:publish", { kind: "data", codec: "text/plain" });
@@ -38,7 +38,7 @@ for (const [how, [Kind, go, reason]] of Object.entries(WAYS_TO_GO)) {
 }
 
 for (const transport of ["websocket", "polling"]) {
-  test(`who is frozen on ${transport} is gone when it answers no ping`, async (t) => {
+  test(`a member frozen on ${transport} leaves when it answers no ping`, async (t) => {
     const ping = { WEIR_SOCKETIO__PING_INTERVAL_MS: "500", WEIR_SOCKETIO__PING_TIMEOUT_MS: "2000" };
     const node = await startNode(t, ping);
     const connectFrozen = { connect: (_, url) => PythonPeer.connect(t, url, [transport]) };
@@ -50,7 +50,7 @@ for (const transport of ["websocket", "polling"]) {
   });
 }
 
-test("an empty room is kept for a while, and then goes", async (t) => {
+test("an empty room is kept for its time to live", async (t) => {
   const node = await startNode(t, { WEIR_ROOMS__EMPTY_TTL_MS: "1000" });
   const peer = await SocketPeer.connect(t, node.url);
   await peer.request("room:create", { id: "short-lived" });
@@ -58,7 +58,7 @@ test("an empty room is kept for a while, and then goes", async (t) => {
   await peer.request("room:leave");
   await peer.join("short-lived");
   await peer.request("room:leave");
-  // Creating fails for as long as it is there, and keeps nothing alive.
+  // Creating fails while the room exists, and does not prolong its life.
   const again = await eventually("the id is free", async () => {
     const { ok, error } = await peer.ask("room:create", { id: "short-lived" });
     return ok || (error.code !== "room_exists" && error.code !== "rate_limited" && error);
@@ -66,7 +66,7 @@ test("an empty room is kept for a while, and then goes", async (t) => {
   assert.equal(again, true);
 });
 
-test("who has left is told nothing more, and can join again as another member", async (t) => {
+test("a former member receives nothing more and can join again as another member", async (t) => {
   const node = await startNode(t);
   const { stays, goes, room } = await pair(t, node, SocketPeer);
   const before = goes.id;
@@ -84,7 +84,7 @@ test("who has left is told nothing more, and can join again as another member", 
   assert.equal((await stays.event("member:joined", ({ member }) => member.id === goes.id)).version, goes.joined.version);
 });
 
-test("SIGTERM ends a node that has members, with 0, and their connections with it", async (t) => {
+test("SIGTERM ends a node with members and closes their connections", async (t) => {
   const node = await startNode(t);
   const peers = [
     await SocketPeer.connect(t, node.url, "websocket"),
@@ -98,7 +98,7 @@ test("SIGTERM ends a node that has members, with 0, and their connections with i
   await within("both are disconnected", Promise.all(gone));
 });
 
-test("SIGINT does the same", async (t) => {
+test("SIGINT ends a node with members and closes their connections", async (t) => {
   const node = await startNode(t);
   const peer = await SocketPeer.connect(t, node.url);
   await peer.request("room:create");
@@ -106,7 +106,7 @@ test("SIGINT does the same", async (t) => {
   assert.deepEqual(await within("the node ends", node.exit), { code: 0, signal: null }, node.logs);
 });
 
-/** Two in one room, who know of each other. */
+/** Joins two members to one room and waits until they know each other. */
 async function pair(t, node, Kind) {
   const stays = await SocketPeer.connect(t, node.url, "websocket", "stays");
   const goes = await Kind.connect(t, node.url);

@@ -1,4 +1,4 @@
-// Real media: a live stream of ffmpeg goes through a node, and is decoded from what arrives.
+// Live streams of ffmpeg through a node, decoded on the other side.
 import assert from "node:assert/strict";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -14,7 +14,7 @@ const SECONDS = 10;
 
 const CODEC = 'video/webm;codecs="vp8,opus"';
 
-test("10 s of live WebM arrive frame by frame, and who comes late can decode from the start", async (t) => {
+test("10 s of live WebM arrive frame by frame, and a late joiner can decode at once", async (t) => {
   const folder = await temporaryFolder(t, "media");
   const node = await startNode(t);
   const publisher = await SocketPeer.connect(t, node.url, "websocket", "publisher");
@@ -41,7 +41,7 @@ test("10 s of live WebM arrive frame by frame, and who comes late can decode fro
     const header = { track: track.id, ts: piece.timestamp * 1000, key: piece.key };
     sent.push(piece);
     assert.deepEqual(await publisher.request("media", header, piece.bytes), { seq: sent.length });
-    // Another comes in the middle of the second group of frames.
+    // Another member joins within the second group of pictures.
     const keys = sent.filter(({ key }) => key).length;
     if (keys === 2 && !piece.key && late.joined === undefined) {
       await late.join(room.id);
@@ -81,7 +81,7 @@ test("10 s of live WebM arrive frame by frame, and who comes late can decode fro
   assert.ok(video > 0 && video < expected.video, `${video} of ${expected.video} frames`);
 });
 
-test("the splitter finds the same clusters where their sizes are unknown, however the bytes come", async () => {
+test("the splitter finds clusters of unknown size however the bytes are split", async () => {
   const whole = [];
   const known = [];
   for await (const piece of pieces(live(1), whole)) known.push(piece);
@@ -98,7 +98,7 @@ test("the splitter finds the same clusters where their sizes are unknown, howeve
   found.forEach(({ init, bytes }, index) => assert.ok((init ?? bytes).equals(unknown[index]), `piece ${index}`));
 });
 
-/** The pieces of a stream, which is kept in `whole`. */
+/** Yields the pieces of a stream and appends its bytes to `whole`. */
 async function* pieces(stream, whole) {
   const splitter = new WebmSplitter();
   for await (const bytes of stream) {
@@ -112,7 +112,7 @@ function stream(init, chunks) {
   return Buffer.concat([Buffer.from(init, "base64"), ...chunks.map(({ payload }) => payload)]);
 }
 
-/** The cluster as a muxer writes it that cannot go back to fill in its size. */
+/** Returns the cluster with an unknown size, as live muxers write it. */
 function withUnknownSize(cluster) {
   const id = cluster.subarray(0, 4);
   const sizeLength = Math.clz32(cluster[4]) - 23;

@@ -1,4 +1,4 @@
-// WebSocket, long-polling and the upgrade from one to the other, at the moments that matter.
+// Bursts over WebSocket and long-polling, and upgrades under load.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { setInterval as every } from "node:timers/promises";
@@ -6,19 +6,19 @@ import { assertChunks, chunk } from "../lib/media/chunk.mjs";
 import { startNode } from "../lib/servers/node.mjs";
 import { SocketPeer } from "../lib/peers/socket-peer.mjs";
 
-/** A burst: more chunks than a poll, or a queue of packets, is made for. */
+/** Chunks of a burst: more than a poll or a queue of packets usually holds. */
 const BURST = 300;
 
-/** Between two chunks while somebody upgrades. */
+/** Interval of chunks during an upgrade. */
 const PACE_MS = 5;
 
 /** Chunks before and after an upgrade. */
 const AROUND = 20;
 
-/** How often each way of upgrading is tried, since each meets another moment. */
+/** Attempts of each upgrade, which happen at different moments of the stream. */
 const UPGRADES = 10;
 
-test("a node serves a page, and tells others that it lives and is ready", async (t) => {
+test("a node serves the app and its health endpoints", async (t) => {
   const node = await startNode(t);
   const page = await fetch(node.url);
   assert.equal(page.status, 200);
@@ -35,7 +35,7 @@ for (const [from, to] of [
   ["polling", "websocket"],
   ["polling", "polling"],
 ]) {
-  test(`${BURST} chunks at once from ${from} to ${to} arrive in order`, async (t) => {
+  test(`a burst of ${BURST} chunks from ${from} to ${to} arrives in order`, async (t) => {
     const node = await startNode(t);
     const { room, publisher, track } = await publishing(t, node, from);
     const subscriber = await SocketPeer.connect(t, node.url, to, "subscriber");
@@ -55,7 +55,7 @@ for (const [from, to] of [
   });
 }
 
-test("who upgrades while receiving misses no chunk", async (t) => {
+test("an upgrade while receiving loses no chunk", async (t) => {
   const node = await startNode(t);
   const { room, publisher, track } = await publishing(t, node, "websocket");
   const labels = Array.from({ length: UPGRADES }, (_, index) => `upgrading ${index}`);
@@ -72,7 +72,7 @@ test("who upgrades while receiving misses no chunk", async (t) => {
   for (const peer of subscribers) await assertHasAll(peer, track, sent);
 });
 
-test("who upgrades while publishing loses no chunk", async (t) => {
+test("an upgrade while publishing loses no chunk", async (t) => {
   const node = await startNode(t);
   const subscriber = await SocketPeer.connect(t, node.url, "websocket", "subscriber");
   const { room } = await subscriber.request("room:create");
@@ -88,7 +88,7 @@ test("who upgrades while publishing loses no chunk", async (t) => {
   }
 });
 
-/** Publishes chunks in pace, some before `happening`, all through it, and some after it; returns how many. */
+/** Publishes chunks at a steady pace before, during and after `happening`. Returns their number. */
 async function publishDuring(publisher, track, happening) {
   let sent = 0;
   let happened;

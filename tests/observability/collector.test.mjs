@@ -1,4 +1,4 @@
-// The collector's configuration that deploy/observability ships, in the OpenTelemetry collector itself.
+// The shipped collector configuration in the OpenTelemetry collector.
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { readFile } from "node:fs/promises";
@@ -12,14 +12,14 @@ import { tool } from "../lib/harness/tools.mjs";
 
 const SOON = { OTEL_BSP_SCHEDULE_DELAY: "100", OTEL_BLRP_SCHEDULE_DELAY: "100", OTEL_METRIC_EXPORT_INTERVAL: "200" };
 
-/** What the collector says of a configuration. */
+/** Validates a configuration with the collector. */
 const validate = (text) =>
   spawnSync(tool("otelcol"), ["validate", "--config", "env:GIVEN"], {
     env: { ...process.env, GIVEN: text },
     encoding: "utf8",
   });
 
-test("the collector takes its configuration, and would not take another", async () => {
+test("the collector accepts its configuration and rejects a wrong one", async () => {
   const text = await readFile(CONFIGURATION, "utf8");
   const good = validate(text);
   assert.equal(good.status, 0, good.stderr);
@@ -29,7 +29,7 @@ test("the collector takes its configuration, and would not take another", async 
 });
 
 for (const protocol of ["grpc", "http"]) {
-  test(`a node's traces go through the collector to where they are kept (${protocol})`, async (t) => {
+  test(`traces of a node pass through the collector to the backend (${protocol})`, async (t) => {
     const kept = await startCollector(t);
     const collector = await startShippedCollector(t, { TRACES_ENDPOINT: new URL(kept.grpc).host });
     const node = await startNode(t, {

@@ -1,4 +1,4 @@
-// What `/metrics` says, compared with what happened, with the documentation, and with Prometheus' own rules.
+// `/metrics` compared with events, with the documentation and with Prometheus' conventions.
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { readFile } from "node:fs/promises";
@@ -13,7 +13,7 @@ const DOCS = new URL("../../docs/", import.meta.url);
 const CHUNKS = 200;
 const BYTES = 100;
 
-/** The metrics of docs/operations.md: type, and values by label. */
+/** Returns the metrics of docs/operations.md: type, and values by label. */
 async function documented() {
   const text = await readFile(new URL("operations.md", DOCS), "utf8");
   const protocol = await readFile(new URL("protocol.md", DOCS), "utf8");
@@ -33,12 +33,12 @@ async function documented() {
   return known;
 }
 
-/** Labels and their values of a sample such as `name{a="b",c="d"}`. */
+/** Returns labels and values of a sample such as `name{a="b",c="d"}`. */
 function labels(sample) {
   return [...sample.matchAll(/(\w+)="([^"]*)"/g)].map(([, key, value]) => [key, value]);
 }
 
-test("metrics say what happened, keep Prometheus' rules, and are those that are documented", async (t) => {
+test("metrics count events, follow Prometheus' conventions and match the documentation", async (t) => {
   const { nodes } = await startCluster(t, 2);
   const [a, b] = nodes;
   const ann = await SocketPeer.connect(t, a.url, "websocket", "ann");
@@ -47,7 +47,7 @@ test("metrics say what happened, keep Prometheus' rules, and are those that are 
   const { room } = await ann.request("room:create");
   for (const peer of [ann, bob, carol]) await peer.join(room.id);
   const { track } = await ann.request("track:publish", { kind: "audio", codec: "opus" });
-  // Chunks that are sent before the other node subscribes are published twice.
+  // Chunks sent before the other node subscribes would be published twice.
   await bob.until("it knows the track", () => bob.all("track:published").length === 1);
   await bob.request("track:subscribe", { track: track.id });
   for (let index = 0; index < CHUNKS; index++) ann.emit("media", { track: track.id, ts: index }, Buffer.alloc(BYTES));
@@ -103,13 +103,13 @@ test("metrics say what happened, keep Prometheus' rules, and are those that are 
     }
   }
   said.delete("target_info");
-  // It is there only with a collector, where another test looks at it.
+  // Exists only with a collector; another test covers it.
   known.delete("weir_telemetry_records_total");
   const types = [...known].map(([name, { type }]) => [name, type]);
   assert.deepEqual([...said].sort(), types.sort());
 });
 
-test("what waits for a client that does not read can be seen", async (t) => {
+test("metrics show the queue of a client that does not read", async (t) => {
   const { nodes } = await startCluster(t, 1);
   const ann = await SocketPeer.connect(t, nodes[0].url, "websocket", "ann");
   const bob = await SocketPeer.connect(t, nodes[0].url, "websocket", "bob");

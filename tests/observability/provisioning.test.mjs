@@ -1,4 +1,4 @@
-// What deploy/observability ships: rules, dashboards and their queries, held against a real Prometheus.
+// Shipped rules and dashboards in a real Prometheus.
 import assert from "node:assert/strict";
 import { execFileSync, spawnSync } from "node:child_process";
 import { readFile, readdir, writeFile } from "node:fs/promises";
@@ -17,11 +17,11 @@ import { tool } from "../lib/harness/tools.mjs";
 const SHIPPED = fileURLToPath(new URL("../../deploy/observability/", import.meta.url));
 const DOCUMENTED = new URL("../../docs/operations.md", import.meta.url);
 
-/** The names of metrics in an expression, without what a histogram's series add. */
+/** Returns the names of metrics in an expression, without suffixes of histogram series. */
 const named = (expression) =>
   [...expression.matchAll(/\b(?:weir|process|tokio)_[a-z_]+/g)].map(([name]) => name.replace(/_(bucket|count|sum)$/, ""));
 
-/** Every query of every dashboard, with its panel. */
+/** Returns every query of every dashboard with its panel. */
 async function queries() {
   const found = [];
   for (const file of await readdir(`${SHIPPED}grafana`)) {
@@ -47,7 +47,7 @@ async function rules() {
   }));
 }
 
-test("the rules are good, each fires when it should, and each has its runbook", async () => {
+test("alert rules are valid, fire in their tests and have runbooks", async () => {
   for (const args of [["test", "rules", "alerts.test.yml"], ["check", "config", "prometheus.yml"]]) {
     const { status, stdout, stderr } = spawnSync(tool("promtool"), args, { cwd: SHIPPED, encoding: "utf8" });
     assert.equal(status, 0, stdout + stderr);
@@ -63,14 +63,14 @@ test("the rules are good, each fires when it should, and each has its runbook", 
   }
 });
 
-test("dashboards and rules speak of the metrics that there are, and of all of them", async () => {
+test("dashboards and rules use exactly the documented metrics", async () => {
   const operations = (await readFile(DOCUMENTED, "utf8")).split("## Metrics")[1].split("\n## ")[0];
   const known = new Set([...operations.matchAll(/^\| `[^`]+` \| `([^`]+)` \|/gm)].map(([, name]) => name));
   const used = new Set([...(await queries()), ...(await rules())].flatMap(({ expr }) => named(expr)));
   assert.deepEqual([...used].sort(), [...known].sort());
 });
 
-/** A Prometheus that scrapes these nodes every second; answers with how to ask it. */
+/** Starts a Prometheus that scrapes these nodes every second. Returns a function that queries it. */
 async function startPrometheus(t, nodes) {
   const folder = await temporaryFolder(t, "prometheus");
   const port = await freePort();
@@ -92,8 +92,8 @@ async function startPrometheus(t, nodes) {
   return ask;
 }
 
-test("every query of every dashboard is answered by a Prometheus that scrapes a loaded cluster", async (t) => {
-  // There is no collector: what fails is counted, too.
+test("every dashboard query returns data from a loaded cluster", async (t) => {
+  // Without a collector, so that failed exports are counted, too.
   const { nodes } = await startCluster(t, 2, { WEIR_TELEMETRY__OTLP_ENDPOINT: "http://127.0.0.1:1", OTEL_METRIC_EXPORT_INTERVAL: "1000" });
   const ask = await startPrometheus(t, nodes);
   const peers = [];

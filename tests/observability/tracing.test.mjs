@@ -1,4 +1,4 @@
-// What a real collector is sent, and what becomes of a node whose collector is not there.
+// Telemetry as a real collector receives it, and nodes whose collector is unavailable.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { io } from "socket.io-client";
@@ -10,12 +10,12 @@ import { eventually } from "../lib/harness/eventually.mjs";
 import { startNode } from "../lib/servers/node.mjs";
 import { SocketPeer } from "../lib/peers/socket-peer.mjs";
 
-/** Telemetry is sent soon, so that nobody waits for it. */
+/** Short export intervals. */
 const SOON = { OTEL_BSP_SCHEDULE_DELAY: "100", OTEL_BLRP_SCHEDULE_DELAY: "100", OTEL_METRIC_EXPORT_INTERVAL: "200" };
 const TRACE = "0af7651916cd43dd8448eb211c80319c";
 const PARENT = "b7ad6b7169203331";
 
-/** Connects a stock client with more options than `SocketPeer` has. */
+/** Connects a stock client with options that `SocketPeer` lacks. */
 async function connect(t, url, label, options) {
   const socket = io(url, { transports: ["websocket"], forceNew: true, reconnection: false, ...options });
   atEnd(t, () => socket.close());
@@ -33,7 +33,7 @@ async function outcomes(node, signal) {
 }
 
 for (const way of ["auth", "header"]) {
-  test(`a join is one trace over two nodes, below the client's own (${way})`, async (t) => {
+  test(`a join is one trace over two nodes, within the client's own (${way})`, async (t) => {
     const collector = await startCollector(t);
     const endpoint = way === "auth" ? { WEIR_TELEMETRY__OTLP_ENDPOINT: collector.grpc } : { OTEL_EXPORTER_OTLP_ENDPOINT: collector.http, OTEL_EXPORTER_OTLP_PROTOCOL: "http/protobuf" };
     const { nodes: [a, b] } = await startCluster(t, 2, { ...SOON, ...endpoint });
@@ -67,7 +67,7 @@ for (const way of ["auth", "header"]) {
   });
 }
 
-test("of the chunks one in ten is traced, hop by hop, and the times add up", async (t) => {
+test("one in ten chunks is traced hop by hop with consistent times", async (t) => {
   const collector = await startCollector(t);
   const { nodes: [a, b] } = await startCluster(t, 2, { ...SOON, WEIR_TELEMETRY__OTLP_ENDPOINT: collector.grpc, WEIR_TELEMETRY__CHUNK_SAMPLING: "10" });
   const [ann, bob] = [await SocketPeer.connect(t, a.url, "websocket", "ann"), await SocketPeer.connect(t, b.url, "websocket", "bob")];
@@ -77,7 +77,7 @@ test("of the chunks one in ten is traced, hop by hop, and the times add up", asy
   for (let index = 0; index < 50; index++) ann.emit("media", { track: track.id, ts: index }, Buffer.alloc(100));
   await bob.until("has all", () => bob.chunks(track.id).length === 50);
   const named = (name) => collector.spans.filter((span) => span.Name === name);
-  // The beginning of a track may go over the bus once more, for who has just subscribed: the first hop of each kind counts.
+  // The start of a track may cross the bus again for a new subscriber: the first hop of each kind counts.
   const hopsOf = (chunk) => {
     const all = named("chunk hop").filter((hop) => hop["Trace ID"] === chunk["Trace ID"]);
     const first = all.sort((one, other) => Number(one["Start time"] - other["Start time"])).reverse();
@@ -91,7 +91,7 @@ test("of the chunks one in ten is traced, hop by hop, and the times add up", asy
     const { own, bus, remote } = hopsOf(chunk);
     for (const hop of [own, bus, remote]) assert.equal(hop["Parent ID"], chunk.ID);
     assert.ok(remote.instance !== chunk.instance && own.instance === chunk.instance && bus.instance === chunk.instance);
-    // Both nodes have one clock here; a millisecond is for its being read at different moments.
+    // Both nodes share one clock; one millisecond is tolerance for reading it at different moments.
     const slack = 1_000_000n;
     assert.ok(own["Start time"] + slack >= chunk["Start time"] && own["End time"] <= chunk["End time"] + slack, "own is the chunk's time at its node");
     assert.ok(bus["Start time"] + slack >= own["End time"], "the bus comes after its own subscribers");
@@ -104,7 +104,7 @@ test("of the chunks one in ten is traced, hop by hop, and the times add up", asy
   }
 });
 
-test("a chunk that is not sampled is not traced by other nodes either", async (t) => {
+test("an unsampled chunk is not traced by other nodes", async (t) => {
   const collector = await startCollector(t);
   const { nodes: [a, b] } = await startCluster(t, 2, { ...SOON, OTEL_TRACES_SAMPLER: "parentbased_always_off", WEIR_TELEMETRY__OTLP_ENDPOINT: collector.grpc, WEIR_TELEMETRY__CHUNK_SAMPLING: "1" });
   const [ann, bob] = [await SocketPeer.connect(t, a.url, "websocket", "ann"), await SocketPeer.connect(t, b.url, "websocket", "bob")];
@@ -125,7 +125,7 @@ for (const [signal, shown] of [["metrics", "weir.ingest.chunks"], ["logs", "list
   });
 }
 
-/** How long joins take, in milliseconds: the median of some. */
+/** Returns the median duration of several joins in milliseconds. */
 async function joins(peer, room) {
   const times = [];
   for (let turn = 0; turn < 200; turn++) {
@@ -137,7 +137,7 @@ async function joins(peer, room) {
   return times.sort((one, other) => one - other)[times.length / 2];
 }
 
-test("a collector that dies, freezes and comes back costs counters, and neither time nor memory", async (t) => {
+test("an unavailable collector costs neither latency nor memory", async (t) => {
   const collector = await startCollector(t);
   const unhurried = { WEIR_LIMITS__REQUESTS_PER_SECOND: "1000000", WEIR_LIMITS__REQUEST_BURST: "1000000" };
   const node = await startNode(t, { ...SOON, ...unhurried, WEIR_TELEMETRY__OTLP_ENDPOINT: collector.grpc });

@@ -7,7 +7,7 @@ import { examples } from "../lib/harness/examples.mjs";
 import { startNode } from "../lib/servers/node.mjs";
 import { servePages } from "../lib/servers/page-server.mjs";
 
-/** What each example logs, in any order; dots stand for what differs. */
+/** Expected log of each example, in any order; dots stand for variable text. */
 const LOGS = {
   call: [/^in room [\w-]+$/],
   failures: [/^no room "no-such-room"$/, /^closed $/],
@@ -18,7 +18,7 @@ const LOGS = {
   devices: [/^WebCodecs: yes$/, /^1 camera, now fake_device_0$/],
 };
 
-test("every example of the SDK's documentation does what it says", async (t) => {
+test("every example of the SDK's documentation works", async (t) => {
   const node = await startNode(t);
   const pages = await servePages(t);
   const browser = await startBrowser(t);
@@ -55,7 +55,7 @@ test("every example of the SDK's documentation does what it says", async (t) => 
   }
 });
 
-test("every option, state and code that the documentation has is the SDK's, and the other way round", async () => {
+test("documented options, states and codes are exactly the SDK's", async () => {
   const text = await readFile(new URL("../../docs/sdk.md", import.meta.url), "utf8");
   const rows = (title) => {
     const table = text.slice(text.indexOf(title)).split("\n\n")[0];

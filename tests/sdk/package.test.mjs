@@ -12,7 +12,7 @@ const run = promisify(execFile);
 const CLIENTS = fileURLToPath(new URL("../../clients/", import.meta.url));
 const MOST_BYTES = 30 * 1024;
 
-test("the SDK is small, and imports socket.io-client alone", async (t) => {
+test("the SDK is small and imports only socket.io-client", async (t) => {
   const code = await readFile(`${CLIENTS}sdk/dist/index.js`, "utf8");
   const imports = [...code.matchAll(/\bfrom\s*"([^"]+)"|\bimport\s*\(?"([^"]+)"/g)].map(([, one, two]) => one ?? two);
   assert.deepEqual([...new Set(imports)], ["socket.io-client"]);
@@ -21,15 +21,15 @@ test("the SDK is small, and imports socket.io-client alone", async (t) => {
   assert.ok(length <= MOST_BYTES, `${length} bytes are more than ${MOST_BYTES}`);
 });
 
-test("its types and every example compile in the strictest of projects", async (t) => {
+test("types and examples compile in a strict project", async (t) => {
   const project = await temporaryFolder(t, "consumer");
-  // As it is packed, and not as it lies here.
+  // The packed SDK, not its source folder.
   await run("npm", ["pack", "--pack-destination", project], { cwd: `${CLIENTS}sdk` });
   await mkdir(`${project}/node_modules/@weir/sdk`, { recursive: true });
   await run("tar", ["-xzf", "weir-sdk-0.1.0.tgz", "--strip-components=1", "-C", "node_modules/@weir/sdk"], { cwd: project });
   await symlink(`${CLIENTS}node_modules/socket.io-client`, `${project}/node_modules/socket.io-client`);
   for (const [name, code] of Object.entries(await examples())) await writeFile(`${project}/${name}.ts`, code);
-  // The types are right only if what is wrong is refused.
+  // The types must also reject wrong code.
   await writeFile(
     `${project}/wrong.ts`,
     `import { connect } from "@weir/sdk";

@@ -1,4 +1,4 @@
-// For each value of the chart one that it does not have by default, and what must be set for it to matter.
+// For each value of the chart, a different one, and the values on which its effect depends.
 const server = { redis: { mode: "standalone", hosts: ["r"] } };
 const secret = { redis: { ...server.redis, existingSecret: { name: "auth" } } };
 const sentinel = {

@@ -1,4 +1,4 @@
-// The chart: what it renders, what it refuses, and that what it documents is so.
+// Rendering, refusals and documentation of the Helm chart.
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
@@ -13,15 +13,15 @@ import { CHART, helm, object, objects, refusal, render } from "../../lib/deploy/
 import { BINARY } from "../../lib/servers/node.mjs";
 import { temporaryFolder } from "../../lib/harness/folder.mjs";
 
-/** Kubernetes' versions whose schemas the manifests are held against. */
+/** Versions of Kubernetes whose schemas the manifests must satisfy. */
 const VERSIONS = ["1.30", "1.33", "1.36"];
 
-/** Kinds of others, whose schemas are not Kubernetes' own. */
+/** Custom resources, whose schemas Kubernetes does not have. */
 const FOREIGN = ["BackendConfig", "HTTPRoute", "PrometheusRule", "ServiceMonitor"];
 
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
 
-/** Runs a node's `weir config` with the file and the variables that the chart gives to it. */
+/** Runs `weir config` with the rendered file and variables. */
 async function config(t, text) {
   const folder = await temporaryFolder(t, "chart");
   await writeFile(join(folder, "weir.toml"), object(text, "ConfigMap", "weir").data["weir.toml"]);
@@ -31,7 +31,7 @@ async function config(t, text) {
   const known = {};
   for (const { name, value, valueFrom } of env) {
     const { name: from, key } = valueFrom?.secretKeyRef ?? {};
-    // What only the cluster knows: a password, and a URL, as a Secret of somebody's may have them.
+    // Stands for values of Secrets in the cluster: a password or a URL.
     const given = value ?? (from && (secret(from, key) ?? (name.endsWith("_URL") ? "redis://elsewhere" : "pass"))) ?? "x";
     known[name] = given.replace(/\$\((\w+)\)/g, (_, other) => known[other]);
   }
@@ -43,7 +43,7 @@ async function config(t, text) {
   return stdout;
 }
 
-test("what is made from elsewhere is up to date", () => {
+test("generated files are up to date", () => {
   const { status, stderr } = spawnSync("node", [here("./generate.mjs")], { encoding: "utf8" });
   assert.equal(status, 0, stderr);
 });
@@ -76,26 +76,26 @@ test("every manifest is valid for three versions of Kubernetes", async (t) => {
   t.diagnostic(`${manifests} manifests of ${Object.keys(SETS).length} sets are valid for ${VERSIONS.join(", ")}`);
 });
 
-test("wrong values are refused by their path", () => {
+test("invalid values are refused with their path", () => {
   for (const [values, path] of WRONG) {
     const said = refusal(values);
     assert.ok(said.includes(path), `${JSON.stringify(values)}: ${said}`);
   }
 });
 
-test("values that do not fit each other are refused in words", () => {
+test("contradictory values are refused with an explanation", () => {
   for (const [values, words, ...args] of GUARDED) assert.match(refusal(values, ...args), words);
   const guards = readFileSync(join(CHART, "templates/_helpers.tpl"), "utf8").match(/\bfail \(?/g).length;
   const fired = new Set(GUARDED.map(([, words]) => words.source.replace(/is \d+, and must be at least \d+/, "")));
   assert.ok(fired.size >= guards, `${guards} guards, ${fired.size} tried`);
 });
 
-test("a node takes the configuration that the chart renders", async (t) => {
+test("a node accepts the rendered configuration", async (t) => {
   for (const [name, values] of Object.entries(SETS)) {
     await config(t, render(values)).catch((error) => assert.fail(`${name}: ${error.message}`));
   }
   const url = async (name) => (await config(t, render(SETS[name]))).match(/\[redis\]\nurl = "([^"]*)"/)[1];
-  // `weir config` hides who one is.
+  // `weir config` redacts credentials.
   assert.equal(await url("a server with a password"), "redis://***@redis.data:6380/2");
   const kept = object(render(SETS["a server with a password"]), "Secret").stringData["redis-url"];
   assert.equal(kept, "redis://weir:s3cr%26t%20%2F%2B@redis.data:6380/2");
@@ -110,7 +110,7 @@ test("a node takes the configuration that the chart renders", async (t) => {
   assert.match(everything, /otlp_endpoint = "http:\/\/collector\.observability:4318"/);
 });
 
-test("pods know whose a connection is where what is in front says so, and count by address only there", async (t) => {
+test("pods limit connections per address only where client addresses are known", async (t) => {
   const server = async (values) => (await config(t, render(values))).split("\n[socketio]")[0];
   const alone = await server({});
   for (const range of ["127.0.0.0/8", "10.0.0.0/8", "fc00::/7"]) assert.match(alone, new RegExp(`trusted_proxies = .*"${range}"`));
@@ -124,7 +124,7 @@ test("pods know whose a connection is where what is in front says so, and count 
   assert.match(protocol, /^proxy_protocol = "required"/m);
 });
 
-test("every value that is documented changes something", () => {
+test("every documented value has an effect", () => {
   const documented = [...readFileSync(join(CHART, "README.md"), "utf8").matchAll(/^\| `([\w.]+)` \|/gm)].map(([, name]) => name);
   assert.deepEqual(Object.keys(CHANGES).sort(), documented.sort());
   const rendered = new Map();
@@ -144,7 +144,7 @@ test("every value that is documented changes something", () => {
   }
 });
 
-test("the values that the documentation shows are taken", () => {
+test("values shown in the documentation are accepted", () => {
   const text = readFileSync(here("../../../docs/install.md"), "utf8");
   const shown = [...text.matchAll(/<!-- values: (\w+) -->\n```yaml\n(.*?)```/gs)];
   assert.equal(shown.length, 7);
@@ -158,7 +158,7 @@ test("the values that the documentation shows are taken", () => {
   }
 });
 
-test("a changed configuration replaces the pods, and only that", () => {
+test("only a changed configuration replaces the pods", () => {
   const pod = (values) => object(render(values), "Deployment", "weir").spec.template;
   assert.notDeepEqual(pod({ config: { limits: { name_chars: 9 } } }), pod({}));
   assert.deepEqual(pod({ service: { port: 81 } }), pod({}));

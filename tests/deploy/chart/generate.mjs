@@ -1,6 +1,6 @@
 #!/usr/bin/env node
-// Makes what the chart has from elsewhere: values.schema.json and the table of values from the comments in
-// values.yaml, and copies of what deploy/ has. Without --write it only says what is not as it would make it.
+// Generates parts of the chart: values.schema.json and the table of values from the comments in
+// values.yaml, and copies of files in deploy/. Without --write it only reports outdated files.
 //
 //     node tests/deploy/chart/generate.mjs [--write]
 import { readFile, readdir, writeFile, mkdir } from "node:fs/promises";
@@ -12,7 +12,7 @@ const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
 const CHART = `${ROOT}helm/weir/`;
 const MARKS = ["<!-- values: begin, by tests/deploy/chart/generate.mjs -->", "<!-- values: end -->"];
 
-/** What the comment before a value says: a description, and JSON Schema. */
+/** Parses the comment before a value: a description, and JSON Schema. */
 function comment(text = "") {
   const own = text.split("\n\n").at(-1);
   const lines = own.split("\n").map((line) => line.trim());
@@ -26,7 +26,7 @@ function comment(text = "") {
 const TYPES = { string: "string", number: "integer", boolean: "boolean" };
 const typeOf = (value) => TYPES[typeof value] ?? (Array.isArray(value) ? "array" : "object");
 
-/** The schema of the keys of the example configuration, by section, with the types of their defaults. */
+/** Returns the schema of the example configuration by section, with the types of the defaults. */
 async function configSchema() {
   const sections = {};
   let section;
@@ -41,7 +41,7 @@ async function configSchema() {
   return sections;
 }
 
-/** The schema of a map, and a row for each documented value below it. */
+/** Returns the schema of a map, and a row for each documented value in it. */
 function walk(map, sections, path = [], commentBefore) {
   const properties = {};
   const rows = [];
@@ -49,7 +49,7 @@ function walk(map, sections, path = [], commentBefore) {
     if (!isPair(pair)) throw new Error(`${path}: no pair`);
     const name = pair.key.value;
     const here = [...path, name];
-    // The comment of a map's first key is the map's own.
+    // The comment of a map's first key belongs to the map.
     const text = pair.key.commentBefore ?? (index === 0 ? (map.commentBefore ?? commentBefore) : undefined);
     const { description, said } = comment(text);
     const value = pair.value.toJSON();
@@ -69,12 +69,12 @@ function walk(map, sections, path = [], commentBefore) {
   return { schema: { type: "object", additionalProperties: false, properties }, rows };
 }
 
-/** Everything that is made, by its path. */
+/** Returns all generated files by path. */
 async function made() {
   const files = new Map();
   const values = parseDocument(await readFile(`${CHART}values.yaml`, "utf8"));
   const { schema, rows } = walk(values.contents, await configSchema());
-  // Helm's own, which a chart above this one may set.
+  // Helm's own key, which a parent chart may set.
   schema.properties.global = { description: "Values of a chart above this one; unused.", type: "object" };
   const head = { $schema: "http://json-schema.org/draft-07/schema#", title: "Values of the chart weir" };
   files.set("values.schema.json", `${JSON.stringify({ ...head, ...schema }, null, 2)}\n`);

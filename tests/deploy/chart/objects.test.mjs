@@ -1,4 +1,4 @@
-// What is in the chart's objects, template by template.
+// Contents of the rendered objects, by template.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { SETS } from "./sets.mjs";
@@ -8,7 +8,7 @@ const server = { redis: { mode: "standalone", hosts: ["redis.data"] } };
 const container = (text) => object(text, "Deployment", "weir").spec.template.spec.containers[0];
 const ports = ({ ports = [] }) => ports.map(({ port }) => port);
 
-test("Services and policies select the gateways' pods, and monitors the Service of the pods", () => {
+test("Services and policies select the gateway pods, and monitors select their Service", () => {
   const text = render({ ...SETS["to try things out"], metrics: { serviceMonitor: { enabled: true } } });
   const pod = object(text, "Deployment", "weir").spec.template.metadata.labels;
   const redis = object(text, "Deployment", "redis").spec.template.metadata.labels;
@@ -32,7 +32,7 @@ test("Services and policies select the gateways' pods, and monitors the Service 
   }
 });
 
-test("the policy lets through what is needed, to where it is", () => {
+test("the network policy permits exactly the required traffic", () => {
   const egress = (values) => object(render({ ...values, networkPolicy: { enabled: true, ...values.networkPolicy } }), "NetworkPolicy", "weir").spec.egress;
   assert.deepEqual(egress({}).map(ports), [[53, 53]]);
   assert.deepEqual(egress(server).map(ports), [[53, 53], [6379]]);
@@ -50,13 +50,13 @@ test("the policy lets through what is needed, to where it is", () => {
   assert.deepEqual(operations.from, [{ podSelector: {} }]);
 });
 
-test("each preset keeps long-polling sessions together and WebSockets open, and one's own annotations win", () => {
+test("ingress presets have affinity and long timeouts, and own annotations take precedence", () => {
   const ingress = (name) => object(render(SETS[name]), "Ingress");
   const nginx = ingress("ingress-nginx").metadata.annotations;
   assert.equal(nginx["nginx.ingress.kubernetes.io/affinity"], "cookie");
   assert.equal(nginx["nginx.ingress.kubernetes.io/proxy-buffering"], "off");
   assert.equal(nginx["nginx.ingress.kubernetes.io/proxy-read-timeout"], "120");
-  // A ping every 25 s, and 20 s for its answer.
+  // A ping every 25 s with a timeout of 20 s.
   assert.ok(Number(nginx["nginx.ingress.kubernetes.io/proxy-send-timeout"]) > 45);
   const traefik = object(render(SETS.Traefik), "Service", "weir").metadata.annotations;
   assert.equal(traefik["traefik.ingress.kubernetes.io/service.sticky.cookie"], "true");
@@ -75,7 +75,7 @@ test("each preset keeps long-polling sessions together and WebSockets open, and 
   assert.equal(object(render(SETS["Gateway API"]), "HTTPRoute").spec.rules[0].timeouts.request, "0s");
 });
 
-test("autoscaling has the metrics that were asked for, and is gentle on the way down", () => {
+test("autoscaling uses the configured metrics and scales down slowly", () => {
   const text = render(SETS.everything);
   assert.equal(object(text, "Deployment", "weir").spec.replicas, undefined);
   const { metrics, behavior, minReplicas } = object(text, "HorizontalPodAutoscaler").spec;
@@ -88,7 +88,7 @@ test("autoscaling has the metrics that were asked for, and is gentle on the way 
   assert.equal(minReplicas, 3);
 });
 
-test("a pod is given the time that its drain needs", () => {
+test("the termination grace period covers the drain", () => {
   const text = render(SETS.everything);
   const { terminationGracePeriodSeconds } = object(text, "Deployment", "weir").spec.template.spec;
   assert.equal(terminationGracePeriodSeconds, 80);
@@ -119,7 +119,7 @@ test("secrets stay in Secrets", () => {
   assert.ok(!names.includes("Secret"));
 });
 
-test("a variable that another one names comes after it", () => {
+test("variables are defined before their use", () => {
   for (const values of Object.values(SETS)) {
     const seen = new Set();
     for (const { name, value = "" } of container(render(values)).env) {
@@ -129,14 +129,14 @@ test("a variable that another one names comes after it", () => {
   }
 });
 
-test("helm test probes as many pods as there are to be", () => {
+test("helm test probes the configured number of pods", () => {
   const nodes = (values) => object(render(values), "Pod", "probe").spec.containers[0].args.slice(0, 3);
   assert.deepEqual(nodes({}), ["probe", "--nodes", "1"]);
   assert.deepEqual(nodes({ ...server, replicaCount: 3 }), ["probe", "--nodes", "2"]);
   assert.deepEqual(nodes({ ...server, autoscaling: { enabled: true } }), ["probe", "--nodes", "2"]);
 });
 
-test("names, labels and further objects are as they were asked for", () => {
+test("names, labels and extra objects are as configured", () => {
   const text = render(SETS.everything);
   for (const { kind, metadata } of objects(text)) {
     if (metadata.name === "live-more") continue;

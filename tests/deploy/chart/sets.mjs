@@ -1,4 +1,4 @@
-// Values that people install the chart with, each set by its name.
+// Typical sets of values, by name.
 const standalone = { redis: { mode: "standalone", hosts: ["redis.data:6380"] } };
 
 export const SETS = {
@@ -109,7 +109,7 @@ export const SETS = {
   },
 };
 
-/** Values that the schema refuses, with the path that it names. */
+/** Values that the schema refuses, with the path in the error. */
 export const WRONG = [
   [{ replicaCount: "three" }, "/replicaCount"],
   [{ replicaCount: -1 }, "/replicaCount"],
@@ -131,7 +131,7 @@ export const WRONG = [
   [{ extraEnv: [{ value: "x" }] }, "/extraEnv/0"],
 ];
 
-/** Values that fit the schema and not each other, with what the guard says. */
+/** Valid values that contradict each other, with the guard's message. */
 export const GUARDED = [
   [{ terminationGracePeriodSeconds: 29 }, /terminationGracePeriodSeconds is 29, and must be at least 30/],
   [{ config: { drain: { deadline_ms: 30001 } } }, /terminationGracePeriodSeconds is 35, and must be at least 36/],

@@ -1,4 +1,4 @@
-// docker-compose.yml, brought up for real, and then broken.
+// docker-compose.yml on a real engine, with faults.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { connect } from "../../../clients/sdk/dist/index.js";
@@ -11,10 +11,10 @@ import { startKnownBrowser } from "../../lib/browser/participant.mjs";
 import { PythonPeer } from "../../lib/peers/python-peer.mjs";
 import { SocketPeer } from "../../lib/peers/socket-peer.mjs";
 
-/** How long a client may take to notice what happened and to come back. */
+/** Maximum time for a client to detect a fault and reconnect. */
 const BACK_MS = 30_000;
 
-/** After so long without a word a gateway takes a client for gone: a ping's interval, and its timeout. */
+/** Heartbeat deadline: ping interval and timeout. */
 const HEARTBEAT_MS = 45_000;
 
 const weir = await composition();
@@ -27,7 +27,7 @@ before(async () => {
 });
 after(() => weir.down());
 
-/** A member by the SDK, who publishes a track of data or listens to those of others. */
+/** Member with the SDK that publishes a data track or listens. */
 class Member {
   heardAt = Date.now();
   silence = 0;
@@ -56,27 +56,27 @@ class Member {
       try {
         track.write(new Uint8Array(500), { key: true });
       } catch (error) {
-        // While it has no connection, what it would have sent is gone.
+        // Chunks sent without a connection are lost.
         assert.equal(error.code, "disconnected");
       }
     }, 50);
     atEnd(t, () => clearInterval(timer));
   }
 
-  /** Begins to measure silence anew. */
+  /** Resets the measured silence. */
   listen() {
     this.heardAt = Date.now();
     this.silence = 0;
     this.heard = 0;
   }
 
-  /** Everybody that it sees, itself included. */
+  /** Returns the names of all members that it sees, itself included. */
   get roster() {
     return [...this.room.members.values()].map(({ name }) => name).sort();
   }
 }
 
-/** Rooms of three, one of whom publishes. */
+/** Makes rooms of three members, one of whom publishes. */
 async function rooms(t, count) {
   await eventually("the balancer takes clients", async () => (await fetch(weir.url)).ok);
   const all = [];
@@ -92,7 +92,7 @@ async function rooms(t, count) {
   return all;
 }
 
-/** Waits until everybody is in its room, sees all others there and nobody else, and hears something. */
+/** Waits until every member sees exactly the members of its room and receives chunks. */
 async function whole(what, all, patience = BACK_MS) {
   for (const { members } of all) for (const member of members) member.heard = 0;
   await eventually(
@@ -115,7 +115,7 @@ async function whole(what, all, patience = BACK_MS) {
 
 const silence = (all) => Math.max(...all.flatMap(({ members }) => members.filter(({ name }) => name !== "ann").map((each) => each.silence)));
 
-test("two browsers on different gateways see each other through the balancer", async (t) => {
+test("browsers on different gateways see each other through the balancer", async (t) => {
   t.diagnostic(`all was healthy after ${(upAfter / 1000).toFixed(1)} s`);
   const from = Date.now();
   const [one, other] = await Promise.all([startKnownBrowser(t), startKnownBrowser(t)]);
@@ -129,7 +129,7 @@ test("two browsers on different gateways see each other through the balancer", a
   assert.deepEqual(counts, [0, 1, 1]);
 });
 
-test("stock clients work through it over every transport", async (t) => {
+test("stock clients work through the balancer over every transport", async (t) => {
   const ways = ["polling", "websocket", "upgrade", "polling"];
   const peers = await Promise.all(ways.map((way, index) => SocketPeer.connect(t, weir.url, way, `${way} ${index}`)));
   peers.push(await PythonPeer.connect(t, weir.url, ["polling"]));
@@ -153,7 +153,7 @@ test("stock clients work through it over every transport", async (t) => {
   }
 });
 
-test("a gateway that is killed: its clients go on over the others", async (t) => {
+test("clients of a killed gateway continue on the others", async (t) => {
   const all = await rooms(t, 4);
   const [victim] = await weir.containers("gateway");
   docker("kill", victim.id);
@@ -164,7 +164,7 @@ test("a gateway that is killed: its clients go on over the others", async (t) =>
   assert.ok(silence(all) < 2_000);
 });
 
-test("a gateway that is frozen: its clients go on over the others", async (t) => {
+test("clients of a frozen gateway continue on the others", async (t) => {
   const all = await rooms(t, 4);
   const [, victim] = await weir.containers("gateway");
   docker("pause", victim.id);
@@ -174,7 +174,7 @@ test("a gateway that is frozen: its clients go on over the others", async (t) =>
   await whole("nobody minds its return", all);
 });
 
-test("a gateway that the network loses: its clients go on over the others", async (t) => {
+test("clients of a disconnected gateway continue on the others", async (t) => {
   const all = await rooms(t, 4);
   const [, , victim] = await weir.containers("gateway");
   docker("network", "disconnect", "weir-test_default", victim.id);
@@ -185,7 +185,7 @@ test("a gateway that the network loses: its clients go on over the others", asyn
     const back = (await weir.containers("gateway")).find(({ id }) => id === victim.id);
     return fetch(`http://${back.address}:8081/readyz`).then(({ ok }) => ok, () => false);
   });
-  // With another address than before it hears nothing of its old connections' end, until their heartbeat fails.
+  // The address changes, so the gateway sees the end of old connections only by their heartbeat.
   await whole("nobody minds its return", all, HEARTBEAT_MS + BACK_MS);
 });
 
@@ -194,7 +194,7 @@ for (const [what, breaks, mends] of [
   ["frozen", ["pause"], ["unpause"]],
   ["cut off", ["network", "disconnect", "weir-test_default"], ["network", "connect", "--alias", "redis", "weir-test_default"]],
 ]) {
-  test(`Redis is ${what} and back: all rooms are whole again`, async (t) => {
+  test(`rooms are complete again after Redis is ${what} and back`, async (t) => {
     const all = await rooms(t, 4);
     const [redis] = await weir.containers("redis");
     const maker = await connect(weir.url);
@@ -211,7 +211,7 @@ for (const [what, breaks, mends] of [
   });
 }
 
-test("scaled to 5 and back to 2 under load nobody is lost", async (t) => {
+test("scaling to 5 gateways and back to 2 under load loses no member", async (t) => {
   const all = await rooms(t, 10);
   for (const { members } of all) for (const member of members) member.listen();
   await weir.up("--scale", "gateway=5");
@@ -231,7 +231,7 @@ test("scaled to 5 and back to 2 under load nobody is lost", async (t) => {
   await weir.up("--scale", "gateway=3");
 });
 
-test("Prometheus finds every gateway, and its rules", async () => {
+test("Prometheus discovers every gateway and loads the rules", async () => {
   await weir.up("prometheus");
   const [{ address }] = await weir.containers("prometheus");
   const ask = async (path) => (await (await fetch(`http://${address}:9090/api/v1/${path}`)).json()).data;

@@ -1,4 +1,4 @@
-// The image: how small it is, and how little it may do.
+// Size and privileges of the image.
 import assert from "node:assert/strict";
 import { execFileSync, spawnSync } from "node:child_process";
 import { appendFile } from "node:fs/promises";
@@ -14,7 +14,7 @@ const IMAGE = "weir:local";
 const MEGABYTES = 40;
 const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
 
-/** Everything that is in the image, a path each. */
+/** Returns all paths in the image. */
 function content() {
   const container = docker("create", IMAGE);
   try {
@@ -25,7 +25,7 @@ function content() {
   }
 }
 
-test("the image is small, and has no shell", (t) => {
+test("the image is small and has no shell", (t) => {
   const [{ Size, Config, RootFS }] = JSON.parse(docker("inspect", IMAGE));
   const files = content();
   const packages = files.filter((path) => /^var\/lib\/dpkg\/status\.d\/./.test(path));
@@ -39,7 +39,7 @@ test("the image is small, and has no shell", (t) => {
   }
 });
 
-test("it runs read-only, without capabilities, as any user, is healthy, drains when stopped, and serves the app", async (t) => {
+test("the image runs read-only and unprivileged as any user, drains and serves the app", async (t) => {
   const user = 10_000 + Math.floor(Math.random() * 50_000);
   const container = docker(
     ...["run", "--detach", "--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges"],
@@ -57,7 +57,7 @@ test("it runs read-only, without capabilities, as any user, is healthy, drains w
   assert.deepEqual({ ExitCode, OOMKilled }, { ExitCode: 0, OOMKilled: false });
 });
 
-test("what was compiled before is not compiled again when a file of ours changes", async (t) => {
+test("a changed source file does not recompile dependencies", async (t) => {
   const folder = await temporaryFolder(t, "image");
   execFileSync("sh", ["-c", `git ls-files -z Cargo.* crates clients deploy .dockerignore | xargs -0 cp --parents --target-directory "${folder}"`], { cwd: ROOT });
   await appendFile(join(folder, "crates/weir/src/main.rs"), "// changed\n");

@@ -8,7 +8,7 @@ import { openPage, startBrowser } from "../../lib/browser/browser.mjs";
 import { startNode } from "../../lib/servers/node.mjs";
 import { SocketPeer } from "../../lib/peers/socket-peer.mjs";
 
-test("the app says that it cannot play a picture or sound, for as long as that is so", async (t) => {
+test("the app reports unplayable tracks for as long as they are unplayable", async (t) => {
   const node = await startNode(t);
   const page = await openPage(t, await startBrowser(t), node.url);
   const room = new URL(await goIn(page, "Ann")).pathname.split("/").at(-1);
@@ -26,7 +26,7 @@ test("the app says that it cannot play a picture or sound, for as long as that i
   await note.waitFor({ state: "detached" });
 });
 
-test("the app says what is wrong with the address of a node", async (t) => {
+test("the app explains an invalid node address", async (t) => {
   const node = await startNode(t);
   const page = await openPage(t, await startBrowser(t), `${node.url}/?node=localhost:8080`);
   await page.getByTestId("create").click();

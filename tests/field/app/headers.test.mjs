@@ -17,7 +17,7 @@ async function asked(url, headers = {}) {
   return { status: response.statusCode, headers: response.headers, body: Buffer.concat(pieces) };
 }
 
-test("pages of the app have the security headers, and work with them", async (t) => {
+test("the app works with its security headers", async (t) => {
   const node = await startNode(t);
   const { headers, body } = await asked(node.url);
   assert.match(headers["content-security-policy"], /frame-ancestors 'self'/);
@@ -34,7 +34,7 @@ test("pages of the app have the security headers, and work with them", async (t)
   await page.getByTestId("tile").locator("video").waitFor();
 });
 
-test("the browser knows everything that the headers name", async (t) => {
+test("the browser recognises every directive of the headers", async (t) => {
   const node = await startNode(t);
   const browser = await startBrowser(t);
   const page = await (await browser.newContext()).newPage();
@@ -61,7 +61,7 @@ test("another origin cannot frame the app", async (t) => {
   assert.match((await violation).text(), new RegExp(node.url));
 });
 
-test("assets are sent as Brotli or gzip, and as they are to clients that take neither", async (t) => {
+test("assets are sent as Brotli, gzip or uncompressed by Accept-Encoding", async (t) => {
   const node = await startNode(t);
   const index = (await asked(node.url)).body.toString();
   const paths = [...index.matchAll(/(?:src|href)="(\/assets\/[^"]+)"/g)].map(([, path]) => path);
@@ -81,7 +81,7 @@ test("assets are sent as Brotli or gzip, and as they are to clients that take ne
   }
 });
 
-test("no cache may keep an answer of Socket.IO", async (t) => {
+test("Socket.IO responses are not cacheable", async (t) => {
   const node = await startNode(t);
   const polling = `${node.url}/socket.io/?EIO=4&transport=polling`;
   const opened = await asked(polling);

@@ -12,7 +12,7 @@ import { freePort } from "../../lib/network/ports.mjs";
 /** Signals of a crash, of Ctrl-C, and of a service manager. */
 const ENDS = ["SIGKILL", "SIGINT", "SIGTERM"];
 
-test("two people see and hear each other again after their node was ended and started again", async (t) => {
+test("members see and hear each other again after their node restarts", async (t) => {
   const where = { listen: `127.0.0.1:${await freePort()}`, opsListen: "127.0.0.1:0" };
   let node = await startNode(t, {}, where);
   const [one, other] = await Promise.all([startKnownBrowser(t), startKnownBrowser(t)]);

@@ -26,13 +26,13 @@ async function caller(t, node) {
   return call;
 }
 
-test("the operations listener's default port is none that Prometheus has", () => {
+test("the operations listener's default port is not Prometheus' port", () => {
   assert.match(weir(["config"]).stdout, /^ops_listen = "127\.0\.0\.1:8081"/m);
   assert.match(weir(["status"]).stderr, /http:\/\/127\.0\.0\.1:8081/);
   assert.match(weir(["serve", "--help"]).stdout, /\[default: 127\.0\.0\.1:8081\]/);
 });
 
-test("who does not finish a request's head does not keep the operations listener's connection", async (t) => {
+test("the operations listener closes connections with an incomplete request head", async (t) => {
   const node = await startNode(t, { WEIR_SERVER__HEADER_TIMEOUT_MS: "200" });
   for (const said of ["", "GET /livez HTTP/1.1\r\nhost:"]) {
     const call = await caller(t, node);
@@ -47,7 +47,7 @@ test("who does not finish a request's head does not keep the operations listener
   assert.match(call.text, /^HTTP\/1\.1 200/);
 });
 
-test("the operations listener takes so many connections, and tells others so", async (t) => {
+test("the operations listener refuses connections above its limit with an answer", async (t) => {
   const node = await startNode(t, { WEIR_SERVER__HEADER_TIMEOUT_MS: "60000" });
   const holders = [];
   for (let index = 0; index < 128; index++) holders.push(await caller(t, node));
@@ -59,7 +59,7 @@ test("the operations listener takes so many connections, and tells others so", a
   await eventually("it answers again", async () => (await fetch(`${node.opsUrl}/livez`)).ok);
 });
 
-test("clients find nothing of the operations listener", async (t) => {
+test("the client listener serves no operations endpoint", async (t) => {
   const node = await startNode(t);
   for (const path of ["/metrics", "/livez", "/readyz"]) {
     assert.equal((await fetch(`${node.opsUrl}${path}`)).status, 200, path);
@@ -69,7 +69,7 @@ test("clients find nothing of the operations listener", async (t) => {
   }
 });
 
-test("what `weir config` prints is a file, but for the secrets, which it names", async (t) => {
+test("the output of `weir config` is a valid file, apart from redacted secrets", async (t) => {
   const file = join(await temporaryFolder(t, "operations"), "weir.toml");
   const plain = weir(["config"], { WEIR_LIMITS__NAME_CHARS: "9" });
   await writeFile(file, plain.stdout);
@@ -87,7 +87,7 @@ test("what `weir config` prints is a file, but for the secrets, which it names",
   }
 });
 
-test("variables that look like keys are refused with the right name, and others are not", () => {
+test("misspelt variables are refused with the right name", () => {
   for (const [name, right] of [
     ["WEIR_LISTEN", "WEIR_SERVER__LISTEN"],
     ["WEIR_SERVER_LISTEN", "WEIR_SERVER__LISTEN"],
@@ -109,7 +109,7 @@ test("variables that look like keys are refused with the right name, and others 
   assert.equal(weir(["config"], ours).status, 0);
 });
 
-test("the operating system's reason is told once, whatever fails", async (t) => {
+test("the operating system's error is printed once, whatever fails", async (t) => {
   const path = await temporaryFolder(t, "operations");
   const unreadable = join(path, "weir.toml");
   await writeFile(unreadable, Buffer.from([0xff, 0xfe]));

@@ -44,7 +44,7 @@ async function until(node, reason) {
   return all.filter((one) => reason.test(one));
 }
 
-test("a user with the documented permissions is enough", async (t) => {
+test("the documented permissions are sufficient", async (t) => {
   const { redis, url } = await guarded(t);
   const nodes = [await startMember(t, url), await startMember(t, url)];
   const [a, b] = await Promise.all(nodes.map((node) => SocketPeer.connect(t, node.url, "websocket")));
@@ -61,7 +61,7 @@ test("a user with the documented permissions is enough", async (t) => {
   assert.equal(await redis.cli("acl", "log"), "", "nothing was refused");
 });
 
-test("without permissions for channels a node isn't ready, and says why", async (t) => {
+test("a node without channel permissions is not ready and reports the cause", async (t) => {
   const { redis, url } = await guarded(t, "resetchannels");
   const node = await startNode(t, { WEIR_REDIS__URL: url });
   await until(node, /^redis: the bus is not heard: NOPERM .*channel/);
@@ -74,7 +74,7 @@ test("without permissions for channels a node isn't ready, and says why", async 
   await eventually("the node is ready", () => isReady(node));
 });
 
-test("permissions that are withdrawn while a node serves are noticed, whichever they are", async (t) => {
+test("permissions withdrawn at runtime are detected", async (t) => {
   const { redis, url } = await guarded(t);
   const node = await startMember(t, url);
   for (const [withdrawn, granted, reason] of [

@@ -23,7 +23,7 @@ const sessions = (node) => lines(node).filter(({ level }) => level === "DEBUG");
 const plain = ({ timestamp, target, trace_id, span_id, ...line }) => line;
 
 for (const way of ["websocket", "polling"]) {
-  test(`a session over ${way} leaves a line for each step of its life, and no other`, async (t) => {
+  test(`a session over ${way} logs one line for each step of its life`, async (t) => {
     const node = await startNode(t, DEBUG);
     const ann = await SocketPeer.connect(t, node.url, way, "ann");
     const { room } = await ann.request("room:create");
@@ -51,7 +51,7 @@ for (const way of ["websocket", "polling"]) {
   });
 }
 
-test("who leaves, and who vanishes, is told apart", async (t) => {
+test("logs distinguish leaving from vanishing", async (t) => {
   const node = await startNode(t, DEBUG);
   const ann = await SocketPeer.connect(t, node.url, "websocket", "ann");
   const bob = await SocketPeer.connect(t, node.url, "websocket", "bob");
@@ -69,7 +69,7 @@ test("who leaves, and who vanishes, is told apart", async (t) => {
   assert.deepEqual(left, ["member left", "disconnected"]);
 });
 
-test("who is refused, too slow, too large or drained is told by its reason", async (t) => {
+test("logs give the reason of refusals and disconnections", async (t) => {
   const node = await startNode(t, {
     ...DEBUG,
     WEIR_LIMITS__MESSAGE_BYTES: "1000",
@@ -105,7 +105,7 @@ test("who is refused, too slow, too large or drained is told by its reason", asy
   assert.equal(told("member left").at(-1).member, ann.id, "the last line of all");
 });
 
-test("SIGINT ends every session with a line", async (t) => {
+test("SIGINT logs the end of every session", async (t) => {
   const node = await startNode(t, DEBUG);
   const peers = [];
   for (const way of ["websocket", "polling"]) peers.push(await SocketPeer.connect(t, node.url, way, way));
@@ -120,7 +120,7 @@ test("SIGINT ends every session with a line", async (t) => {
   }
 });
 
-test("at info a node tells of its own life and of nobody else's", async (t) => {
+test("at info a node logs only its own lifecycle", async (t) => {
   const node = await startNode(t);
   const ann = await SocketPeer.connect(t, node.url, "websocket", "ann");
   const { room } = await ann.request("room:create");
@@ -139,7 +139,7 @@ test("at info a node tells of its own life and of nobody else's", async (t) => {
   assert.deepEqual([cluster, access], ["memory", "open"]);
 });
 
-test("a cluster's node says which it is, and when Redis is lost and when it is back", async (t) => {
+test("a node of a cluster logs its id and the loss and return of Redis", async (t) => {
   const redis = await startRedis(t);
   const node = await startMember(t, redis.url);
   const [start] = lines(node);
@@ -159,7 +159,7 @@ test("a cluster's node says which it is, and when Redis is lost and when it is b
   assert.ok(all(BACK).flat().every(({ level }) => level === "INFO"));
 });
 
-test("the lines are those that are documented", async () => {
+test("log lines match the documentation", async () => {
   const text = await readFile(new URL("../../../docs/operations.md", import.meta.url), "utf8");
   const section = text.split("\n## Logs\n")[1].split("\n## ")[0];
   const documented = [...section.matchAll(/^\| `([^`]+)` \| (\w+) \|/gm)].filter(([, , level]) => level === "DEBUG");

@@ -28,7 +28,7 @@ async function busy(t, node) {
 
 for (const protocol of ["grpc", "http"]) {
   for (const signal of ["SIGTERM", "SIGINT"]) {
-    test(`${signal}, OTLP over ${protocol}: nothing panics, and the last interval arrives`, async (t) => {
+    test(`${signal}, OTLP over ${protocol}: the last interval is exported without a panic`, async (t) => {
       const collector = await startCollector(t, "metrics");
       const node = await startNode(t, { ...telemetry(collector, protocol), OTEL_METRIC_EXPORT_INTERVAL: NEVER });
       await busy(t, node);
@@ -42,7 +42,7 @@ for (const protocol of ["grpc", "http"]) {
     });
   }
 
-  test(`a second signal, OTLP over ${protocol}: it ends on the spot, and nothing panics`, async (t) => {
+  test(`a second signal, OTLP over ${protocol}: the node ends at once without a panic`, async (t) => {
     const collector = await startCollector(t, "metrics");
     const node = await startNode(t, {
       ...telemetry(collector, protocol),
@@ -62,7 +62,7 @@ for (const protocol of ["grpc", "http"]) {
     await node.kill();
   });
 
-  test(`an address that is taken, OTLP over ${protocol}: the reason is told, once, and nothing panics`, async (t) => {
+  test(`an address in use, OTLP over ${protocol}: the reason is printed once without a panic`, async (t) => {
     const collector = await startCollector(t, "metrics");
     const node = await startNode(t);
     const { host } = new URL(node.url);
@@ -76,7 +76,7 @@ for (const protocol of ["grpc", "http"]) {
   });
 }
 
-test("a node that is collected and scraped while it ends answers to the last", async (t) => {
+test("a node answers scrapes and exports metrics until it ends", async (t) => {
   const collector = await startCollector(t, "metrics");
   const node = await startNode(t, { ...telemetry(collector, "grpc"), OTEL_METRIC_EXPORT_INTERVAL: "1" });
   await busy(t, node);
@@ -101,7 +101,7 @@ test("a node that is collected and scraped while it ends answers to the last", a
   assert.doesNotMatch(node.logs, /panicked/);
 });
 
-test("a configuration that is refused ends a node with telemetry without a panic", async (t) => {
+test("a refused configuration ends a node with telemetry without a panic", async (t) => {
   const collector = await startCollector(t, "metrics");
   const { status, stderr } = spawnSync(BINARY, ["serve", "--listen", "nowhere"], {
     env: telemetry(collector, "http"),

@@ -15,7 +15,7 @@ async function joinAtOnce(t, nodes, room) {
   return joined[0].room;
 }
 
-test("after a node without Redis was restarted everybody comes back into the room", async (t) => {
+test("members recreate their room after a node without Redis restarts", async (t) => {
   const first = await startNode(t);
   const before = await SocketPeer.connect(t, first.url);
   const { room } = await before.request("room:create", { maxMembers: 7 });
@@ -31,12 +31,12 @@ test("after a node without Redis was restarted everybody comes back into the roo
   assert.deepEqual([record.id, record.metadata, record.maxMembers], [room.id, {}, 1_000]);
 });
 
-test("of many on several nodes who ask at once exactly one creates the room", async (t) => {
+test("exactly one of many simultaneous joins on several nodes creates the room", async (t) => {
   const { nodes } = await startCluster(t, 2);
   await joinAtOnce(t, [...nodes, ...nodes, ...nodes, ...nodes], "lobby");
 });
 
-test("a request decides for itself where joining creates rooms by configuration", async (t) => {
+test("a request's `create` overrides the configuration", async (t) => {
   const node = await startNode(t, { WEIR_ROOMS__CREATE_ON_JOIN: "true" });
   const peer = await SocketPeer.connect(t, node.url);
   assert.equal((await peer.refusal("room:join", { room: "a", create: false })).code, "room_not_found");

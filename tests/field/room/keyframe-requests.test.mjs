@@ -12,7 +12,7 @@ const UNHURRIED = { WEIR_LIMITS__REQUEST_BURST: "100000", WEIR_LIMITS__REQUESTS_
 /** Duration of the requests: a rate is under test. */
 const ASKED_MS = 4_000;
 
-test("of viewers on two nodes that ask ten times a second a publisher is asked once a second", async (t) => {
+test("key chunk requests of viewers on two nodes reach the publisher once a second", async (t) => {
   const { nodes } = await startCluster(t, 2, UNHURRIED);
   const publisher = await SocketPeer.connect(t, nodes[0].url, "websocket", "publisher");
   await publisher.join("hall", { create: true });

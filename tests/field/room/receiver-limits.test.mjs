@@ -34,7 +34,7 @@ async function audience(t) {
 
 const bytes = (count) => Array.from({ length: count }, (_, at) => Buffer.from([at]));
 
-test("a message with 11 binary values is refused, and nobody is disconnected", async (t) => {
+test("a message with 11 binary values is refused without disconnecting anybody", async (t) => {
   const { sender, others } = await audience(t);
   const { code, message } = await sender.refusal("message", { data: bytes(11) });
   assert.equal(code, "too_large");
@@ -48,7 +48,7 @@ test("a message with 11 binary values is refused, and nobody is disconnected", a
   }
 });
 
-test("a room with 11 tracks that have init is joined by every client, and each gets the bytes", async (t) => {
+test("every client joins a room with 11 tracks with init and receives the bytes", async (t) => {
   const { node, room, sender, others } = await audience(t);
   const inits = bytes(11).map((each) => each.toString("base64"));
   for (const init of inits) {
@@ -82,7 +82,7 @@ test("a room with 11 tracks that have init is joined by every client, and each g
   assert.match(message, /^init: must be base64 text, not binary/);
 });
 
-test("JSON that some client cannot read is refused, whoever sends it, and what all can read arrives", async (t) => {
+test("JSON that some client cannot parse is refused, and other JSON arrives", async (t) => {
   const { node, room, sender, others } = await audience(t);
   const raw = await RawClient.connect(t, node.url, "websocket");
   let id = 0;
@@ -131,7 +131,7 @@ test("JSON that some client cannot read is refused, whoever sends it, and what a
   }
 });
 
-test("no answer to a poll has more than 16 packets, whatever waits", async (t) => {
+test("a poll response has at most 16 packets", async (t) => {
   const { node, room, sender } = await audience(t);
   const session = await EngineSession.open(node.url);
   await session.connect();

@@ -107,12 +107,12 @@ async function joinedByAll(t, url, room) {
   }
 }
 
-test("in memory", async (t) => {
+test("every client joins a full room in memory", async (t) => {
   const node = await startNode(t, UNHURRIED);
   await joinedByAll(t, node.url, "hall");
 });
 
-test("on Redis", async (t) => {
+test("every client joins a full room on Redis", async (t) => {
   const { nodes } = await startCluster(t, 1, UNHURRIED);
   await joinedByAll(t, nodes[0].url, "hall");
 });

@@ -24,7 +24,7 @@ const MESSAGES = 100;
 const MESSAGE_BYTES = 10_000;
 
 for (const way of ["websocket", "polling", "upgrade"]) {
-  test(`who joins a room of 4 MB at 8 Mbit/s over ${way} gets it and all events after it`, async (t) => {
+  test(`a joiner at 8 Mbit/s over ${way} receives a room of 4 MB and all later events`, async (t) => {
     const node = await startNode(t, ENV);
     const members = await Promise.all(
       Array.from({ length: MEMBERS }, (_, n) => SocketPeer.connect(t, node.url, "websocket", `member ${n}`)),

@@ -53,7 +53,7 @@ async function send(publisher, tracks, ms, header = {}) {
   }
 }
 
-test("each track that a browser cannot decode is one error, until its codec is another one", async (t) => {
+test("each undecodable track reports one error until its codec changes", async (t) => {
   const node = await startNode(t);
   const pages = await servePages(t);
   const page = await openParticipant(t, await startBrowser(t), pages);
@@ -86,7 +86,7 @@ test("each track that a browser cannot decode is one error, until its codec is a
   assert.ok(publisher.all("track:keyframe-requested").length > 0, "a codec that is known is asked for a key chunk");
 });
 
-test("requests for key chunks that bring nothing back off", async (t) => {
+test("unanswered key chunk requests back off", async (t) => {
   const node = await startNode(t);
   const pages = await servePages(t);
   const page = await openParticipant(t, await startBrowser(t), pages);
@@ -107,7 +107,7 @@ test("requests for key chunks that bring nothing back off", async (t) => {
   assert.ok(garbled <= 2, `${garbled} requests`);
 });
 
-test("codecs in any case are played, and a raw track is told of key requests", async (t) => {
+test("codec names are case-insensitive, and raw tracks receive key chunk requests", async (t) => {
   const node = await startNode(t);
   const pages = await servePages(t);
   const browser = await startBrowser(t);

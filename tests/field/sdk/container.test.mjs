@@ -101,7 +101,7 @@ const limitBuffers = () => {
 };
 
 for (const [name, stream] of Object.entries(STREAMS)) {
-  test(`a live container plays on whatever happens to its MediaSource: ${name}`, async (t) => {
+  test(`a live container keeps playing after MediaSource faults: ${name}`, async (t) => {
     const node = await startNode(t);
     const pages = await servePages(t);
     const page = await openParticipant(t, await startBrowser(t), pages);

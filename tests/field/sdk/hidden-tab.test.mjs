@@ -34,7 +34,7 @@ const reclaim = () => {
   return taken.map(({ name }) => name).sort();
 };
 
-test("pictures and sound go on after the browser took their codecs back, again and again", async (t) => {
+test("pictures and sound resume each time the browser reclaims their codecs", async (t) => {
   const node = await startNode(t);
   const pages = await servePages(t);
   const browser = await startKnownBrowser(t);

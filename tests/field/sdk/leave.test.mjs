@@ -15,7 +15,7 @@ import { SocketPeer } from "../../lib/peers/socket-peer.mjs";
 /** Longer than several reconnect delays of at most two seconds: the absence of attempts is under test. */
 const WATCHED_MS = 6_000;
 
-test("who leaves while it reconnects is gone, and who stays is back", async (t) => {
+test("a member that leaves while reconnecting stays away, others return", async (t) => {
   const where = { listen: `127.0.0.1:${await freePort()}`, opsListen: "127.0.0.1:0" };
   const node = await startNode(t, {}, where);
   const pages = await servePages(t);
@@ -55,7 +55,7 @@ test("who leaves while it reconnects is gone, and who stays is back", async (t) 
   assert.deepEqual(code, ["closed", false]);
 });
 
-test("an address that cannot work is refused at once, with what to write", async (t) => {
+test("an unusable address is refused at once with a suggestion", async (t) => {
   const pages = await servePages(t);
   const page = await openParticipant(t, await startBrowser(t), pages);
   const refused = (url) =>

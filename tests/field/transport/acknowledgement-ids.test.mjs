@@ -12,7 +12,7 @@ const MAX = 2 ** 53 - 1;
 const TOO_LARGE = [`${MAX + 1}`, "9223372036854775807", "9223372036854775808", "12345678901234567890", "1".repeat(400)];
 
 for (const transport of ["websocket", "polling"]) {
-  test(`${transport}: ids up to 2^53 - 1 are acknowledged, larger ones are refused, nobody is closed`, async (t) => {
+  test(`${transport}: ids up to 2^53 - 1 are acknowledged, larger ones refused, without closing`, async (t) => {
     const node = await startNode(t, { WEIR_LIMITS__REQUEST_BURST: "1000" });
     const client = await RawClient.connect(t, node.url, transport);
     for (const id of ["0", "7", `${MAX}`]) {
@@ -33,7 +33,7 @@ for (const transport of ["websocket", "polling"]) {
   });
 }
 
-test("socket.io-client whose count of acknowledgements has come far is answered", async (t) => {
+test("socket.io-client with a high acknowledgement count is answered", async (t) => {
   const node = await startNode(t);
   for (const way of ["websocket", "polling"]) {
     const peer = await SocketPeer.connect(t, node.url, way);

@@ -18,7 +18,7 @@ function connected(t, url, auth, transports) {
   return within(`an answer to ${JSON.stringify(auth)}`, outcome);
 }
 
-test("null is no token and no traceparent; another type is told", async (t) => {
+test("null tokens and traceparents count as omitted, other types are refused", async (t) => {
   const node = await startNode(t);
   for (const transports of [["websocket"], ["polling"]]) {
     for (const auth of [{ token: null }, { traceparent: null }, { token: null, traceparent: null }, { token: undefined }, {}]) {

@@ -17,7 +17,7 @@ function allowed({ headers }) {
   return headers["access-control-allow-origin"];
 }
 
-test("without server.cors_origins nothing is said to other origins", async (t) => {
+test("without server.cors_origins there are no CORS headers", async (t) => {
   const { url } = await startNode(t);
   const answer = await ask(`${url}/socket.io/?${OPEN}`, { headers: { Origin: APP } });
   assert.equal(answer.status, 200);
@@ -27,7 +27,7 @@ test("without server.cors_origins nothing is said to other origins", async (t) =
   assert.equal(allowed(asked), undefined);
 });
 
-test("origins that are configured may read every answer, with cookies, and others none", async (t) => {
+test("configured origins may read every response with cookies, others none", async (t) => {
   const { url } = await startNode(t, { WEIR_SERVER__CORS_ORIGINS: `${APP}, ${DEVELOPMENT}` });
   for (const path of [`/socket.io/?${OPEN}`, `/socket.io/?${OPEN}&sid=nobody`, "/socket.io/?EIO=4", "/socket.io/none"]) {
     for (const origin of [APP, DEVELOPMENT]) {
@@ -57,14 +57,14 @@ test("origins that are configured may read every answer, with cookies, and other
   assert.equal(allowed(await ask(url, { headers: { Origin: APP } })), undefined, "the app is not Socket.IO");
 });
 
-test("every origin may be allowed, then without cookies", async (t) => {
+test("a wildcard allows every origin without cookies", async (t) => {
   const { url } = await startNode(t, { WEIR_SERVER__CORS_ORIGINS: "*" });
   const answer = await ask(`${url}/socket.io/?${OPEN}`, { headers: { Origin: APP } });
   assert.equal(allowed(answer), "*");
   assert.equal(answer.headers["access-control-allow-credentials"], undefined);
 });
 
-test("a WebSocket is opened whatever its origin is, as by stock servers", async (t) => {
+test("WebSockets open from any origin, as with stock servers", async (t) => {
   for (const env of [{}, { WEIR_SERVER__CORS_ORIGINS: APP }]) {
     const { url } = await startNode(t, env);
     const address = `${url.replace("http", "ws")}/socket.io/?EIO=4&transport=websocket`;
@@ -73,7 +73,7 @@ test("a WebSocket is opened whatever its origin is, as by stock servers", async 
   }
 });
 
-test("what is no list of origins is refused", () => {
+test("an invalid list of origins is refused", () => {
   for (const wrong of ["https://app.example/", "app.example", "*, https://app.example", "https://App.example", "https://app.example:443"]) {
     const env = { PATH: process.env.PATH, WEIR_SERVER__CORS_ORIGINS: wrong };
     const { status, stderr } = spawnSync(BINARY, ["config"], { env, encoding: "utf8" });

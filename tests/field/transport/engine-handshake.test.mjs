@@ -27,7 +27,7 @@ function without(name) {
   return others;
 }
 
-test("requests that are none of Engine.IO's get the errors of the stock server", async (t) => {
+test("invalid Engine.IO requests get the stock server's errors", async (t) => {
   const { url } = await startNode(t);
   const TRANSPORT = { code: 0, message: "Transport unknown" };
   const SESSION = { code: 1, message: "Session ID unknown" };
@@ -72,7 +72,7 @@ test("a session answers GET and POST, with or without b64, and nothing else", as
   assert.equal((await session.ask(0, "room:create")).ok, true);
 });
 
-test("a WebSocket gets the first of the subprotocols that it offers", async (t) => {
+test("a WebSocket gets the first offered subprotocol", async (t) => {
   const { url } = await startNode(t);
   const address = `${url.replace("http", "ws")}/socket.io/?${SOCKET}`;
   for (const [offered, chosen] of [
@@ -98,7 +98,7 @@ test("a WebSocket gets the first of the subprotocols that it offers", async (t) 
   }
 });
 
-test("a handshake of another version is told which one is spoken", async (t) => {
+test("a handshake of another version gets the supported version", async (t) => {
   const { url } = await startNode(t);
   for (const headers of [
     ...["8", "12", "14", "13, 8"].map((version) => ({ ...HANDSHAKE, "Sec-WebSocket-Version": version })),
@@ -111,7 +111,7 @@ test("a handshake of another version is told which one is spoken", async (t) => 
   }
 });
 
-test("a malformed handshake is refused, and a session that it was for goes on", async (t) => {
+test("a malformed handshake is refused, and its session continues", async (t) => {
   const { url } = await startNode(t);
   const session = await EngineSession.open(url);
   await session.connect();
@@ -136,7 +136,7 @@ test("a malformed handshake is refused, and a session that it was for goes on", 
   assert.equal((await session.ask(0, "room:create")).ok, true);
 });
 
-test("paths below Socket.IO's that are none are 404, and the client's files say where the client is", async (t) => {
+test("unknown paths below Socket.IO's are 404, and client files name the client's source", async (t) => {
   const { url } = await startNode(t);
   for (const path of ["/socket.io/foo", "/socket.io/foo/", `/socket.io/foo?${OPEN}`, "/socket.iox", `/socket.iox/?${OPEN}`]) {
     for (const method of ["GET", "POST"]) {

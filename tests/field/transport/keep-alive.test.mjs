@@ -21,7 +21,7 @@ async function stands(connection) {
   return Date.now() - begun;
 }
 
-test("a connection may idle between requests for longer than a head may take", async (t) => {
+test("a connection may idle between requests longer than header_timeout_ms", async (t) => {
   const node = await startNode(t, ENV);
   const connection = await RawConnection.open(t, node.url);
   for (let request = 0; request < 3; request++) {
@@ -36,7 +36,7 @@ test("a connection may idle between requests for longer than a head may take", a
   assert.ok(idle >= KEEP_ALIVE_MS - 100 && idle < 2 * KEEP_ALIVE_MS, `it stood for ${idle} ms`);
 });
 
-test("a connection must send its first head, and finish each that it begins, in header_timeout_ms", async (t) => {
+test("each request head must be complete within header_timeout_ms", async (t) => {
   const node = await startNode(t, ENV);
   for (const sent of ["", "GET / HTTP/1.1\r\n"]) {
     const fresh = await RawConnection.open(t, node.url);
@@ -53,7 +53,7 @@ test("a connection must send its first head, and finish each that it begins, in 
   assert.ok(stood < KEEP_ALIVE_MS, `it stood for ${stood} ms`);
 });
 
-test("a poll that waits for longer than both times is answered", async (t) => {
+test("a poll that waits longer than both timeouts is answered", async (t) => {
   const node = await startNode(t, {
     ...ENV,
     WEIR_SOCKETIO__PING_INTERVAL_MS: String(2 * KEEP_ALIVE_MS),

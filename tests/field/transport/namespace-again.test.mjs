@@ -56,7 +56,7 @@ async function join(session, room) {
 }
 
 for (const [way, open] of Object.entries(WAYS)) {
-  test(`who leaves the namespace over ${way} can connect to it and join again, and hears nothing in between`, async (t) => {
+  test(`a client over ${way} can leave the namespace and rejoin, and receives nothing in between`, async (t) => {
     const node = await startNode(t);
     const witness = await SocketPeer.connect(t, node.url, "websocket", "witness");
     const { room } = await witness.request("room:create");
@@ -87,7 +87,7 @@ for (const [way, open] of Object.entries(WAYS)) {
   });
 }
 
-test("a WebSocket that leaves the namespace and does not come back is closed after connect_timeout_ms", async (t) => {
+test("a WebSocket without a namespace is closed after connect_timeout_ms", async (t) => {
   const node = await startNode(t, { WEIR_SOCKETIO__CONNECT_TIMEOUT_MS: "500" });
   const session = await WAYS.websocket(t, node.url);
   await connect(session);
@@ -105,7 +105,7 @@ test("a WebSocket that leaves the namespace and does not come back is closed aft
 });
 
 for (const transports of [["websocket"], ["polling"], ["polling", "websocket"]]) {
-  test(`a namespace that does not exist leaves the others of its connection alone (${transports})`, async (t) => {
+  test(`an unknown namespace does not affect others on its connection (${transports})`, async (t) => {
     const node = await startNode(t);
     const manager = new Manager(node.url, { transports, reconnection: false });
     atEnd(t, () => manager._close());

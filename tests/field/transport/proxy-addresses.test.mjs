@@ -50,7 +50,7 @@ const refused = async (node) => (await metrics(node))['weir_connection_refused_t
 const namespace = (socket) => socket.write(Buffer.from([0x81, 0x82, 0, 0, 0, 0, 0x34, 0x30]));
 
 for (const [name, proxy] of Object.entries(PROXIES)) {
-  test(`behind HAProxy with ${name}, a hundred clients are counted apart`, async (t) => {
+  test(`behind HAProxy with ${name}, a hundred clients count separately`, async (t) => {
     const node = await startTrusting(t, proxy);
     const url = await startHaproxy(t, node, proxy);
     const clients = Array.from({ length: 100 }, (_, index) => new Addressed(t, url, `127.0.${1 + (index % 7)}.${10 + index}`));
@@ -77,7 +77,7 @@ for (const [name, proxy] of Object.entries(PROXIES)) {
     await eventually("there is room again", async () => (await first.websocket()).status === 101);
   });
 
-  test(`behind HAProxy with ${name}, who forges headers is not believed`, async (t) => {
+  test(`behind HAProxy with ${name}, forged headers are ignored`, async (t) => {
     const node = await startTrusting(t, proxy);
     const url = await startHaproxy(t, node, proxy);
     const forger = new Addressed(t, url, "127.0.9.9");
@@ -98,7 +98,7 @@ for (const [name, proxy] of Object.entries(PROXIES)) {
   });
 }
 
-test("the header that the proxy does not write is not believed either", async (t) => {
+test("headers that the proxy does not write are ignored", async (t) => {
   for (const [name, own, other] of [
     ["X-Forwarded-For", "for=127.0.8.8", "forwarded"],
     ["Forwarded", "127.0.8.8", "x-forwarded-for"],
@@ -129,7 +129,7 @@ test("the header that the proxy does not write is not believed either", async (t
   }
 });
 
-test("who connects directly is believed in nothing", async (t) => {
+test("headers of direct clients are ignored", async (t) => {
   for (const protocol of ["off", "required"]) {
     const node = await startTrusting(t, { protocol });
     const stranger = new Addressed(t, node.url, "127.0.9.9");
@@ -145,7 +145,7 @@ test("who connects directly is believed in nothing", async (t) => {
   }
 });
 
-test("requests of many clients on one connection of a proxy count for each", async (t) => {
+test("requests on a shared proxy connection count for their own clients", async (t) => {
   const node = await startTrusting(t);
   const proxy = new Addressed(t, node.url, "127.0.0.1");
   for (let client = 1; client <= 50; client++) {
@@ -159,7 +159,7 @@ test("requests of many clients on one connection of a proxy count for each", asy
   assert.equal(connections, 50 * LIMIT + 1, "the sessions, and the proxy's connection");
 });
 
-test("the limit of all connections is kept at a proxy's, too", async (t) => {
+test("the total limit holds behind a proxy", async (t) => {
   const node = await startTrusting(t, {}, { WEIR_SERVER__MAX_CONNECTIONS: "3" });
   const proxy = new Addressed(t, node.url, "127.0.0.1");
   for (let client = 1; client <= 3; client++) {
@@ -169,7 +169,7 @@ test("the limit of all connections is kept at a proxy's, too", async (t) => {
   assert.deepEqual([status, body], [503, "over the limit of 3 connections\n"]);
 });
 
-test("a trace says whose it is", async (t) => {
+test("a trace has its client's address", async (t) => {
   const collector = await startCollector(t);
   const node = await startTrusting(t, {}, { WEIR_TELEMETRY__OTLP_ENDPOINT: collector.grpc, OTEL_BSP_SCHEDULE_DELAY: "100" });
   const { socket } = await new Addressed(t, node.url, "127.0.0.1").websocket({ "x-forwarded-for": "192.0.2.1, 127.0.0.1" });

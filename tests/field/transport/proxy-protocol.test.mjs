@@ -46,7 +46,7 @@ async function exchange(node, pieces, localAddress = "127.0.0.1") {
 
 const malformed = async (node) => (await metrics(node))['weir_connection_refused_total{reason="proxy-header"}'];
 
-test("good headers of both versions, whole and in pieces, are followed by requests", async (t) => {
+test("valid headers of both versions are accepted, whole and in pieces", async (t) => {
   const node = await start(t);
   for (const header of [
     Buffer.from("PROXY TCP4 192.0.2.1 10.0.0.1 4711 80\r\n"),
@@ -67,7 +67,7 @@ test("good headers of both versions, whole and in pieces, are followed by reques
   assert.equal(await malformed(node), 0);
 });
 
-test("a trusted proxy without a good header is closed, counted and logged", async (t) => {
+test("a trusted proxy without a valid header is closed, counted and logged", async (t) => {
   const node = await start(t);
   const bad = [
     REQUEST,
@@ -83,21 +83,21 @@ test("a trusted proxy without a good header is closed, counted and logged", asyn
   await eventually("it is logged", () => /"message":"connections are refused".*"reason":"proxy-header"/.test(node.logs));
 });
 
-test("a header that does not come is not waited for for ever", async (t) => {
+test("a missing header times out", async (t) => {
   const node = await start(t, { WEIR_SERVER__HEADER_TIMEOUT_MS: "200" });
   assert.equal(await exchange(node, ["PROXY TCP4 192.0.2.1 "]), "");
   assert.equal(await exchange(node, []), "");
   assert.equal(await malformed(node), 2);
 });
 
-test("others are served without a header, and not believed with one", async (t) => {
+test("untrusted clients are served without a header and refused with one", async (t) => {
   const node = await start(t);
   assert.match(await exchange(node, [REQUEST], "127.0.0.7"), /^HTTP\/1\.1 200 /);
   const forged = `PROXY TCP4 6.6.6.6 10.0.0.1 4711 80\r\n${REQUEST}`;
   assert.match(await exchange(node, [forged], "127.0.0.7"), /^HTTP\/1\.1 400 /);
 });
 
-test("a node that is to read headers of nobody is refused", () => {
+test("PROXY protocol without trusted proxies is refused", () => {
   const { status, stderr } = spawnSync(BINARY, ["config"], { env: { WEIR_SERVER__PROXY_PROTOCOL: "required" }, encoding: "utf8" });
   assert.equal(status, 2, stderr);
   assert.match(stderr, /server\.proxy_protocol = "required".*server\.trusted_proxies/);

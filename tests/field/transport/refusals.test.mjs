@@ -76,14 +76,14 @@ function assertRefused(text, why) {
 }
 
 for (const [what, said] of Object.entries({ GET, HANDSHAKE, POST, HELLO, garbage: "?\r\n", nothing: "" })) {
-  test(`over the total: ${what} is answered with 503 and the limit`, async (t) => {
+  test(`over the total limit, ${what} is answered with 503 and the limit`, async (t) => {
     const node = await fullNode(t);
     assertRefused(await answer(node, said), TOTAL);
     if (said) assertRefused(await answer(node, said, { end: true }), TOTAL);
   });
 }
 
-test("over the limit of an address: the answer and the metric say which limit it is", async (t) => {
+test("over an address's limit, answer and metric name the limit", async (t) => {
   const node = await fullNode(t, "WEIR_SERVER__MAX_CONNECTIONS_PER_ADDRESS");
   for (const said of [GET, HANDSHAKE, POST]) assertRefused(await answer(node, said), PER_ADDRESS);
   const now = await metrics(node);
@@ -91,7 +91,7 @@ test("over the limit of an address: the answer and the metric say which limit it
   assert.equal(now['weir_connection_refused_total{reason="total"}'], 0);
 });
 
-test("a request that comes late is answered", async (t) => {
+test("a late request is answered", async (t) => {
   const node = await fullNode(t);
   const { hostname, port } = new URL(node.url);
   const socket = connect({ host: hostname, port });
@@ -109,7 +109,7 @@ test("a request that comes late is answered", async (t) => {
   assertRefused(text, TOTAL);
 });
 
-test("a thousand at once are all answered, counted, and logged once a second", async (t) => {
+test("a thousand simultaneous refusals are answered, counted and logged once a second", async (t) => {
   const node = await fullNode(t);
   const begun = Date.now();
   const answers = await Promise.all(Array.from({ length: 1_000 }, () => answer(node, GET)));
@@ -124,7 +124,7 @@ test("a thousand at once are all answered, counted, and logged once a second", a
   assert.deepEqual([level, reason, key, limit, address], expected);
 });
 
-test("who holds refused connections without asking neither keeps others from an answer nor fills the node", async (t) => {
+test("idle refused connections neither block other refusals nor use up the node", async (t) => {
   const node = await fullNode(t);
   const { hostname, port } = new URL(node.url);
   const before = (await metrics(node)).process_open_fds;
@@ -146,7 +146,7 @@ test("who holds refused connections without asking neither keeps others from an 
   assert.doesNotMatch(node.logs, /panicked/);
 });
 
-test("the start says what one address may have of all connections", async (t) => {
+test("the startup log states the limits of connections", async (t) => {
   const said = ({ logs }) => logs.split("\n").find((line) => line.includes("server.trusted_proxies"));
   const { limit, max_connections: total } = JSON.parse(said(await startNode(t)));
   assert.deepEqual([limit, total], [5_000, 10_000]);

@@ -70,7 +70,7 @@ async function assertIdle(trap) {
 }
 
 for (const [what, trap] of Object.entries(TRAPS)) {
-  test(`a stock client behind a proxy that ${what} has one session and all events`, async (t) => {
+  test(`a stock client behind a proxy that ${what} keeps one session and all events`, async (t) => {
     const node = await startNode(t, PROBED_FOR_A_WHILE);
     const { witness, room } = await witnessOf(t, node);
     const proxy = await openTrap(t, node.url, trap);
@@ -89,7 +89,7 @@ for (const [what, trap] of Object.entries(TRAPS)) {
   });
 }
 
-test("a stock client that is cut off when it moves to the WebSocket comes back", async (t) => {
+test("a stock client that loses its upgrade reconnects", async (t) => {
   // The client believes that it has upgraded, or waits for its timeout: this is a disconnect.
   const node = await startNode(t, { WEIR_SOCKETIO__PING_INTERVAL_MS: "1000", WEIR_SOCKETIO__PING_TIMEOUT_MS: "2000" });
   const { witness, room } = await witnessOf(t, node);
@@ -107,7 +107,7 @@ test("a stock client that is cut off when it moves to the WebSocket comes back",
   assert.equal(opened, 2);
 });
 
-test("a stock client whose WebSocket breaks after 1 MB comes back once and is fine", async (t) => {
+test("a stock client whose WebSocket breaks after 1 MB reconnects once", async (t) => {
   const node = await startNode(t);
   const { witness, room } = await witnessOf(t, node);
   const proxy = await openTrap(t, node.url, breakAfter(MEGABYTE));
@@ -144,7 +144,7 @@ const PYTHON_TRAPS = Object.entries({
 });
 
 for (const [what, handshakes] of PYTHON_TRAPS) {
-  test(`python-socketio behind a proxy that ${what} has one session and all events`, async (t) => {
+  test(`python-socketio behind a proxy that ${what} keeps one session and all events`, async (t) => {
     // With default timeouts: the probe must end before the deadline of the CONNECT packet.
     const node = await startNode(t);
     const { witness, room } = await witnessOf(t, node);
@@ -186,7 +186,7 @@ async function move(session, socket) {
   assert.equal(await socket.next(), '431[{"ok":true}]');
 }
 
-test("what is no probe closes its WebSocket and nothing else; a later upgrade works", async (t) => {
+test("an invalid probe closes only its WebSocket, and a later upgrade works", async (t) => {
   const { session, hears } = await polling(t);
   const masks = [["2"], ["3probe"], ["hello"], [""], [Buffer.from("2probe")], ["2probe", "2probe!"], ["x".repeat(70_000)]];
   for (const messages of masks) {
@@ -198,7 +198,7 @@ test("what is no probe closes its WebSocket and nothing else; a later upgrade wo
   await move(session, await session.webSocket(t));
 });
 
-test("polls during a probe get what there is, and one NOOP at once when the probe is answered", async (t) => {
+test("polls during a probe get pending packets, and one NOOP when it is answered", async (t) => {
   const { session, hears } = await polling(t, PROBED_FOR_A_WHILE);
   const socket = await session.webSocket(t);
   await hears();
@@ -216,7 +216,7 @@ test("polls during a probe get what there is, and one NOOP at once when the prob
   await hears();
 });
 
-test("a silent probe ends after upgrade_timeout_ms, a second one is refused meanwhile", async (t) => {
+test("a silent probe ends after upgrade_timeout_ms, and a second one is refused meanwhile", async (t) => {
   const { session, hears } = await polling(t, PROBED_FOR_A_WHILE);
   const begun = Date.now();
   const socket = await session.webSocket(t);
@@ -230,14 +230,14 @@ test("a silent probe ends after upgrade_timeout_ms, a second one is refused mean
   await assert.rejects(session.webSocket(t), ({ answer }) => answer.statusCode === 400);
 });
 
-test("a session that ends takes its probe with it", async (t) => {
+test("a session that ends closes its probe", async (t) => {
   const { session } = await polling(t);
   const socket = await session.webSocket(t);
   await session.send("1");
   await within("the probe ends", socket.closed);
 });
 
-test("a WebSocket that breaks after the move ends its session", async (t) => {
+test("a WebSocket that breaks after the upgrade ends its session", async (t) => {
   const { node, session } = await polling(t);
   const socket = await session.webSocket(t);
   await move(session, socket);

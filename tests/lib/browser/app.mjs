@@ -5,7 +5,7 @@ import { eventually } from "../harness/eventually.mjs";
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 
-/** Fills in a name and goes in: into a new room, or the one that the page's address names. */
+/** Enters the room of the page's address, or a new one, under a name. */
 export async function goIn(page, name, { encrypted = false } = {}) {
   await page.getByTestId("name").fill(name);
   if (encrypted) await page.getByTestId("encrypted").check();
@@ -15,12 +15,12 @@ export async function goIn(page, name, { encrypted = false } = {}) {
   return page.url();
 }
 
-/** The tile of somebody else. */
+/** Returns the tile of another member. */
 export function tileOf(page, name) {
   return page.getByTestId("tile").filter({ hasText: name });
 }
 
-/** The number that is to be read in the picture of a tile. */
+/** Reads the number in the picture of a tile. */
 async function numberIn(tile) {
   const { row, width } = await tile.locator("canvas").evaluate((canvas) => {
     const { width, height } = canvas;
@@ -30,7 +30,7 @@ async function numberIn(tile) {
   return readRow((x) => row[x], width);
 }
 
-/** Waits until the picture of `name` shows three different numbers. */
+/** Waits until the picture of `name` has shown three different numbers. */
 export async function sees(page, name) {
   const numbers = new Set();
   await eventually(`the picture of ${name} moves`, async () => {
@@ -43,8 +43,8 @@ export async function sees(page, name) {
 }
 
 /**
- * The audit's score as Lighthouse computes one: the share of the rules that are kept, weighed by how
- * much it matters; and which are broken.
+ * Returns the audit's score, as Lighthouse computes it: the share of passed rules, weighted by their
+ * impact. Also returns the broken rules.
  */
 export async function audit(page) {
   await page.evaluate(AXE);

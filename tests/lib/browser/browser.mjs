@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { chromium } from "playwright-core";
 import { atEnd } from "../harness/at-end.mjs";
 
-/** The browser under test; `WEIR_CHROMIUM` names another. */
+/** Browser under test; `WEIR_CHROMIUM` overrides it. */
 const EXECUTABLE = process.env.WEIR_CHROMIUM ?? "/usr/bin/chromium";
 
 const FLAGS = [
@@ -15,15 +15,15 @@ const FLAGS = [
   "--disable-background-networking",
   "--disable-component-update",
   "--disable-sync",
-  // Pages of tests are not looked at, and must not be slowed down for it.
+  // Pages of tests are in the background, and must not be throttled for that.
   "--disable-background-timer-throttling",
   "--disable-backgrounding-occluded-windows",
   "--disable-renderer-backgrounding",
 ];
 
 /**
- * Starts a browser for the test `t`, whose camera and microphone are `video` (y4m) and `sound` (wav), or
- * Chromium's own if they are left out; it has so many `cameras`. `permitted: false` has every question for a device refused.
+ * Starts a browser for the test `t`. Its camera and microphone are `video` (y4m) and `sound` (wav), or Chromium's
+ * own by default. It has `cameras` cameras. `permitted: false` denies every request for a device.
  */
 export async function startBrowser(t, { video, sound, cameras = 1, permitted = true } = {}) {
   const flags = permitted ? FLAGS : FLAGS.filter((flag) => flag !== "--use-fake-ui-for-media-stream");
@@ -41,8 +41,8 @@ export async function startBrowser(t, { video, sound, cameras = 1, permitted = t
 }
 
 /**
- * Opens `url` in a context of its own. What the page reports as an error fails the test `t` in the end,
- * unless `allowed` says that it belongs to what is tested.
+ * Opens `url` in a context of its own. An error that the page reports fails the test `t` at its end,
+ * unless `allowed` returns true for it.
  */
 export async function openPage(t, browser, url, { allowed = () => false, ...options } = {}) {
   const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, ...options });

@@ -2,12 +2,12 @@ import { openPage, startBrowser } from "./browser.mjs";
 import { numberedVideo, toneSound } from "../media/media-files.mjs";
 import { RATE } from "./pages/frame-number.js";
 
-/** A browser whose camera and microphone are exactly known. */
+/** Starts a browser with a known picture and sound as camera and microphone. */
 export async function startKnownBrowser(t) {
   return startBrowser(t, { video: await numberedVideo(), sound: await toneSound() });
 }
 
-/** Opens a page of the SDK, with `Participant` in it. */
+/** Opens a page with the SDK and `Participant`. */
 export async function openParticipant(t, browser, pages, options) {
   const page = await openPage(t, browser, `${pages}/sdk.html`, options);
   await page.waitForFunction(() => window.ready);
@@ -15,8 +15,8 @@ export async function openParticipant(t, browser, pages, options) {
 }
 
 /**
- * Has the page join `room`, or a new one, and publish what `publish` says; resolves with the room's id. From then on
- * it is `window.participant` there.
+ * Makes the page join `room`, or a new one, and publish according to `publish`. Resolves with the room's id. The
+ * participant is `window.participant` in the page.
  */
 export function enter(page, { url, room, name, options = {}, publish = {} }) {
   return page.evaluate(
@@ -34,7 +34,7 @@ export function report(page) {
   return page.evaluate(() => window.participant.report());
 }
 
-/** For each picture that was seen, how long ago it had been captured, in milliseconds. */
+/** Returns the latency of each seen picture from its capture, in milliseconds. */
 export function latencies(seen, camera) {
   const captured = new Map();
   for (const [number, at] of camera) {
@@ -47,7 +47,7 @@ export function latencies(seen, camera) {
   });
 }
 
-/** The same of the tone's beginnings. */
+/** Returns the latency of each beginning of the tone, in milliseconds. */
 export function soundLatencies(heard, spoken) {
   return heard.flatMap((at) => {
     const before = spoken.filter((each) => each <= at).at(-1);
@@ -55,11 +55,11 @@ export function soundLatencies(heard, spoken) {
   });
 }
 
-/** The value that the share `part` of `values` does not exceed. */
+/** Returns the quantile `part` of `values`. */
 export function quantile(values, part) {
   const sorted = values.toSorted((one, other) => one - other);
   return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * part))];
 }
 
-/** How many pictures a second a camera delivers. */
+/** Returns the frame rate of a camera. */
 export { RATE };

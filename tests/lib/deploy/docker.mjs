@@ -7,10 +7,10 @@ import { metrics } from "../servers/metrics.mjs";
 const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
 const run = promisify(execFile);
 
-/** Runs Docker to its end; what it printed. */
+/** Runs Docker to its end and returns its output. */
 export const docker = (...args) => execFileSync("docker", args, { encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] }).trim();
 
-/** docker-compose.yml, brought up beside whatever else runs, on a free port. */
+/** Instance of docker-compose.yml on a free port, in a project of its own. */
 class Composition {
   constructor(port) {
     this.url = `http://localhost:${port}`;
@@ -22,7 +22,7 @@ class Composition {
     return stdout.trim();
   }
 
-  /** Brings all up, or up to what is asked for, and waits until it is healthy. */
+  /** Starts all services, or those given, and waits until they are healthy. */
   up(...args) {
     return this.compose("up", "--wait", "--no-recreate", ...args);
   }
@@ -31,7 +31,7 @@ class Composition {
     await this.compose("--profile", "observability", "down", "--volumes", "--timeout", "5");
   }
 
-  /** The containers of a service. */
+  /** Returns the containers of a service. */
   async containers(service) {
     const ids = (await this.compose("ps", "--quiet", service)).split("\n").filter(Boolean);
     return ids.map((id) => {
@@ -40,7 +40,7 @@ class Composition {
     });
   }
 
-  /** How many clients each gateway has, by container. */
+  /** Returns the number of clients of each gateway, by container. */
   async sessions() {
     const counts = new Map();
     for (const { name, address } of await this.containers("gateway")) {
@@ -49,13 +49,13 @@ class Composition {
     return counts;
   }
 
-  /** What the containers of a service logged. */
+  /** Returns the logs of a service. */
   logs(service) {
     return this.compose("logs", "--no-color", service);
   }
 }
 
-/** Brings the composition up for a test file, whose `after` hook must call `down`. */
+/** Makes a composition for a test file, whose `after` hook must call `down`. */
 export async function composition() {
   return new Composition(await freePort());
 }

@@ -3,7 +3,7 @@ import { fileURLToPath } from "node:url";
 
 const FOLDER = fileURLToPath(new URL("../../../target/test-artefacts/", import.meta.url));
 
-/** Where to leave a file for people to look at. */
+/** Returns the path for a file that people may inspect after the run. */
 export function artefact(name) {
   mkdirSync(FOLDER, { recursive: true });
   return `${FOLDER}${name}`;

@@ -1,8 +1,8 @@
 const steps = new WeakMap();
 
 /**
- * Has `step` run when the test `t` ends, the newest first; at once, if it has ended already. Each runs,
- * whatever became of the others: what stays open would keep the whole run from ending.
+ * Runs `step` when the test `t` ends, newest first, or at once if it has ended. Each step runs even if others
+ * fail: open handles would keep the run from ending.
  */
 export function atEnd(t, step) {
   let known = steps.get(t);

@@ -2,12 +2,12 @@ import { setTimeout as pause } from "node:timers/promises";
 
 const INTERVAL_MS = 10;
 
-/** How long what must happen may take where its time is not what is tested: a slow and busy machine is no fault. */
+/** Default deadline for waits whose duration is not under test: a busy machine must not fail them. */
 const PATIENCE_MS = 60_000;
 
 /**
- * Waits until `condition` returns something truthy, and returns that. The one place that polls:
- * for what crosses processes and has no signal to await.
+ * Polls until `condition` returns something truthy, and returns that. Only for conditions of other processes
+ * without a signal to await.
  */
 export async function eventually(what, condition, timeoutMs = PATIENCE_MS) {
   const deadline = Date.now() + timeoutMs;
@@ -19,7 +19,7 @@ export async function eventually(what, condition, timeoutMs = PATIENCE_MS) {
   }
 }
 
-/** Rejects when `promise` takes longer than `timeoutMs`. */
+/** Rejects if `promise` takes longer than `timeoutMs`. */
 export async function within(what, promise, timeoutMs = PATIENCE_MS) {
   let timer;
   const late = new Promise((_, reject) => {

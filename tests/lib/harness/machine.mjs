@@ -1,6 +1,6 @@
 import { cpus } from "node:os";
 
-/** Processor time of all cores since the start, in milliseconds: in all, and idle. */
+/** Returns the total and idle processor time of all cores since boot, in milliseconds. */
 function times() {
   let [all, idle] = [0, 0];
   for (const { times } of cpus()) {
@@ -10,7 +10,7 @@ function times() {
   return { all, idle };
 }
 
-/** Begins to watch the processors; the result says which share of their time has been idle since, 0 to 1. */
+/** Starts measuring idle time. The result returns the idle share of processor time since then, 0 to 1. */
 export function watchIdle() {
   const before = times();
   return () => {

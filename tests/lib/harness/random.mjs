@@ -1,4 +1,4 @@
-/** Repeatable randomness: the same seed gives the same numbers (mulberry32). */
+/** Seeded random numbers (mulberry32). */
 export class Random {
   #state;
 
@@ -6,7 +6,7 @@ export class Random {
     this.#state = seed >>> 0;
   }
 
-  /** From 0 up to 1, which is excluded. */
+  /** Returns a number from 0 to 1, exclusive. */
   fraction() {
     this.#state = (this.#state + 0x6d2b79f5) | 0;
     let mixed = Math.imul(this.#state ^ (this.#state >>> 15), this.#state | 1);
@@ -14,18 +14,18 @@ export class Random {
     return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
   }
 
-  /** An integer from 0 up to `limit`, which is excluded. */
+  /** Returns an integer from 0 to `limit`, exclusive. */
   below(limit) {
     return Math.floor(this.fraction() * limit);
   }
 
-  /** One of `choices`. */
+  /** Returns one of `choices`. */
   pick(choices) {
     return choices[this.below(choices.length)];
   }
 }
 
-/** The seed of this run, told in the output of the test `t`; `WEIR_TEST_SEED` repeats one. */
+/** Returns the seed of this run and prints it. `WEIR_TEST_SEED` repeats a run. */
 export function seedOf(t) {
   const seed = Number(process.env.WEIR_TEST_SEED ?? Date.now() % 2 ** 32);
   t.diagnostic(`WEIR_TEST_SEED=${seed}`);

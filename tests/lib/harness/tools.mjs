@@ -1,4 +1,4 @@
 import { fileURLToPath } from "node:url";
 
-/** Where `tests/setup.sh` unpacks programs that are not installed. */
+/** Returns the path of a program that `tests/setup.sh` unpacks. */
 export const tool = (name) => fileURLToPath(new URL(`../../.tools/usr/bin/${name}`, import.meta.url));

@@ -1,15 +1,15 @@
 import assert from "node:assert/strict";
 import { Random } from "../harness/random.mjs";
 
-/** Sizes that are sent in turn: one byte, small audio, a video frame, more than one TCP segment. */
+/** Payload sizes in rotation: one byte, small audio, a video frame, more than one TCP segment. */
 const SIZES = [1, 160, 1_200, 6_000, 300, 20_000];
 
 const DURATION_US = 20_000;
 
-/** Every how many chunks one is a key chunk. */
+/** Number of chunks from one key chunk to the next. */
 const GROUP = 50;
 
-/** The `n`th chunk (from 1) of `track`, as its publisher sends it; the same every time. */
+/** Returns the `n`th chunk (from 1) of `track`, deterministically. */
 export function chunk(track, n) {
   const header = { track, ts: n * DURATION_US, dur: DURATION_US };
   if (n % GROUP === 1) header.key = true;
@@ -23,12 +23,12 @@ function payload(track, n) {
   return bytes;
 }
 
-/** Asserts that these are the chunks from `first` on of `track`, each once, in order, unharmed. */
+/** Asserts that these are the chunks of `track` from `first` on, each once, in order and intact. */
 export function assertChunks(who, chunks, track, first = 1) {
   chunks.forEach(({ header, payload }, index) => {
     const seq = first + index;
     const sent = chunk(track.id, seq);
-    // What else counts as key is for the node to say: it may mark more of an audio or data track.
+    // A node may mark more chunks of audio and data tracks as key.
     if (track.kind !== "video" && header.key) sent.header.key = true;
     assert.deepEqual(header, { ...sent.header, seq }, `${who}: header ${seq} of track ${track.id}`);
     assert.ok(sent.payload.equals(payload), `${who}: payload ${seq} of track ${track.id}`);

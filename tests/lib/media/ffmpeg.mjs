@@ -8,9 +8,9 @@ const TONE = ["-re", "-f", "lavfi", "-i", "sine=frequency=1000:sample_rate=48000
 const OPUS = ["-c:a", "libopus", "-b:a", "32k"];
 const WEBM = ["-f", "webm", "-cluster_time_limit", "500"];
 
-/** Streams that ffmpeg produces in real time, by name. */
+/** Live streams by name, as ffmpeg's arguments. */
 const LIVE = {
-  /** VP8 and Opus: a key frame every two seconds, a cluster every half second. */
+  /** VP8 and Opus, with a key frame every two seconds and a cluster every half second. */
   webm: [
     ...[...PICTURE, ...TONE],
     ...["-c:v", "libvpx", "-deadline", "realtime", "-cpu-used", "8", "-b:v", "800k", "-g", "60"],
@@ -18,7 +18,7 @@ const LIVE = {
   ],
   /** Opus only. */
   sound: [...TONE, ...OPUS, ...WEBM],
-  /** H.264: a key frame and a fragment every second. */
+  /** H.264, with a key frame and a fragment every second. */
   mp4: [
     ...PICTURE,
     ...["-c:v", "libx264", "-preset", "ultrafast", "-tune", "zerolatency", "-profile:v", "baseline"],
@@ -27,7 +27,7 @@ const LIVE = {
   ],
 };
 
-/** Yields a live stream of so many seconds, as ffmpeg makes it. */
+/** Yields a live stream of `seconds` in real time. */
 export async function* live(seconds, what = "webm") {
   const args = ["-v", "error", "-nostdin", ...LIVE[what], "-t", String(seconds), "-"];
   const ffmpeg = spawn("ffmpeg", args, { stdio: ["ignore", "pipe", "inherit"] });
@@ -41,7 +41,7 @@ export async function* live(seconds, what = "webm") {
   if (code !== 0) throw new Error(`ffmpeg ends with ${code}`);
 }
 
-/** Decodes a file and counts its frames: `{ video, audio }`. */
+/** Decodes a file and returns its number of frames as `{ video, audio }`. */
 export async function frames(file) {
   const { stdout } = await run("ffprobe", [
     ...["-v", "error", "-count_frames", "-of", "json"],
@@ -51,7 +51,7 @@ export async function frames(file) {
   return Object.fromEntries(streams);
 }
 
-/** What ffmpeg complains of when it decodes a file; nothing, if it is sound. */
+/** Returns ffmpeg's complaints about a file; empty if it is intact. */
 export async function complaints(file) {
   const { stdout, stderr } = await run("ffmpeg", ["-v", "error", "-nostdin", "-i", file, "-f", "null", "-"]);
   return stdout + stderr;

@@ -10,7 +10,7 @@ const FOLDER = fileURLToPath(new URL("../../../target/test-media/", import.meta.
 
 const files = new Map();
 
-/** A file of `FOLDER`, made by ffmpeg the first time that it is asked for. */
+/** Returns a file of `FOLDER`, which ffmpeg makes on the first request. */
 function made(name, args) {
   if (!files.has(name)) files.set(name, make(name, args));
   return files.get(name);
@@ -27,8 +27,8 @@ async function make(name, args) {
 }
 
 /**
- * A camera's picture that is exactly known: ffmpeg's `testsrc2`, and in it the number of each frame as
- * a row of black and white blocks, which `frame-number.js` reads.
+ * Returns a camera's picture: ffmpeg's `testsrc2` with the number of each frame in a row of black and white
+ * blocks, which `frame-number.js` reads.
  */
 export function numberedVideo() {
   const box = (at, color, enable) => {
@@ -47,7 +47,7 @@ export function numberedVideo() {
   ]);
 }
 
-/** A microphone's sound that is exactly known: 1 kHz, silent for 100 ms at the end of each second. */
+/** Returns a microphone's sound: 1 kHz with 100 ms of silence at the end of each second. */
 export function toneSound() {
   return made("tone.wav", [
     "-f", "lavfi", "-i", "aevalsrc='0.4*sin(2*PI*1000*t)*lt(mod(t,1),0.9)':s=48000:d=10", "-ac", "1",

@@ -1,4 +1,4 @@
-// The ids of the elements that matter, their length marker included. EBML is RFC 8794, Matroska's
+// Ids of the parsed elements, including their length marker. EBML is RFC 8794, Matroska's
 // elements are RFC 9559.
 const SEGMENT = 0x18538067;
 const CLUSTER = 0x1f43b675;
@@ -13,39 +13,39 @@ const BLOCK = 0xa1;
 const REFERENCE_BLOCK = 0xfb;
 
 /**
- * Elements that are walked into. Where they end needs no attention: every id has one place, so
- * each child tells by its id where it belongs.
+ * Elements whose children are parsed. Their ends can be ignored: each id has one place, which identifies
+ * its parent.
  */
 const PARENTS = new Set([SEGMENT, CLUSTER, TRACKS, TRACK_ENTRY, BLOCK_GROUP]);
 
-/** The TrackType of video. */
+/** TrackType of video. */
 const VIDEO = 1;
 
-/** The flag of a SimpleBlock that says that decoding can start at it. */
+/** Flag of a SimpleBlock at which decoding can start. */
 const KEYFRAME = 0x80;
 
 /**
- * Cuts a live WebM stream, as it comes, into `{ init }`, which is everything before the first
- * cluster, and `{ bytes, timestamp, key }` a cluster, each as soon as it is complete, which it is
- * when the next one starts or the stream ends: so clusters of unknown size are no special case.
- * Put together, the pieces are the stream. `timestamp` is in the stream's own unit, which is
- * milliseconds unless the stream says otherwise; `key` says that the cluster's first video block
+ * Splits a live WebM stream into `{ init }`, everything before the first cluster, and
+ * `{ bytes, timestamp, key }` per cluster. A cluster is complete when the next one starts or the stream ends,
+ * so that clusters of unknown size are no special case.
+ * The concatenated pieces are the stream. `timestamp` is in the stream's unit, milliseconds by
+ * default. `key` tells whether the cluster's first video block
  * is a key frame.
  */
 export class WebmSplitter {
-  /** From the start of the piece that is being read. */
+  /** Bytes from the start of the current piece. */
   #bytes = Buffer.alloc(0);
-  /** Where in `#bytes` the next element starts. */
+  /** Offset in `#bytes` of the next element. */
   #at = 0;
-  /** What is known of the open cluster; none while the initialisation segment is read. */
+  /** Open cluster; undefined within the initialisation segment. */
   #cluster = null;
   #videoTracks = new Set();
-  /** Number and type of the TrackEntry that is being read. */
+  /** Number and type of the current TrackEntry. */
   #entry = {};
-  /** Whether the BlockGroup that is being read decides on `key`. */
+  /** Whether the current BlockGroup decides `key`. */
   #decides = false;
 
-  /** Takes the next bytes of the stream and returns the pieces that they complete. */
+  /** Adds bytes of the stream and returns the pieces that they complete. */
   push(bytes) {
     this.#bytes = Buffer.concat([this.#bytes, bytes]);
     const pieces = [];
@@ -69,14 +69,14 @@ export class WebmSplitter {
     return pieces;
   }
 
-  /** The stream is over: returns the last piece. */
+  /** Ends the stream and returns the last piece. */
   end() {
     const rest = this.#bytes.length - this.#at;
     if (rest > 0) throw new Error(`the stream ends ${rest} bytes into an element`);
     return [this.#cut()];
   }
 
-  /** Hands out what stands before `#at`. */
+  /** Emits the bytes before `#at`. */
   #cut() {
     const bytes = this.#bytes.subarray(0, this.#at);
     this.#bytes = this.#bytes.subarray(this.#at);
@@ -97,11 +97,11 @@ export class WebmSplitter {
     if (this.#entry.type === VIDEO) this.#videoTracks.add(this.#entry.number);
     if (id === TIMESTAMP) this.#cluster.timestamp = unsigned(data);
     if (id === SIMPLE_BLOCK || id === BLOCK) this.#readBlock(id, data);
-    // A block without flags of its own is a key frame unless it refers to another.
+    // A block without own flags is a key frame unless it refers to another.
     if (id === REFERENCE_BLOCK && this.#decides) this.#cluster.key = false;
   }
 
-  /** A block is its track's number, a timestamp of two bytes, the flags, and the frames. */
+  /** Parses a block: its track's number, a timestamp of two bytes, the flags, and the frames. */
   #readBlock(id, data) {
     const track = numberAt(data, 0);
     if (this.#cluster.key !== undefined || !this.#videoTracks.has(track.value)) return;
@@ -110,7 +110,7 @@ export class WebmSplitter {
   }
 }
 
-/** The element at `at`: its id, the length of its header, its size or null where it is unknown. */
+/** Parses the element header at `at`: id, header length, and size or null if unknown. */
 function elementAt(bytes, at) {
   const id = numberAt(bytes, at, { marker: true });
   const size = id && numberAt(bytes, at + id.length);
@@ -119,7 +119,7 @@ function elementAt(bytes, at) {
   return { id: id.value, header: id.length + size.length, size: unknown ? null : size.value };
 }
 
-/** A number of variable length: the zeros before its first one, the marker, tell how many bytes follow. */
+/** Parses a variable-length number: the zeros before its first one, the marker, give the number of further bytes. */
 function numberAt(bytes, at, { marker = false } = {}) {
   if (at >= bytes.length) return null;
   const length = Math.clz32(bytes[at]) - 23;

@@ -2,9 +2,8 @@ import { connect, createServer } from "node:net";
 import { atEnd } from "../harness/at-end.mjs";
 
 /**
- * A network between clients and `url` that can be cut. While it is cut, nothing gets through in either
- * direction; connections that stood then, and those that were begun meanwhile, stay dead for ever, as if every packet
- * sent again were lost as well.
+ * Network between clients and `url` that can be cut. While it is cut, nothing passes in either direction.
+ * Connections that were open or opened meanwhile stay dead, as if all retransmissions were lost.
  */
 class Gate {
   #server;
@@ -48,7 +47,7 @@ class Gate {
     return this;
   }
 
-  /** From now on clients send no more than this. */
+  /** Limits the bandwidth of each client from now on. */
   throttle(bytesPerSecond) {
     this.#up = bytesPerSecond;
   }
@@ -58,7 +57,7 @@ class Gate {
     this.#down = bytesPerSecond;
   }
 
-  /** Pauses one side for the time that the last bytes take at this bandwidth. */
+  /** Pauses one side for the time that the last bytes take at its bandwidth. */
   #hold(side, pair, bytes, bytesPerSecond) {
     if (bytesPerSecond === Number.POSITIVE_INFINITY) return;
     side.pause();
@@ -87,7 +86,7 @@ class Gate {
   }
 }
 
-/** Opens a gate to `url` for the test `t`; its own `url` leads through it. */
+/** Opens a gate to `url` for the test `t`. The gate's own `url` leads through it. */
 export async function openGate(t, url) {
   const gate = await new Gate(url).listen();
   atEnd(t, () => gate.close());

@@ -1,15 +1,15 @@
 import { connect, createServer } from "node:net";
 
 /**
- * Where servers of tests listen: below the ports that a system gives to outgoing connections (Linux: from 32,768
- * on), so that none takes the port of a server that is still to start, or is down for a while. The talk within a
- * Redis Cluster is 10,000 higher.
+ * Port range of test servers. It lies below the ephemeral ports (Linux: from 32,768 on), so that no outgoing
+ * connection takes the port of a server that is not up. The ports of the Redis Cluster bus
+ * are 10,000 higher.
  */
 const [FIRST, COUNT] = [10_000, 10_000];
 
 let next = Math.floor(Math.random() * COUNT);
 
-/** A TCP port of this machine that nobody listens on; another one each time. */
+/** Returns a free TCP port, a different one each time. */
 export async function freePort() {
   for (;;) {
     const port = FIRST + (next++ % COUNT);
@@ -22,7 +22,7 @@ export async function freePort() {
   }
 }
 
-/** Whether somebody listens on it. */
+/** Returns whether a server listens on the port. */
 export function isOpen(port) {
   return new Promise((resolve) => {
     const socket = connect(port, "127.0.0.1");

@@ -1,4 +1,4 @@
-// What clients of one room do, and what each of them must have been told in the end.
+// Scenario of clients in one room, and the events that each must receive.
 import assert from "node:assert/strict";
 import { assertChunks, chunk } from "../media/chunk.mjs";
 import { PythonPeer } from "./python-peer.mjs";
@@ -8,8 +8,8 @@ import { assertHistory, assertSameView, version } from "./view.mjs";
 const CHUNKS = 210;
 
 /**
- * Chunks that are sent in one go before it is awaited that everybody has them: bursts, but no more
- * than a node keeps for somebody who is slow.
+ * Chunks of a burst, before all have received them. A node's queue for a slow client holds
+ * at least as many.
  */
 const BURST = 30;
 
@@ -22,7 +22,7 @@ const TRACKS = [
   { kind: "video", codec: 'video/webm;codecs="vp8,opus"' },
 ];
 
-/** Everybody joins, publishes, sends and changes things at once; everybody is told everything. */
+/** Makes all peers join, publish, send and change things at once. Asserts that each receives everything. */
 export async function exchange(peers) {
   const { room } = await peers[0].request("room:create", { metadata: { title: "interop" } });
   await Promise.all(peers.map((peer) => peer.join(room.id, { metadata: { client: peer.label } })));
@@ -55,7 +55,7 @@ export async function exchange(peers) {
     assert.deepEqual(peer.all("media:gap"), []);
     assert.deepEqual(peer.all("error"), []);
   }
-  // What is still to come must not go unnoticed: a barrier that travels behind everything else.
+  // A barrier behind everything else: later events must not go unnoticed.
   await Promise.all(peers.map((peer) => peer.request("message", { topic: "barrier", data: peer.label })));
   for (const peer of peers) {
     await peer.until(
@@ -94,7 +94,7 @@ function has(peer, track, count) {
   return peer.until(`has ${count} chunks of track ${track.id}`, () => peer.chunks(track.id).length >= count);
 }
 
-/** Some to everybody, then one to `next` alone. */
+/** Sends messages to everybody, then one to `next` alone. */
 async function sendMessages(peer, next) {
   for (let n = 1; n <= MESSAGES; n++) {
     await peer.request("message", { topic: "chat", data: message(peer, n) });
@@ -111,7 +111,7 @@ function messages(peer, from, topic = "chat") {
   return peer.all("message").filter((each) => each.from === from.id && each.topic === topic);
 }
 
-/** Asserts what `peer` was told of `other`: everything, once, in order, the track before its chunks. */
+/** Asserts that `peer` received everything of `other` once and in order, the track before its chunks. */
 function assertTold(peer, other) {
   const who = `${peer.label} of ${other.label}`;
   const chunks = peer.chunks(other.track.id);
@@ -133,14 +133,14 @@ function assertTold(peer, other) {
   assert.ok(published < first, `${who}: a chunk comes before its track`);
 }
 
-/** One leaves, one closes, one is killed: who stays is told, and sees what a newcomer finds. */
+/** One leaves, one closes, one is killed. Asserts that the others are notified and see what a newcomer sees. */
 export async function leave(t, url, peers) {
   const [stays, leaves, ...rest] = peers;
   const reasons = new Map([[leaves.id, "left"]]);
   await leaves.request("room:leave");
   for (const peer of rest) {
     reasons.set(peer.id, "disconnected");
-    // That who polls is gone shows in its silence alone, which takes a while.
+    // A polling client's end shows only in its silence, which takes a while.
     if (peer instanceof PythonPeer && (await peer.transport) === "websocket") await peer.kill();
     else await peer.close();
   }

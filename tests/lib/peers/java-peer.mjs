@@ -1,6 +1,6 @@
 import { ProcessPeer, TESTS } from "./process-peer.mjs";
 
-/** `socket.io-client-java` in a process of its own. */
+/** Stock `socket.io-client-java` in a process of its own. */
 export class JavaPeer extends ProcessPeer {
   constructor(label) {
     super(label, "java", "-cp", `${TESTS}.java/*`, `${TESTS}lib/peers/java/Client.java`);

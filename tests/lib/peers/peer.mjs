@@ -3,11 +3,11 @@ import { EventEmitter } from "node:events";
 import { within } from "../harness/eventually.mjs";
 
 /**
- * A client of any kind with everything it was told, in order. `SocketPeer` and `PythonPeer` add
- * the connection; the tests are the same for both.
+ * Client of any kind that records all events in order. Subclasses add the connection; the tests are
+ * the same for all.
  */
 export class Peer {
-  /** `{ event, args }` in order of arrival. */
+  /** Received events as `{ event, args }`, in order. */
   told = [];
   #arrival = new EventEmitter().setMaxListeners(0);
 
@@ -15,25 +15,25 @@ export class Peer {
     this.label = label;
   }
 
-  /** To be called by subclasses with each event of the server. */
+  /** Records an event of the server; called by subclasses. */
   tell(event, args) {
     this.told.push({ event, args });
     this.#arrival.emit("told");
   }
 
-  /** Everything that it was told as `event`, as the first argument of each. */
+  /** Returns the first argument of each received `event`. */
   all(event) {
     return this.told.filter((each) => each.event === event).map((each) => each.args[0]);
   }
 
-  /** The chunks of a track, in order of arrival. */
+  /** Returns the received chunks of a track, in order. */
   chunks(track) {
     return this.told
       .filter(({ event, args }) => event === "media" && args[0].track === track)
       .map(({ args: [header, payload] }) => ({ header, payload }));
   }
 
-  /** Waits until `condition` holds, looked at after each arrival. */
+  /** Waits until `condition` holds, which is checked after each event. */
   async until(what, condition, timeoutMs) {
     let look;
     const reached = new Promise((resolve, reject) => {
@@ -55,32 +55,32 @@ export class Peer {
     }
   }
 
-  /** Waits for an event whose first argument satisfies `matches`, also one that came before. */
+  /** Waits for an event whose first argument satisfies `matches`; earlier events count. */
   event(event, matches = () => true) {
     return this.until(`is told ${event}`, () => this.all(event).find(matches));
   }
 
-  /** A request that must be granted: resolves with its result, `ok` left out. */
+  /** Sends a request that must be granted. Resolves with its result without `ok`. */
   async request(event, ...args) {
     const { ok, ...result } = await this.ask(event, ...args);
     assert.equal(ok, true, `${this.label}: ${event} is refused: ${JSON.stringify(result)}`);
     return result;
   }
 
-  /** A request that must be refused: resolves with its error. */
+  /** Sends a request that must be refused. Resolves with its error. */
   async refusal(event, ...args) {
     const ack = await this.ask(event, ...args);
     assert.equal(ack.ok, false, `${this.label}: ${event} is granted: ${JSON.stringify(ack)}`);
     return ack.error;
   }
 
-  /** Joins; the answer is kept as `joined`. */
+  /** Joins a room and keeps the answer as `joined`. */
   async join(room, options = {}) {
     this.joined = await this.request("room:join", { room, name: this.label, ...options });
     return this.joined;
   }
 
-  /** The id of the member that it is. */
+  /** Own member id. */
   get id() {
     return this.joined.self.id;
   }

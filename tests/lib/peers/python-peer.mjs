@@ -1,12 +1,12 @@
 import { ProcessPeer, TESTS } from "./process-peer.mjs";
 
-/** `python-socketio` in a process of its own. */
+/** Stock `python-socketio` in a process of its own. */
 export class PythonPeer extends ProcessPeer {
   constructor(label) {
     super(label, `${TESTS}.venv/bin/python`, `${TESTS}lib/peers/python/client.py`);
   }
 
-  /** Connects, by `transports` alone if given, and ends at the end of the test `t`. */
+  /** Connects, only by `transports` if given; ends at the end of the test `t`. */
   static connect(t, url, transports = null, label = "python") {
     return new PythonPeer(label).start(t, url, transports);
   }

@@ -3,26 +3,26 @@ import { atEnd } from "../harness/at-end.mjs";
 import { within } from "../harness/eventually.mjs";
 import { Peer } from "./peer.mjs";
 
-/** Options of the stock client for each way to connect. */
+/** Options of the stock client by way to connect. */
 const WAYS = {
   websocket: { transports: ["websocket"] },
   polling: { transports: ["polling"] },
   upgrade: {},
-  // Ready to upgrade, which it does when told to.
+  // Upgrades only when told to.
   late: { transports: ["polling", "websocket"], upgrade: false },
 };
 
-/** The stock JavaScript client. */
+/** Stock JavaScript client. */
 export class SocketPeer extends Peer {
   constructor(label, socket) {
     super(label);
     this.socket = socket;
     socket.onAny((event, ...args) => this.tell(event, args));
-    /** Resolves when polling has given way to WebSocket. */
+    /** Resolves when the upgrade to WebSocket is complete. */
     this.upgraded = new Promise((resolve) => socket.io.engine.once("upgrade", resolve));
   }
 
-  /** Connects one of `WAYS`, and upgrades where that is the way; closes at the end of the test `t`. */
+  /** Connects in one of `WAYS`; closes at the end of the test `t`. */
   static async connect(t, url, way = "websocket", label = way) {
     const socket = io(url, { ...WAYS[way], forceNew: true, reconnection: false });
     atEnd(t, () => socket.close());
@@ -36,21 +36,21 @@ export class SocketPeer extends Peer {
     return peer;
   }
 
-  /** The transport in use now. */
+  /** Current transport. */
   get transport() {
     return this.socket.io.engine.transport.name;
   }
 
   /**
-   * Upgrades from polling. The stock client takes this step by itself as soon as it is open, which
-   * on a fast network is before anything has been said; on a slow one it is in the midst of it.
+   * Upgrades from polling. By itself, the stock client would do so as soon as it is open, on a fast network
+   * before any traffic.
    */
   async upgrade() {
     this.socket.io.engine._probe("websocket");
     await within(`${this.label} upgrades`, this.upgraded);
   }
 
-  /** Emits with a callback and resolves with the acknowledgement, whatever it says. */
+  /** Emits with a callback. Resolves with the acknowledgement. */
   ask(event, ...args) {
     return within(`${this.label}: ${event} is answered`, this.socket.emitWithAck(event, ...args));
   }
@@ -65,7 +65,7 @@ export class SocketPeer extends Peer {
   }
 
   /**
-   * Breaks the TCP connection without a word of goodbye, with a reset or an ordinary FIN. Only a
+   * Breaks the TCP connection without an Engine.IO close, by a reset or a FIN. Only a
    * WebSocket has a connection of its own.
    */
   vanish({ reset = false } = {}) {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 
-/** Whose doing each counted change is. */
+/** Member that each versioned change concerns, by event. */
 const ACTORS = {
   "member:joined": ({ member }) => member.id,
   "member:updated": ({ member }) => member.id,
@@ -10,19 +10,19 @@ const ACTORS = {
   "track:unpublished": ({ member }) => member,
 };
 
-/** The changes of the room that `peer` was told, in order of arrival. */
+/** Returns the changes of the room that `peer` received, in order. */
 function changes(peer) {
   return peer.told
     .filter(({ event }) => event in ACTORS)
     .map(({ event, args: [change] }) => ({ event, change, actor: ACTORS[event](change) }));
 }
 
-/** The newest version of the room that `peer` knows of. */
+/** Returns the newest version of the room that `peer` knows. */
 export function version(peer) {
   return Math.max(peer.joined.version, ...changes(peer).map(({ change }) => change.version));
 }
 
-/** The room as `peer` sees it: what it found when it joined, and what it was told since. */
+/** Returns the room as `peer` sees it: its state at joining with all later changes. */
 export function view(peer) {
   const members = new Map(peer.joined.members.map((member) => [member.id, member]));
   const tracks = new Map(peer.joined.tracks.map((track) => [track.id, track]));
@@ -38,7 +38,7 @@ export function view(peer) {
   return { members, tracks };
 }
 
-/** Asserts that `peer` sees the room as `fresh` found it a moment ago; each knows itself. */
+/** Asserts that `peer` sees the room as `fresh` found it when it joined. */
 export function assertSameView(peer, fresh) {
   const seen = others(view(peer), peer, fresh);
   const found = others(view(fresh), peer, fresh);
@@ -55,9 +55,9 @@ function others({ members, tracks }, ...without) {
 }
 
 /**
- * Asserts that all `peers` of one room were told one history: each change once, in the order of its
- * version, none left out from joining up to `upTo(peer)`, the same change for the same version, and
- * never of their own arrival and leaving.
+ * Asserts that all `peers` of one room received one history. Each change arrives once and in the order of
+ * its version, without gaps from joining up to `upTo(peer)`. A version means the same change for all. No
+ * peer receives its own joining and leaving.
  */
 export function assertHistory(peers, upTo = version) {
   const history = new Map();
@@ -85,7 +85,7 @@ export function assertHistory(peers, upTo = version) {
   }
 }
 
-/** Asserts that `peer` was told each arrival and leaving once, and of nobody's going who had not come. */
+/** Asserts that `peer` received each joining and leaving once, and no leaving without a joining. */
 export function assertToldOnce(peer) {
   const joined = peer.all("member:joined").map(({ member }) => member.id);
   const left = peer.all("member:left").map(({ id }) => id);

@@ -3,7 +3,7 @@ import { Agent, request } from "node:http";
 import { atEnd } from "../harness/at-end.mjs";
 import { within } from "../harness/eventually.mjs";
 
-/** Client with a source address of its own, of which the loopback has many. */
+/** Client with a source address of its own in the loopback's range. */
 export class Addressed {
   #t;
   #url;

@@ -7,20 +7,20 @@ const CONTINUATION = 0x0;
 const FINAL = 0x80;
 const MASKED = 0x80;
 
-/** Written at a time; a multiple of the mask's four bytes, so that one block serves all. */
+/** Bytes per write; a multiple of the mask's four bytes, so that one masked block serves all. */
 const BLOCK = 64 * 1024;
 
-/** A WebSocket client without any manners: bytes on a TCP connection, as RFC 6455 has them. */
+/** Hand-made WebSocket client on a TCP connection (RFC 6455), which may violate limits. */
 export class RawWebSocket {
   #tcp;
   #mask = randomBytes(4);
-  /** Whether the connection still stands. */
+  /** Whether the connection is open. */
   open = true;
 
   constructor(tcp) {
     this.#tcp = tcp;
     tcp.resume();
-    // A reset is one of the ways in which a node may get rid of it.
+    // A node may reset the connection.
     tcp.on("error", () => {});
     tcp.on("end", () => (this.open = false));
     this.closed = new Promise((resolve) => tcp.once("close", resolve)).then(() => (this.open = false));
@@ -57,8 +57,8 @@ export class RawWebSocket {
   }
 
   /**
-   * Sends one message of `size` bytes in `frames` frames of the same size, which starts as a
-   * Socket.IO event does, or as much of it as the connection stands for.
+   * Sends one message of `size` bytes in `frames` frames of the same size, or as much as the connection
+   * permits. It starts like a Socket.IO event.
    */
   async flood(size, frames) {
     const start = '42["message",{"data":"';
@@ -79,7 +79,7 @@ export class RawWebSocket {
     this.#tcp.destroy();
   }
 
-  /** Writes when there is room; says whether the connection was still there. */
+  /** Writes when the socket is writable. Returns whether the connection is still open. */
   async #write(bytes) {
     if (!this.open) return false;
     if (!this.#tcp.write(bytes)) {
@@ -89,7 +89,7 @@ export class RawWebSocket {
     return this.open;
   }
 
-  /** A frame's header: lengths over 65,535 take eight bytes, and nothing between 126 and that is sent. */
+  /** Returns a frame header, for lengths up to 125 or over 65,535. */
   #header(first, length) {
     const short = length < 126;
     const header = Buffer.alloc(short ? 2 : 10);

@@ -5,15 +5,15 @@ import { atEnd } from "../harness/at-end.mjs";
 import { eventually, within } from "../harness/eventually.mjs";
 import { freePort, isOpen } from "../network/ports.mjs";
 
-/** Where the Python environment keeps its packages. */
+/** Returns the package folder of the Python environment. */
 function packages() {
   const python = fileURLToPath(new URL("../../.venv/bin/python", import.meta.url));
   return execFileSync(python, ["-c", "import sysconfig; print(sysconfig.get_path('purelib'))"], { encoding: "utf8" }).trim();
 }
 
-/** A real collector, which prints all spans, or all records of another signal, that it is sent. */
+/** Collector that prints all received spans, or all records of another signal. */
 class Collector {
-  /** What it printed, a line each. */
+  /** Printed lines. */
   lines = [];
   #signal;
   #process;
@@ -71,7 +71,7 @@ class Collector {
     return values;
   }
 
-  /** The spans that came so far. */
+  /** Spans received so far. */
   get spans() {
     const spans = [];
     let instance;

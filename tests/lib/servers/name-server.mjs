@@ -2,7 +2,7 @@ import { createSocket } from "node:dgram";
 import { decode, encode } from "dns-packet";
 import { atEnd } from "../harness/at-end.mjs";
 
-/** A DNS server that knows one name, and gives the addresses that it has at the moment. */
+/** Starts a DNS server for one name, whose current `addresses` it returns. */
 export async function serveName(t, name, addresses) {
   const socket = createSocket("udp4");
   atEnd(t, () => new Promise((resolve) => socket.close(resolve)));

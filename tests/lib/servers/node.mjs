@@ -6,15 +6,15 @@ import { fileURLToPath } from "node:url";
 import { atEnd } from "../harness/at-end.mjs";
 import { within } from "../harness/eventually.mjs";
 
-/** Nobody is to be moved anywhere, unless a test wants it. */
+/** Variables that disable draining, unless a test wants it. */
 const AT_ONCE = { WEIR_DRAIN__PAUSE_MS: "0", WEIR_DRAIN__WINDOW_MS: "0", WEIR_DRAIN__DEADLINE_MS: "0" };
 
 const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
 
-/** The binary under test; `WEIR_BIN` names another. */
+/** Binary under test; `WEIR_BIN` overrides it. */
 export const BINARY = process.env.WEIR_BIN ?? `${ROOT}target/debug/weir`;
 
-/** A running `weir serve`. */
+/** Running `weir serve`. */
 class Node {
   #process;
   #exit;
@@ -22,7 +22,7 @@ class Node {
   #logs = [];
 
   constructor(env, { listen, opsListen }) {
-    // A node refuses keys it does not know, so the tests' own WEIR_ variables stay here.
+    // A node refuses unknown keys, so it must not inherit the tests' own WEIR_ variables.
     const inherited = Object.entries(process.env).filter(([key]) => !key.startsWith("WEIR_"));
     this.#process = spawn(
       BINARY,
@@ -33,7 +33,7 @@ class Node {
       this.#process.once("error", reject);
       this.#process.once("close", (code, signal) => resolve({ code, signal }));
     });
-    // Whoever awaits it sees the error; nobody awaiting it is no reason to end the test run.
+    // An unawaited failure must not end the test run.
     this.#exit.catch(() => {});
   }
 
@@ -41,17 +41,17 @@ class Node {
     return this.#process.pid;
   }
 
-  /** Resolves with `{ code, signal }` when the process is gone. */
+  /** Resolves with `{ code, signal }` when the process has ended. */
   get exit() {
     return this.#exit;
   }
 
-  /** What the node wrote to stderr so far, a line each. */
+  /** Standard error so far. */
   get logs() {
     return this.#logs.join("\n");
   }
 
-  /** Waits for the line that says where the node listens. */
+  /** Waits until the node logs its addresses. */
   async listening() {
     const up = new Promise((resolve) => {
       createInterface({ input: this.#process.stderr }).on("line", (line) => {
@@ -74,14 +74,14 @@ class Node {
     this.#process.kill(name);
   }
 
-  /** SIGKILL: nothing is told to anybody. */
+  /** Kills the node with SIGKILL. */
   async kill() {
     this.#killed = true;
     this.signal("SIGKILL");
     await this.#exit;
   }
 
-  /** SIGTERM; a node that does not end by itself with 0 is a defect. */
+  /** Stops the node with SIGTERM, and asserts that it exits with 0. */
   async stop() {
     if (this.#killed) return;
     this.signal("SIGTERM");
@@ -94,12 +94,12 @@ class Node {
     }
   }
 
-  /** Forgets the peak of resident memory, so that `memory` tells the peak from here on. */
+  /** Resets the peak of resident memory that `memory` returns. */
   async resetPeak() {
     await writeFile(`/proc/${this.pid}/clear_refs`, "5");
   }
 
-  /** Resident memory in bytes: now, and at its peak. */
+  /** Returns current and peak resident memory in bytes. */
   async memory() {
     const status = await readFile(`/proc/${this.pid}/status`, "utf8");
     const bytes = (key) => Number(status.match(new RegExp(`^${key}:\\s+(\\d+) kB`, "m"))[1]) * 1024;
@@ -117,7 +117,7 @@ function parsed(line) {
 
 const ANYWHERE = { listen: "127.0.0.1:0", opsListen: "127.0.0.1:0" };
 
-/** Starts a node, on free ports if not told where, for the test `t`, which also ends it and looks at how it ended. */
+/** Starts a node for the test `t`, by default on free ports. Stops it at the end of the test. */
 export async function startNode(t, env = {}, where = ANYWHERE) {
   const node = new Node(env, where);
   atEnd(t, () => node.stop());

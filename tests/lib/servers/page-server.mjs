@@ -6,14 +6,14 @@ import { atEnd } from "../harness/at-end.mjs";
 
 const TYPES = { ".html": "text/html", ".js": "text/javascript", ".map": "application/json" };
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
-/** What is served from where: the tests' pages, and what they import. */
+/** Folders by path prefix: the tests' pages and their imports. */
 const FOLDERS = {
   "/sdk/": here("../../../clients/sdk/dist/"),
   "/socket.io-client/": here("../../node_modules/socket.io-client/dist/"),
   "/": here("../browser/pages/"),
 };
 
-/** Serves the tests' pages, with the SDK as it was built, until the test `t` ends; resolves with the address. */
+/** Serves the tests' pages with the built SDK until the test `t` ends. Resolves with the address. */
 export async function servePages(t) {
   const server = createServer(async ({ url }, response) => {
     const { pathname } = new URL(url, "http://localhost");

@@ -8,10 +8,10 @@ import { freePort } from "../network/ports.mjs";
 
 const run = promisify(execFile);
 
-/** What people are told to use is what the tests use. */
+/** Recommended configuration. */
 const CONFIG = fileURLToPath(new URL("../../../deploy/redis.conf", import.meta.url));
 
-/** A process of Redis on a port of its own, which it keeps when it is started again. */
+/** Redis process, which keeps its port when it is restarted. */
 class Redis {
   #program;
   #options;
@@ -32,7 +32,7 @@ class Redis {
     return this.#process.pid;
   }
 
-  /** Starts it, without anything of before. */
+  /** Starts an empty Redis. */
   async start() {
     const secure = "tls-ca-cert-file" in this.#options;
     const ports = secure ? { port: 0, "tls-port": this.port } : { port: this.port };
@@ -46,7 +46,7 @@ class Redis {
     return this;
   }
 
-  /** What `redis-cli` answers; empty if Redis is not there. */
+  /** Returns the output of `redis-cli`; empty if Redis is down. */
   async cli(...args) {
     try {
       const tls = this.#options["tls-ca-cert-file"];
@@ -58,7 +58,7 @@ class Redis {
     }
   }
 
-  /** Kills it; nothing is told to anybody. */
+  /** Kills Redis with SIGKILL. */
   async kill() {
     const { exitCode, signalCode } = this.#process;
     if (exitCode !== null || signalCode !== null) return;
@@ -68,7 +68,7 @@ class Redis {
   }
 }
 
-/** Starts a Redis for the test `t`, which also ends it. */
+/** Starts a Redis until the end of the test `t`. */
 export async function startRedis(t, options = {}, program = "redis-server") {
   const folder = await temporaryFolder(t, "redis");
   const redis = new Redis(program, await freePort(), folder, options);

@@ -1,29 +1,29 @@
-/** The numbered test picture: how its frames' numbers are written into it, and read again. */
+/** Numbers in the frames of the test picture: writing and reading. */
 
 export const SIZE = { width: 640, height: 360 };
 export const RATE = 30;
-/** It begins anew after so many. */
+/** Frames after which the numbers repeat. */
 export const FRAMES = 300;
 export const BITS = 9;
-/** Each block's width and height. */
+/** Width and height of a block. */
 export const BLOCK = 36;
 
-/** Where block `at` is: one white, one black, the number's bits from the lowest on, their parity. */
+/** Returns the place of block `at`: one white, one black, the number's bits from the lowest on, their parity. */
 export function blockAt(at) {
   return { x: 16 + at * 44, y: SIZE.height - BLOCK - 12 };
 }
 
-/** The row of pixels through the middle of all blocks. */
+/** Row of pixels through the middle of all blocks. */
 export const ROW = blockAt(0).y + BLOCK / 2;
 
-/** The number in the picture of `context`, of any size; `undefined` where there is none to be read. */
+/** Returns the number in the picture of `context`, of any size, or `undefined` if it is unreadable. */
 export function readNumber(context) {
   const { width, height } = context.canvas;
   const row = context.getImageData(0, Math.floor((ROW * height) / SIZE.height), width, 1).data;
   return readRow((x) => row[x * 4 + 1], width);
 }
 
-/** The same of a row of `width` pixels; `light` tells how light one is, 0 to 255. */
+/** Returns the number in a row of `width` pixels. `light` returns a pixel's lightness, 0 to 255. */
 export function readRow(light, width) {
   const block = (at) => light(Math.floor(((blockAt(at).x + BLOCK / 2) * width) / SIZE.width));
   const white = block(0);

@@ -1,13 +1,13 @@
-/** What the pages of tests measure: which pictures are seen when, and which sound is heard when. */
+/** Measurements of test pages: when which pictures are seen and which sound is heard. */
 
 import { readNumber, readRow, ROW, SIZE } from "/frame-number.js";
 
-/** Wall clock, in milliseconds with fractions: the same in all pages of one machine. */
+/** Returns the wall clock in milliseconds with fractions, the same in all pages of one machine. */
 export function now() {
   return performance.timeOrigin + performance.now();
 }
 
-/** Notes the number of each picture that appears on `canvas` in `seen`, and when: `[number, ms]`. */
+/** Records in `seen` the number of each picture that appears on `canvas`, and when: `[number, ms]`. */
 export function watchCanvas(canvas, seen = []) {
   const context = canvas.getContext("2d");
   let last;
@@ -23,7 +23,7 @@ export function watchCanvas(canvas, seen = []) {
   return seen;
 }
 
-/** Calls `changed` whenever a row of `canvas` looks different than before. */
+/** Calls `changed` whenever a row of `canvas` changes. */
 export function countPictures(canvas, changed) {
   const context = canvas.getContext("2d");
   let last = 0;
@@ -39,10 +39,10 @@ export function countPictures(canvas, changed) {
   requestAnimationFrame(look);
 }
 
-/** The same of what a camera delivers. */
+/** Records in `seen` the number of each picture that a camera delivers, and when. */
 export function watchCamera(track) {
   const seen = [];
-  // The luma of two rows, which is where the number is, and then the chroma, as I420 has it.
+  // Luma of two rows, which have the number, then chroma, as in I420.
   const rows = new Uint8Array(SIZE.width * 3);
   const rect = { x: 0, y: ROW, width: SIZE.width, height: 2 };
   read(track, async (frame) => {
@@ -54,7 +54,7 @@ export function watchCamera(track) {
   return seen;
 }
 
-/** Hands over what a copy of `track` delivers, piece by piece. */
+/** Yields the frames of a copy of `track`. */
 async function read(track, take) {
   const reader = new MediaStreamTrackProcessor({ track: track.clone() }).readable.getReader();
   for (;;) {
@@ -65,21 +65,21 @@ async function read(track, take) {
   }
 }
 
-/** How long after its beginning a tone's height is measured, and how many of its periods. */
+/** Delay before a tone's frequency is measured, and the number of measured periods. */
 const SETTLED_MS = 100;
 const PERIODS = 600;
 
-/** The test tone: when it begins after each silence, and how high it is. */
+/** Detector of the test tone: its beginning after each silence, and its frequency. */
 class Tone {
-  /** When it began, in milliseconds of the wall clock. */
+  /** Beginnings, in milliseconds of the wall clock. */
   onsets = [];
-  /** Hz, of each second's tone. */
+  /** Frequency of each second's tone, in Hz. */
   frequencies = [];
   #rate;
   #quiet = 0;
   #loud = false;
   #before = 0;
-  /** Samples since the tone began, and at which of them it rose through zero. */
+  /** Samples since the tone began, and those at which it rose through zero. */
   #index = 0;
   #rises = [];
 
@@ -87,7 +87,7 @@ class Tone {
     this.#rate = rate;
   }
 
-  /** Takes in a sample that was or will be heard at `at`. */
+  /** Adds a sample that was or will be heard at `at`. */
   take(sample, at) {
     this.#quiet = Math.abs(sample) < 0.01 ? this.#quiet + 1 : 0;
     if (this.#loud && this.#quiet > this.#rate / 50) {
@@ -112,13 +112,13 @@ class Tone {
   }
 }
 
-/** Listens to what a microphone delivers. */
+/** Detects the tone in a microphone's sound. */
 export function listenToMicrophone(track) {
   const tone = new Tone(track.getSettings().sampleRate);
   read(track, (data) => {
     const samples = new Float32Array(data.numberOfFrames);
     data.copyTo(samples, { planeIndex: 0, format: "f32-planar" });
-    // It came when its last sample was captured.
+    // Delivered when its last sample was captured.
     const begin = now() - data.duration / 1_000;
     samples.forEach((sample, index) => tone.take(sample, begin + (index * 1_000) / data.sampleRate));
   });
@@ -141,7 +141,7 @@ const RECORDER = `registerProcessor("recorder", class extends AudioWorkletProces
   }
 })`;
 
-/** Listens to what `node` sends to the speakers; times are when it is heard. */
+/** Detects the tone in the sound that `node` sends to the speakers, at the times when it is heard. */
 export async function listenToNode(node) {
   const { context } = node;
   const url = URL.createObjectURL(new Blob([RECORDER], { type: "text/javascript" }));

@@ -1,26 +1,26 @@
 import * as sdk from "@weir/sdk";
 import { countPictures, listenToMicrophone, listenToNode, now, watchCamera, watchCanvas } from "/measure.js";
 
-/** Somebody in a room, as tests need them: publishes, shows everything, and notes what is seen and heard. */
+/** Member for tests: publishes, plays everything, and records what is seen and heard. */
 export class Participant {
   room;
-  /** What is seen of each member by name: `[number, ms]` of each picture. Goes on after a reconnection. */
+  /** Pictures of each member by name, as `[number, ms]`, across reconnections. */
   seen = {};
-  /** How many different pictures are seen of each member by name, of pictures without numbers. */
+  /** Number of different pictures without numbers, by the member's name. */
   shown = {};
-  /** What is heard of each member, by name. */
+  /** Tones heard of each member, by name. */
   tones = {};
-  /** From the call of `join` until the first picture, by the member's name, in milliseconds. */
+  /** Time from the call of `join` until the first picture, by the member's name, in milliseconds. */
   firstFrameMs = {};
-  /** `[what, …]` in the order in which it was told. */
+  /** Events as `[what, …]`, in order. */
   events = [];
-  /** Of one's own camera and microphone. */
+  /** Pictures and tones of the own camera and microphone. */
   camera;
   tone;
   #canvases = new Map();
   #joinedAt = 0;
 
-  /** `url`: of a node; `options.key`: of `generateKey`. */
+  /** `url` is a node's; `options.key` comes from `generateKey`. */
   static async connect(url, { key, ...options } = {}) {
     const participant = new Participant();
     const transform = key && sdk.aesGcm(await sdk.importKey(key));
@@ -29,7 +29,7 @@ export class Participant {
     return participant;
   }
 
-  /** Joins `room`, or makes one if it is left out; the result is its id. */
+  /** Joins `room`, or a new one by default. Returns its id. */
   async join(room, name) {
     const id = room ?? (await this.room.create()).id;
     this.#joinedAt = performance.now();
@@ -77,7 +77,7 @@ export class Participant {
       });
       track.attach(canvas);
       watchCanvas(canvas, this.seen[name]);
-      // Pieces of a container are another program's, whose pictures have no numbers.
+      // Container chunks come from another program, whose pictures have no numbers.
       if (!track.codec.includes("/")) return;
       countPictures(canvas, () => {
         this.shown[name] = (this.shown[name] ?? 0) + 1;
@@ -85,14 +85,14 @@ export class Participant {
     } else if (track.kind === "audio" && track.audioNode) {
       this.tones[name] = await listenToNode(track.audioNode);
     } else if (track.kind === "audio") {
-      // Played by an element: what that plays is listened to.
+      // An element plays it: listens to that.
       await new Promise((resolve) => track.once("firstframe", resolve));
       const source = new AudioContext().createMediaStreamSource(track.mediaStream());
       this.tones[name] = await listenToNode(source);
     }
   }
 
-  /** Everything that was noted, for the test. */
+  /** Returns all records. */
   report() {
     const { seen, camera, firstFrameMs, events } = this;
     const heard = ({ onsets, frequencies }) => ({ onsets, frequencies });
