@@ -3,13 +3,13 @@
 use bytes::Bytes;
 use serde_json::value::RawValue;
 
-use crate::{Fault, Init, Json, Limits, RoomId, TrackId, binary::PLACEHOLDER, known::Known};
+use crate::{Fault, Init, Json, Limits, RoomId, TrackId, binary::PLACEHOLDER, known::KnownFields};
 
 const OBJECT: &str = "an object";
 
 /// The fields of one argument. Unknown ones are left alone, so that later versions may add some.
 pub(crate) struct Fields<'a> {
-    known: Known<'a>,
+    known: KnownFields<'a>,
     limits: &'a Limits,
 }
 
@@ -21,7 +21,7 @@ impl<'a> Fields<'a> {
         limits: &'a Limits,
     ) -> Result<Self, Fault> {
         let known = match argument {
-            None => Known::default(),
+            None => KnownFields::default(),
             Some(raw) => serde_json::from_str(raw.get())
                 .map_err(|_| Fault::field(name, wrong(OBJECT, raw)))?,
         };

@@ -18,9 +18,9 @@ const CONNECT: &[&str] = &["token", "traceparent"];
 /// Others are not kept: an object of millions would otherwise take many times its own length of
 /// memory.
 #[derive(Debug, Default)]
-pub(crate) struct Known<'a>(Vec<(&'static str, &'a RawValue)>);
+pub(crate) struct KnownFields<'a>(Vec<(&'static str, &'a RawValue)>);
 
-impl<'a> Known<'a> {
+impl<'a> KnownFields<'a> {
     /// The value of the field `name`.
     pub(crate) fn value(&self, name: &str) -> Option<&'a RawValue> {
         let found = self.0.iter().find(|(known, _)| *known == name);
@@ -62,19 +62,19 @@ impl Visitor<'_> for Name {
     }
 }
 
-impl<'de: 'a, 'a> Deserialize<'de> for Known<'a> {
+impl<'de: 'a, 'a> Deserialize<'de> for KnownFields<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Entries;
 
         impl<'de> Visitor<'de> for Entries {
-            type Value = Known<'de>;
+            type Value = KnownFields<'de>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("an object")
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut known = Known::default();
+                let mut known = KnownFields::default();
                 while let Some(name) = map.next_key_seed(Name)? {
                     match name {
                         Some(name) => known.set(name, map.next_value()?),

@@ -10,7 +10,7 @@ use weir_protocol::{
     Ack, Change, Chunk, CloseReason, Code, Fault, Frame, GapReason, LeaveReason, Limits, Member,
     MemberId, Notice, Published, Request, RoomEvent, Snapshot,
 };
-use wire::Packet;
+use wire::SocketIoPacket;
 
 /// Whoever adds an event, a reason or a code adds a fixture for it.
 fn assert_all_covered<'a>(what: &str, wanted: impl Iterator<Item = &'a str>, cases: &[Case]) {
@@ -24,7 +24,7 @@ fn assert_all_covered<'a>(what: &str, wanted: impl Iterator<Item = &'a str>, cas
 
 fn assert_encodes(case: &Case, frame: &Frame) {
     let (text, attachments) = wire::read(frame.bytes());
-    let packet = Packet::parse(&text);
+    let packet = SocketIoPacket::parse(&text);
     assert_eq!(text, case.text(), "{case}");
     assert_eq!(attachments, case.attachments(), "{case}");
     assert_eq!(frame.body(), packet.body, "{case}");
@@ -201,7 +201,7 @@ fn parse(name: &str, body: &str, attachments: Vec<Bytes>) -> Result<(String, Val
 fn requests_mean_what_is_written() {
     let cases = read("requests.json");
     for case in &cases {
-        let packet = Packet::parse(&case.text());
+        let packet = SocketIoPacket::parse(&case.text());
         let attachments = case.attachments();
         assert_eq!(packet.attachments, attachments.len(), "{case}");
         assert_eq!(

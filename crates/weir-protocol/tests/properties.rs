@@ -6,7 +6,7 @@ use bytes::Bytes;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use weir_protocol::{Code, Fault, Frame, Limits, Published, REQUESTS, Request, TrackId};
-use wire::Packet;
+use wire::SocketIoPacket;
 
 /// Lengths on both sides of where a frame's header changes its form.
 fn length() -> impl Strategy<Value = usize> {
@@ -156,8 +156,8 @@ proptest! {
             (false, false) => '5',
             (true, false) => '6',
         };
-        let packet = Packet { kind, attachments: attachments.len(), ack, body: body.clone() };
-        prop_assert_eq!(Packet::parse(&read), packet);
+        let packet = SocketIoPacket { kind, attachments: attachments.len(), ack, body: body.clone() };
+        prop_assert_eq!(SocketIoPacket::parse(&read), packet);
         prop_assert_eq!(&read_attachments, &attachments);
         prop_assert_eq!(frame.body(), body);
         prop_assert_eq!(frame.ack(), ack);
@@ -211,7 +211,7 @@ proptest! {
         let relayed = chunk.frame();
         prop_assert_eq!(relayed.bytes(), frame.bytes());
         let (read, attachments) = wire::read(frame.bytes());
-        let read: Value = serde_json::from_str(&Packet::parse(&read).body).expect("JSON");
+        let read: Value = serde_json::from_str(&SocketIoPacket::parse(&read).body).expect("JSON");
         prop_assert_eq!(read, json!(["media", forwarded(&header, seq), place]));
         prop_assert_eq!(attachments, [payload]);
     }

@@ -1,9 +1,9 @@
-//! A connected client: the library's side of it, joined with the engine's.
+//! A connected client: joins the library's side of it with the engine's.
 
 use std::{
     convert::Infallible,
     net::IpAddr,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, OnceLock},
     time::Duration,
 };
 
@@ -15,61 +15,78 @@ use socketioxide::{
     handler::{ConnectHandler, DisconnectHandler, FromConnectParts, MessageHandler, Value},
     socket::{DisconnectReason, Socket},
 };
+use tokio::time::timeout;
 use tracing::debug;
 use weir_cluster::trace;
 use weir_engine::{Engine, Session, SessionIdentity};
 use weir_protocol::{Code, Connect, Fault, Limits, event_name};
 
 use super::{
+    accept::gate::Permit,
     adapter::{Direct, DirectAdapter},
-    transport::{Link, Seat},
+    current_session::CurrentSession,
+    polling::sessions::{PollingSessions, SessionEntry},
+    transport::{ClientTransport, SessionOutlet},
     websocket::ack_id,
 };
-
-/// Header of the W3C Trace Context (section 3.2).
-pub(crate) const TRACEPARENT: &str = "traceparent";
 
 /// The only namespace.
 pub(crate) const NAMESPACE: &str = "/";
 
-/// One connection's client. The library keeps it with the request that the connection began with.
+/// Header of the W3C's Trace Context (section 3.2).
+pub(crate) const TRACEPARENT: &str = "traceparent";
+
+/// A connected client. The library keeps it with the request that the connection started with.
 #[derive(Debug)]
-pub(crate) struct Client {
-    link: Arc<Link>,
+pub(crate) struct ConnectedClient {
+    pub(crate) transport: Arc<ClientTransport>,
+    /// Session, while the client is connected to the namespace.
+    pub(crate) session: CurrentSession,
     /// Address of the client, as reported by trusted proxies.
     address: IpAddr,
-    /// The trace that its first request is part of.
+    /// Trace of the client's first request.
     traceparent: Option<String>,
-    /// Its session, from when it connects to the namespace. Locked to set it and to clone it.
-    session: Mutex<Option<Arc<Session>>>,
+    /// Admission and session entry of a client that started with long-polling.
+    _permit: Option<Permit>,
+    entry: OnceLock<SessionEntry<Self>>,
 }
 
-impl Client {
-    /// `headers` are those of its first request.
-    pub(crate) fn new(link: Arc<Link>, headers: &HeaderMap, address: IpAddr) -> Self {
+impl ConnectedClient {
+    /// Creates the client of a first request with these headers. A client that polls holds its
+    /// permit; one on a WebSocket has it with the connection.
+    pub(crate) fn new(
+        transport: ClientTransport,
+        headers: &HeaderMap,
+        address: IpAddr,
+        permit: Option<Permit>,
+    ) -> Self {
         let traceparent = headers.get(TRACEPARENT);
         Self {
-            link,
+            transport: Arc::new(transport),
+            session: CurrentSession::default(),
             address,
             traceparent: traceparent.and_then(|text| text.to_str().ok().map(str::to_owned)),
-            session: Mutex::default(),
+            _permit: permit,
+            entry: OnceLock::new(),
         }
     }
 
-    /// The client of a socket of the library's.
-    fn of(socket: &Socket<DirectAdapter>) -> Option<&Arc<Self>> {
+    /// Adds the client to the sessions that poll, for as long as it lives.
+    pub(crate) fn add_to(self: &Arc<Self>, sessions: &PollingSessions<Self>, id: &str) {
+        // A client has one entry: its session's id never changes.
+        let _ = self.entry.set(sessions.add(id, self));
+    }
+
+    /// Returns the client of the library's socket.
+    pub(crate) fn of(socket: &Socket<DirectAdapter>) -> Option<&Arc<Self>> {
         socket.req_parts().extensions.get()
     }
 
-    /// A socket's way to its client, and its session while that lasts.
-    pub(crate) fn parts(socket: &Socket<DirectAdapter>) -> Option<(Arc<Link>, Arc<Session>)> {
-        let client = Self::of(socket)?;
-        let session = client.session().clone()?;
-        Some((Arc::clone(&client.link), session))
-    }
-
-    fn session(&self) -> MutexGuard<'_, Option<Arc<Session>>> {
-        self.session.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Ends a connection that has left the namespace, unless it reconnects to it in time.
+    async fn end_unless_connected(self: Arc<Self>, time: Duration) {
+        if timeout(time, self.session.started()).await.is_err() {
+            self.transport.end();
+        }
     }
 }
 
@@ -85,13 +102,13 @@ pub(crate) struct Terms {
 
 /// Serves clients that connect to the namespace.
 pub(crate) fn serve(io: &SocketIo<DirectAdapter>, terms: Terms) {
-    // All is set up before the client is told that it is connected: none of its events is lost.
+    // Runs before the client is told that it is connected, so that none of its events is lost.
     let set_up = move |socket: SocketRef<DirectAdapter>,
                        io: SocketIo<DirectAdapter>,
                        auth: Auth| {
         let connected = connect(&socket, &auth, io, &terms);
         if let Err(fault) = &connected {
-            let address = Client::of(&socket).map(|client| client.address);
+            let address = ConnectedClient::of(&socket).map(|client| client.address);
             let code = fault.code.as_str();
             debug!(session = %socket.id, address = address.map(tracing::field::display), code, "session refused");
         }
@@ -101,23 +118,23 @@ pub(crate) fn serve(io: &SocketIo<DirectAdapter>, terms: Terms) {
     io.ns(NAMESPACE, connected.with(set_up));
 }
 
-/// Lets a client in, or says why not.
+/// Connects a client to the namespace, and starts its session.
 fn connect(
     socket: &SocketRef<DirectAdapter>,
     auth: &Auth,
     io: SocketIo<DirectAdapter>,
     terms: &Terms,
 ) -> Result<(), Fault> {
-    // Who may come in is decided by a later version; until then a token changes nothing.
+    // Tokens are checked by a later version; until then they change nothing.
     let said = Connect::parse(auth.0.as_deref(), &terms.limits)?;
-    let Some(client) = Client::of(socket) else {
+    let Some(client) = ConnectedClient::of(socket) else {
         return Err(Fault::new(Code::Internal, "the connection has no client"));
     };
-    if client.link.is_closed() {
+    if client.transport.is_closed() {
         let message = "this connection was closed; open another";
         return Err(Fault::new(Code::Unavailable, message));
     }
-    client.link.bind(socket.id, io, terms.direct.clone());
+    client.transport.bind(socket.id, io, terms.direct.clone());
     let traceparent = said.traceparent.or_else(|| client.traceparent.clone());
     let parent = trace::heard(traceparent.as_deref());
     let transport = match socket.transport_type() {
@@ -136,21 +153,23 @@ fn connect(
         session: socket.id.to_string().into(),
         address,
     };
-    let seat = Arc::new(Seat::new(Arc::clone(&client.link)));
-    let session = terms.engine.session(Arc::clone(&seat) as _, span, identity);
+    let outlet = Arc::new(client.transport.start_session());
+    let session = terms
+        .engine
+        .session(Arc::clone(&outlet) as _, span, identity);
     let session = Arc::new(session);
-    client.link.begin(&session);
-    *client.session() = Some(Arc::clone(&session));
+    client.session.start(Arc::clone(&session));
     socket.on_fallback(Dispatch);
     socket.on_disconnect(Farewell {
-        seat,
+        client: Arc::clone(client),
+        outlet,
         session,
         connect_timeout: terms.connect_timeout,
     });
     Ok(())
 }
 
-/// The `auth` of a CONNECT packet, as it was sent.
+/// `auth` of a CONNECT packet, unparsed.
 struct Auth(Option<String>);
 
 impl FromConnectParts<DirectAdapter> for Auth {
@@ -167,14 +186,14 @@ impl FromConnectParts<DirectAdapter> for Auth {
     }
 }
 
-/// Hands every event to the session, in the task that reads the connection, so that they keep
+/// Dispatches every event to the session, in the task that reads the connection, so that events keep
 /// their order.
 struct Dispatch;
 
 impl MessageHandler<DirectAdapter, ()> for Dispatch {
     fn call(&self, socket: Arc<Socket<DirectAdapter>>, value: Value, ack: Option<i64>) {
-        let session = Client::of(&socket).and_then(|client| client.session().clone());
-        // A connection whose session is over has nobody who waits for an answer.
+        let session = ConnectedClient::of(&socket).and_then(|client| client.session.get());
+        // After the end of a session, no one waits for an answer.
         let Some(session) = session else { return };
         let Value::Str(text, attachments) = value else {
             let fault = Fault::field("packet", "is not of the default parser");
@@ -196,9 +215,10 @@ impl MessageHandler<DirectAdapter, ()> for Dispatch {
     }
 }
 
-/// Ends a session when the library says that its client has gone, for whatever reason.
+/// Ends a session when the library reports that its client has gone, for whatever reason.
 struct Farewell {
-    seat: Arc<Seat>,
+    client: Arc<ConnectedClient>,
+    outlet: Arc<SessionOutlet>,
     session: Arc<Session>,
     connect_timeout: Duration,
 }
@@ -210,25 +230,21 @@ impl DisconnectHandler<DirectAdapter, ()> for Farewell {
         reason: DisconnectReason,
         defer: fn(Arc<Socket<DirectAdapter>>),
     ) {
-        let link = self.seat.link();
-        match link.cause() {
+        let client = &self.client;
+        match client.transport.cause() {
             Some(cause) => self.session.log_end(&cause),
             None => self.session.log_end(&reason),
         }
+        client.session.end(&self.session);
         if reason == DisconnectReason::ClientNSDisconnect {
             // The connection stays open, and may connect to the namespace again.
-            self.seat.leave();
-            tokio::spawn(Arc::clone(link).end_unless_connected(self.connect_timeout));
+            self.outlet.revoke();
+            tokio::spawn(Arc::clone(client).end_unless_connected(self.connect_timeout));
         } else {
             // The library may wait for a peer that no longer reads; this ends the wait.
-            link.shut();
+            client.transport.shut();
         }
         self.session.close();
-        if let Some(client) = Client::of(&socket) {
-            client
-                .session()
-                .take_if(|session| Arc::ptr_eq(session, &self.session));
-        }
         defer(socket);
     }
 }

@@ -11,30 +11,30 @@ use weir_engine::Session;
 
 use super::{
     adapter::DirectAdapter,
-    client::{Client, NAMESPACE},
-    transport::Link,
+    client::{ConnectedClient, NAMESPACE},
+    transport::ClientTransport,
 };
 
-/// A node's clients. Clones are of the same ones.
+/// A node's clients. Clones share the same clients.
 #[derive(Debug, Clone)]
 pub(crate) struct Clients(pub(crate) SocketIo<DirectAdapter>);
 
 impl Clients {
-    /// Iterates over the clients' links and sessions. Empty once the library is closed: its
+    /// Iterates over the clients' transports and sessions. Empty once the library is closed: its
     /// namespace is gone by then, but metrics may still be read.
-    pub(crate) fn all(&self) -> impl Iterator<Item = (Arc<Link>, Arc<Session>)> {
+    pub(crate) fn all(&self) -> impl Iterator<Item = (Arc<ClientTransport>, Arc<Session>)> {
         let sockets = self.0.of(NAMESPACE).map(|namespace| namespace.sockets());
-        sockets
-            .into_iter()
-            .flatten()
-            .filter_map(|socket| Client::parts(&socket))
+        sockets.into_iter().flatten().filter_map(|socket| {
+            let client = ConnectedClient::of(&socket)?;
+            Some((Arc::clone(&client.transport), client.session.get()?))
+        })
     }
 
-    /// What waits for them, as metrics.
+    /// Samples the clients' egress queues as metrics.
     pub(crate) fn samples(&self) -> Vec<Sample> {
         let (mut bytes, mut lagging, mut oldest) = (0, 0, None);
-        for (link, _) in self.all() {
-            let (queued, since) = link.queued();
+        for (transport, _) in self.all() {
+            let (queued, since) = transport.queued();
             bytes += queued as u64;
             lagging += u64::from(since.is_some());
             oldest = since.into_iter().chain(oldest).min();

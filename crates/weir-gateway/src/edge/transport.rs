@@ -1,125 +1,141 @@
-//! Where one connection's frames go, whatever its transport is now.
+//! Transport of one client: long-polling, a WebSocket, or the upgrade from one to the other.
 
 use std::{
-    sync::{
-        Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::{Duration, Instant},
+    fmt, io,
+    sync::{Arc, OnceLock},
+    task::{Context, Poll, ready},
+    time::Instant,
 };
 
+use parking_lot::{Mutex, MutexGuard};
 use socketioxide::{SocketIo, TransportType};
 use socketioxide_core::Sid;
-use tokio::{pin, sync::Notify, time::timeout};
-use weir_engine::{Delivery, Outlet, Session};
+use weir_engine::{Delivery, Outlet};
 use weir_protocol::Frame;
 
 use super::{
-    accept::gate::Permit,
+    accept::connection::AcceptedConnection,
     adapter::{Direct, DirectAdapter},
-    polling::{queue::Polling, sessions::Place},
-    websocket::{upgrade::Upgrade, writer::Lane},
+    budget::FrameClass,
+    polling::queue::PollingQueue,
+    websocket::{
+        upgrade::UpgradeState,
+        writer::{Flushed, SocketWriter},
+    },
 };
 
 /// Cause for closing a client whose event queue is full.
 const SLOW: &str = "slow";
 
-/// A connection, seen by those who have something for it.
+/// Transport of one client.
 ///
-/// A WebSocket has a lane from its start. A connection that starts with long-polling sends through
-/// the library, and gets a lane when it has upgraded; what comes in between waits, so that order
-/// holds.
+/// A WebSocket is written to directly. A connection that starts with long-polling sends through the
+/// library until it has upgraded. Frames that are sent during the upgrade wait, so that order holds.
 #[derive(Debug)]
-pub(crate) struct Link {
-    /// The way to the WebSocket, once it is open.
-    lane: OnceLock<Arc<Lane>>,
-    /// The way by long-polling, as long as there is no lane.
-    polling: Mutex<Polling>,
+pub(crate) struct ClientTransport {
+    /// Guards the order of frames: its holder may send.
+    route: Mutex<Route>,
     /// State of the client's upgrade.
-    upgrade: Upgrade,
+    upgrade: UpgradeState,
     /// The library's socket, once the client has connected to the namespace.
-    socket: OnceLock<Bound>,
-    /// Session of the client, while it is connected to the namespace. Locked to set and to clone
-    /// it.
-    session: Mutex<Weak<Session>>,
-    /// Notification that a session has begun.
-    begun: Notify,
+    socket: OnceLock<LibrarySocket>,
     /// Cause if the node closed the connection.
     cause: OnceLock<&'static str>,
-    /// What a connection that polls has for its life: its place among the connections that are
-    /// allowed, and the one where its requests find it.
-    _permit: Option<Permit>,
-    place: OnceLock<Place>,
 }
 
-/// A polling request that is waiting for its answer, until this is dropped.
+/// Current way of a client's frames.
 #[derive(Debug)]
-pub(crate) struct Poll<'a>(&'a Link);
-
-impl Poll<'_> {
-    /// Takes the request back, so that the gateway can answer it. Returns false if the library
-    /// already has an answer.
-    pub(crate) fn take_back(&self) -> bool {
-        self.0.waiting().take_back()
-    }
+struct Route {
+    /// Number of the session that may send. Earlier ones have left the namespace.
+    session: u64,
+    stage: Stage,
 }
 
-impl Drop for Poll<'_> {
-    fn drop(&mut self) {
-        self.0.waiting().poll_ends();
+/// Stage of a connection's life.
+#[derive(Debug)]
+enum Stage {
+    Polling(PollingQueue),
+    /// The client has upgraded, but the library has not noticed yet.
+    Upgrading(PollingQueue, SocketWriter),
+    WebSocket(SocketWriter),
+    Closed,
+}
+
+impl Route {
+    fn writer(&mut self) -> Option<&mut SocketWriter> {
+        match &mut self.stage {
+            Stage::WebSocket(writer) | Stage::Upgrading(_, writer) => Some(writer),
+            Stage::Polling(_) | Stage::Closed => None,
+        }
+    }
+
+    /// Drops what is queued, and shuts a WebSocket down.
+    fn close(&mut self) {
+        match std::mem::replace(&mut self.stage, Stage::Closed) {
+            Stage::WebSocket(writer) | Stage::Upgrading(_, writer) => writer.shutdown(),
+            Stage::Polling(_) | Stage::Closed => {}
+        }
     }
 }
 
 /// The library's side of a connected client.
 #[derive(Clone)]
-struct Bound {
+struct LibrarySocket {
     sid: Sid,
     io: SocketIo<DirectAdapter>,
     direct: Direct,
 }
 
-impl std::fmt::Debug for Bound {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_tuple("Bound").field(&self.sid).finish()
+impl fmt::Debug for LibrarySocket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("LibrarySocket").field(&self.sid).finish()
     }
 }
 
-impl Link {
-    /// A connection that is a WebSocket from the start.
-    pub(crate) fn websocket(lane: Arc<Lane>) -> Self {
+/// A polling request that is being answered, until this is dropped.
+#[derive(Debug)]
+pub(crate) struct PendingPoll<'a>(&'a ClientTransport);
+
+impl PendingPoll<'_> {
+    /// Takes the request back, so that the gateway can answer it. Returns false if the library
+    /// already has an answer.
+    pub(crate) fn take_back(&self) -> bool {
+        match &mut self.0.route.lock().stage {
+            Stage::Polling(queue) => queue.take_back(),
+            _ => false,
+        }
+    }
+}
+
+impl Drop for PendingPoll<'_> {
+    fn drop(&mut self) {
+        if let Stage::Polling(queue) = &mut self.0.route.lock().stage {
+            queue.poll_ends();
+        }
+    }
+}
+
+impl ClientTransport {
+    fn new(stage: Stage) -> Self {
         Self {
-            lane: lane.into(),
-            polling: Mutex::new(Polling::new(0, 0)),
-            upgrade: Upgrade::default(),
+            route: Mutex::new(Route { session: 0, stage }),
+            upgrade: UpgradeState::default(),
             socket: OnceLock::new(),
-            session: Mutex::default(),
-            begun: Notify::new(),
             cause: OnceLock::new(),
-            _permit: None,
-            place: OnceLock::new(),
         }
     }
 
-    /// Creates the link of a connection that starts with long-polling. Up to `queue_bytes` are
+    /// Creates the transport of a connection that starts as a WebSocket. Up to `queue_bytes` are
+    /// queued for its client.
+    pub(crate) fn websocket(connection: Arc<AcceptedConnection>, queue_bytes: usize) -> Self {
+        let writer = SocketWriter::new(connection, queue_bytes);
+        Self::new(Stage::WebSocket(writer))
+    }
+
+    /// Creates the transport of a connection that starts with long-polling. Up to `queue_bytes` are
     /// queued for its client; the library puts no more than `answer_bytes` into one answer.
-    pub(crate) fn polling(queue_bytes: usize, answer_bytes: usize, permit: Permit) -> Self {
-        Self {
-            lane: OnceLock::new(),
-            polling: Mutex::new(Polling::new(queue_bytes, answer_bytes)),
-            upgrade: Upgrade::default(),
-            socket: OnceLock::new(),
-            session: Mutex::default(),
-            begun: Notify::new(),
-            cause: OnceLock::new(),
-            _permit: Some(permit),
-            place: OnceLock::new(),
-        }
-    }
-
-    /// Keeps the link's place for as long as the link lives.
-    pub(crate) fn keep(&self, place: Place) {
-        // There is one place for a link: its session's id is made once.
-        let _ = self.place.set(place);
+    pub(crate) fn polling(queue_bytes: usize, answer_bytes: usize) -> Self {
+        Self::new(Stage::Polling(PollingQueue::new(queue_bytes, answer_bytes)))
     }
 
     /// Records why the node closes the connection, as in the metric `weir.connection.closed`. The
@@ -133,31 +149,11 @@ impl Link {
         self.cause.get().copied()
     }
 
-    fn waiting(&self) -> MutexGuard<'_, Polling> {
-        self.polling.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The client has connected to the namespace; frames may follow.
-    pub(crate) fn bind(&self, sid: Sid, io: SocketIo<DirectAdapter>, direct: Direct) {
+    /// Binds the transport to the library's socket: the client has connected to the namespace.
+    pub(crate) fn bind(self: &Arc<Self>, sid: Sid, io: SocketIo<DirectAdapter>, direct: Direct) {
         // A connection that leaves the namespace and reconnects to it keeps its socket id.
-        let _ = self.socket.set(Bound { sid, io, direct });
-        self.library_reads();
-    }
-
-    /// The client's session has begun.
-    pub(crate) fn begin(&self, session: &Arc<Session>) {
-        *self.current() = Arc::downgrade(session);
-        self.begun.notify_waiters();
-    }
-
-    fn current(&self) -> MutexGuard<'_, Weak<Session>> {
-        self.session.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The session of a client that is on a WebSocket for good.
-    pub(crate) fn session(&self) -> Option<Arc<Session>> {
-        self.lane.get()?;
-        self.current().upgrade()
+        let _ = self.socket.set(LibrarySocket { sid, io, direct });
+        self.is_upgraded();
     }
 
     /// Whether the client has connected to the namespace.
@@ -165,157 +161,199 @@ impl Link {
         self.socket.get().is_some()
     }
 
+    /// Starts a session, and returns its outlet. The outlets of earlier sessions are revoked.
+    pub(crate) fn start_session(self: &Arc<Self>) -> SessionOutlet {
+        let mut route = self.route.lock();
+        route.session += 1;
+        SessionOutlet {
+            transport: Arc::clone(self),
+            session: route.session,
+        }
+    }
+
     /// Begins an upgrade probe. Returns false if the client does not poll, or is already probing.
     pub(crate) fn begin_probe(&self) -> bool {
-        let waiting = self.waiting();
-        self.lane.get().is_none()
-            && !waiting.is_upgrading()
-            && !waiting.is_closed()
-            && self.upgrade.begin()
+        matches!(self.route.lock().stage, Stage::Polling(_)) && self.upgrade.begin()
     }
 
     /// Returns the state of the client's upgrade.
-    pub(crate) fn upgrade_state(&self) -> &Upgrade {
+    pub(crate) fn upgrade_state(&self) -> &UpgradeState {
         &self.upgrade
     }
 
-    /// Upgrades the client to the WebSocket behind `lane`: the library gets no more packets to
-    /// answer with.
-    pub(crate) fn upgrade(&self, lane: Arc<Lane>) {
-        self.waiting().upgrade(lane);
+    /// Upgrades a client that polls to a WebSocket: the library gets no more packets to answer with.
+    pub(crate) fn upgrade(&self, connection: Arc<AcceptedConnection>, queue_bytes: usize) {
+        let mut route = self.route.lock();
+        route.stage = match std::mem::replace(&mut route.stage, Stage::Closed) {
+            Stage::Polling(mut queue) => {
+                queue.poll_ends();
+                Stage::Upgrading(queue, SocketWriter::new(connection, queue_bytes))
+            }
+            other => other,
+        };
     }
 
-    /// A polling request of the client has come in: gives the library what it shall answer with.
-    pub(crate) fn poll(&self) -> Poll<'_> {
-        let mut waiting = self.waiting();
-        waiting.poll_begins(&mut |frame| match self.socket.get() {
-            Some(bound) => bound.emit(frame),
-            // Nothing is queued for a client that has not connected.
-            None => Err(Delivery::Closed),
-        });
-        drop(waiting);
-        Poll(self)
+    /// Whether the client is on a WebSocket for good. An upgrade ends when the library has noticed
+    /// it, which the caller may cause by reading.
+    pub(crate) fn is_upgraded(self: &Arc<Self>) -> bool {
+        let mut route = self.route.lock();
+        self.end_upgrade(&mut route);
+        matches!(route.stage, Stage::WebSocket(_))
     }
 
-    /// The library reads from the socket: if it has finished an upgrade, the lane is opened.
-    pub(crate) fn library_reads(&self) {
-        if self.lane.get().is_none() {
-            self.open_lane(&mut self.waiting());
-        }
-    }
-
-    /// Moves what waits to the lane once the library says that the connection is a WebSocket.
-    fn open_lane(&self, waiting: &mut Polling) {
-        let upgraded = || {
-            let bound = self.socket.get()?;
-            let socket = bound.io.get_socket(bound.sid)?;
+    /// Moves queued frames to the WebSocket once the library has noticed the upgrade.
+    fn end_upgrade(self: &Arc<Self>, route: &mut Route) {
+        let noticed = || {
+            let socket = self.socket.get()?;
+            let socket = socket.io.get_socket(socket.sid)?;
             Some(socket.transport_type() == TransportType::Websocket)
         };
-        if waiting.is_upgrading()
-            && upgraded() == Some(true)
-            && let Some((lane, frames)) = waiting.finish_upgrade()
+        if !matches!(route.stage, Stage::Upgrading(..)) || noticed() != Some(true) {
+            return;
+        }
+        if let Stage::Upgrading(queue, writer) = std::mem::replace(&mut route.stage, Stage::Closed)
         {
-            for frame in frames {
-                // A lane that is closed by now says so to the next who sends.
-                lane.notice(&frame, || self.set_cause(SLOW));
+            route.stage = Stage::WebSocket(writer);
+            for frame in queue.into_frames() {
+                if let Stage::WebSocket(writer) = &mut route.stage {
+                    let delivery = writer.send(frame.bytes(), FrameClass::Event);
+                    self.settle(route, delivery, FrameClass::Event);
+                }
             }
-            let _ = self.lane.set(lane);
         }
     }
 
-    /// Closes the link unless it has a lane: the library gave up the WebSocket and ended its
-    /// session.
-    pub(crate) fn library_gone(&self) {
-        if self.lane.get().is_none() {
-            self.close();
+    /// Starts to answer a polling request: gives the library queued frames.
+    pub(crate) fn poll(&self) -> PendingPoll<'_> {
+        if let Stage::Polling(queue) = &mut self.route.lock().stage {
+            queue.poll_begins(&mut |frame| self.emit(frame));
+        }
+        PendingPoll(self)
+    }
+
+    /// Hands a frame to the library.
+    fn emit(&self, frame: &Frame) -> Result<(), Delivery> {
+        match self.socket.get() {
+            Some(socket) => socket.direct.emit(socket.sid, frame),
+            // Nothing is sent to a client that has not connected.
+            None => Err(Delivery::Closed),
         }
     }
 
-    fn send(&self, before: Option<&Frame>, frame: &Frame, event: bool) -> Delivery {
-        let mut waiting = self.waiting();
-        self.open_lane(&mut waiting);
-        if let Some(lane) = self.lane.get() {
-            return if event {
-                lane.notice(frame, || self.set_cause(SLOW))
-            } else {
-                lane.chunk(before, frame)
+    /// Draws the consequences of a delivery: a queued frame is flushed, a broken socket is closed,
+    /// and so is a client whose event found no space.
+    fn settle(self: &Arc<Self>, route: &mut Route, delivery: Delivery, class: FrameClass) {
+        match delivery {
+            Delivery::Queued => self.start_flushing(route),
+            Delivery::Full if class == FrameClass::Event => {
+                self.set_cause(SLOW);
+                let polls = !matches!(route.stage, Stage::WebSocket(_));
+                route.close();
+                if polls {
+                    self.upgrade.end();
+                    self.disconnect();
+                }
+            }
+            Delivery::Closed => route.close(),
+            Delivery::Sent | Delivery::Full => {}
+        }
+    }
+
+    fn start_flushing(self: &Arc<Self>, route: &mut Route) {
+        if let Some(connection) = route.writer().and_then(SocketWriter::start_flushing) {
+            tokio::spawn(Arc::clone(self).flush(connection));
+        }
+    }
+
+    /// Writes queued frames whenever the socket is writable, until none is left.
+    async fn flush(self: Arc<Self>, connection: Arc<AcceptedConnection>) {
+        loop {
+            // An error is also an end: the next write meets it.
+            let _ = connection.stream().writable().await;
+            {
+                let mut route = self.route.lock();
+                match route.writer().map(SocketWriter::flush) {
+                    None | Some(Ok(Flushed::Done)) => return,
+                    Some(Ok(Flushed::Blocked)) => {}
+                    Some(Err(_)) => return route.close(),
+                }
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Writes bytes of the library's own frames.
+    pub(crate) fn poll_library_write(
+        self: &Arc<Self>,
+        connection: &AcceptedConnection,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        loop {
+            let ready = connection.stream().poll_write_ready(context);
+            let mut route = self.route.lock();
+            let Some(writer) = route.writer() else {
+                return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
             };
+            if ready.is_pending() {
+                writer.register_library(context);
+            }
+            ready!(ready)?;
+            if let Some(written) = writer.write_library(bytes)? {
+                self.start_flushing(&mut route);
+                return Poll::Ready(Ok(written));
+            }
         }
-        let Some(bound) = self.socket.get() else {
-            return Delivery::Closed;
-        };
-        let delivery = waiting.send(before, frame, event, &mut |frame| bound.emit(frame));
-        drop(waiting);
-        if event && delivery == Delivery::Full {
-            self.set_cause(SLOW);
-            self.close();
-        }
-        delivery
     }
-}
 
-impl Link {
+    /// Returns the number of bytes that wait for a WebSocket's socket, and since when some do.
+    pub(crate) fn queued(&self) -> (usize, Option<Instant>) {
+        match &self.route.lock().stage {
+            Stage::WebSocket(writer) => writer.queued(),
+            _ => (0, None),
+        }
+    }
+
     /// Whether nothing can be sent any more.
     pub(crate) fn is_closed(&self) -> bool {
-        match self.lane.get() {
-            Some(lane) => lane.is_closed(),
-            None => self.waiting().is_closed(),
-        }
+        matches!(self.route.lock().stage, Stage::Closed)
     }
 
-    /// Sends nothing more, and ends the connection if it is a WebSocket.
+    /// Stops sending, and ends the connection if it is a WebSocket.
     pub(crate) fn shut(&self) {
         self.upgrade.end();
-        let upgrading = self.waiting().close();
-        if let Some(lane) = self.lane.get().or(upgrading.as_ref()) {
-            lane.close();
-        }
+        self.route.lock().close();
     }
 
-    /// How many bytes wait for a WebSocket's socket, and since when some do.
-    pub(crate) fn queued(&self) -> (usize, Option<Instant>) {
-        self.lane.get().map_or((0, None), |lane| lane.waiting())
-    }
-
-    /// Ends the connection for good. A client on a WebSocket sees that it broke, so that it connects
-    /// again by itself; one that polls is told by the library.
+    /// Ends the connection for good. A client on a WebSocket sees that it broke, and reconnects; one
+    /// that polls is told by the library.
     pub(crate) fn end(&self) {
-        if self.lane.get().is_some() {
-            self.shut();
-        } else {
-            self.close();
-        }
-    }
-
-    /// Drops what is queued for a client that has left the namespace.
-    fn leave(&self) {
-        *self.current() = Weak::new();
-        self.waiting().forget();
-        if let Some(lane) = self.lane.get() {
-            lane.forget();
-        }
-    }
-
-    /// Ends a connection that has left the namespace, unless it reconnects to it in time.
-    pub(crate) async fn end_unless_connected(self: Arc<Self>, time: Duration) {
-        let connected = async {
-            let begun = self.begun.notified();
-            pin!(begun);
-            begun.as_mut().enable();
-            if self.current().strong_count() == 0 {
-                begun.await;
-            }
-        };
-        if timeout(time, connected).await.is_err() {
-            self.end();
-        }
-    }
-
-    /// Sends nothing more, and has the library end the connection.
-    fn close(&self) {
+        let polls = matches!(
+            self.route.lock().stage,
+            Stage::Polling(_) | Stage::Upgrading(..)
+        );
         self.shut();
-        if let Some(bound) = self.socket.get()
-            && let Some(socket) = bound.io.get_socket(bound.sid)
+        if polls {
+            self.disconnect();
+        }
+    }
+
+    /// Closes the WebSocket whose stream the library has dropped. If the upgrade to it was not
+    /// complete, the library has ended the session as well.
+    pub(crate) fn stream_dropped(&self) {
+        let mut route = self.route.lock();
+        let upgrading = matches!(route.stage, Stage::Upgrading(..));
+        route.close();
+        if upgrading {
+            self.upgrade.end();
+            self.disconnect();
+        }
+    }
+
+    /// Makes the library end the connection.
+    fn disconnect(&self) {
+        if let Some(socket) = self.socket.get()
+            && let Some(socket) = socket.io.get_socket(socket.sid)
         {
             // Its disconnect handler may need what the caller holds.
             tokio::spawn(async move { socket.disconnect() });
@@ -323,68 +361,78 @@ impl Link {
     }
 }
 
-/// Delivery handle of one session: valid until the session leaves the namespace. A later session on
-/// the same connection receives nothing that was meant for this one.
+/// Outlet of one session, valid until the session leaves the namespace. A later session on the same
+/// connection receives nothing that was meant for this one.
 #[derive(Debug)]
-pub(crate) struct Seat {
-    link: Arc<Link>,
-    left: AtomicBool,
+pub(crate) struct SessionOutlet {
+    transport: Arc<ClientTransport>,
+    session: u64,
 }
 
-impl Seat {
-    pub(crate) fn new(link: Arc<Link>) -> Self {
-        Self {
-            link,
-            left: AtomicBool::new(false),
+impl SessionOutlet {
+    /// Locks the route, if the session has not left the namespace.
+    fn route(&self) -> Option<MutexGuard<'_, Route>> {
+        let mut route = self.transport.route.lock();
+        if let Stage::Upgrading(..) = route.stage {
+            self.transport.end_upgrade(&mut route);
+        }
+        (route.session == self.session).then_some(route)
+    }
+
+    /// Revokes the outlet, and drops what is queued: the session's client has left the namespace.
+    pub(crate) fn revoke(&self) {
+        let Some(mut route) = self.route() else {
+            return;
+        };
+        route.session += 1;
+        match &mut route.stage {
+            Stage::Polling(queue) | Stage::Upgrading(queue, _) => queue.forget(),
+            Stage::WebSocket(writer) => writer.forget(),
+            Stage::Closed => {}
         }
     }
-
-    pub(crate) fn link(&self) -> &Arc<Link> {
-        &self.link
-    }
-
-    /// Revokes the handle: the session's client has left the namespace.
-    pub(crate) fn leave(&self) {
-        self.left.store(true, Ordering::Relaxed);
-        self.link.leave();
-    }
 }
 
-impl Outlet for Seat {
+impl Outlet for SessionOutlet {
     fn notice(&self, frame: &Frame) -> Delivery {
-        if self.left.load(Ordering::Relaxed) {
+        let Some(mut route) = self.route() else {
             return Delivery::Closed;
+        };
+        let delivery = match &mut route.stage {
+            Stage::WebSocket(writer) => writer.send(frame.bytes(), FrameClass::Event),
+            Stage::Polling(queue) | Stage::Upgrading(queue, _) => {
+                let emit = &mut |frame: &Frame| self.transport.emit(frame);
+                queue.send(None, frame, FrameClass::Event, emit)
+            }
+            Stage::Closed => Delivery::Closed,
+        };
+        if delivery != Delivery::Sent {
+            self.transport
+                .settle(&mut route, delivery, FrameClass::Event);
         }
-        self.link.notice(frame)
+        delivery
     }
 
     fn chunk(&self, before: Option<&Frame>, chunk: &Frame) -> Delivery {
-        if self.left.load(Ordering::Relaxed) {
+        let Some(mut route) = self.route() else {
             return Delivery::Closed;
+        };
+        let delivery = match (&mut route.stage, before) {
+            (Stage::WebSocket(writer), None) => writer.send(chunk.bytes(), FrameClass::Chunk),
+            (Stage::WebSocket(writer), Some(before)) => writer.send_pair(before, chunk),
+            (Stage::Polling(queue) | Stage::Upgrading(queue, _), _) => {
+                let emit = &mut |frame: &Frame| self.transport.emit(frame);
+                queue.send(before, chunk, FrameClass::Chunk, emit)
+            }
+            (Stage::Closed, _) => Delivery::Closed,
+        };
+        if delivery != Delivery::Sent {
+            self.transport
+                .settle(&mut route, delivery, FrameClass::Chunk);
         }
-        self.link.chunk(before, chunk)
+        delivery
     }
 }
 
-impl Link {
-    fn notice(&self, frame: &Frame) -> Delivery {
-        match self.lane.get() {
-            Some(lane) => lane.notice(frame, || self.set_cause(SLOW)),
-            None => self.send(None, frame, true),
-        }
-    }
-
-    fn chunk(&self, before: Option<&Frame>, chunk: &Frame) -> Delivery {
-        match self.lane.get() {
-            Some(lane) => lane.chunk(before, chunk),
-            None => self.send(before, chunk, false),
-        }
-    }
-}
-
-impl Bound {
-    /// Hands a frame to the library; false if its channel is full.
-    fn emit(&self, frame: &Frame) -> Result<(), Delivery> {
-        self.direct.emit(self.sid, frame)
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -17,7 +17,7 @@ use weir_engine::Engine;
 
 use crate::{
     config::DrainConfig,
-    edge::{clients::Clients, transport::Link},
+    edge::{clients::Clients, transport::ClientTransport},
     readiness::Readiness,
 };
 
@@ -47,7 +47,7 @@ impl DrainPhase {
 
 /// Client with the time of its move.
 struct ScheduledMove {
-    link: Arc<Link>,
+    transport: Arc<ClientTransport>,
     due: Instant,
 }
 
@@ -85,7 +85,9 @@ impl Drain {
                 "deadline reached; closing the remaining connections"
             );
         }
-        self.clients.all().for_each(|(link, _)| self.close(&link));
+        self.clients
+            .all()
+            .for_each(|(transport, _)| self.close(&transport));
         let took_ms = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
         info!(cut_off = left, took_ms, "drained");
     }
@@ -96,12 +98,12 @@ impl Drain {
         let mut clients: Vec<_> = self.clients.all().collect();
         clients.sort_by_cached_key(|(_, session)| session.publishes());
         let count = u32::try_from(clients.len()).unwrap_or(u32::MAX);
-        let moves = (0..count).zip(clients).map(|(turn, (link, session))| {
+        let moves = (0..count).zip(clients).map(|(turn, (transport, session))| {
             let share = f64::from(turn) / f64::from(count);
             let delay = self.config.window.mul_f64(share);
             session.notify_draining(delay);
             ScheduledMove {
-                link,
+                transport,
                 due: start + delay,
             }
         });
@@ -109,12 +111,12 @@ impl Drain {
     }
 
     /// Closes a connection, unless its client has moved.
-    fn close(&self, link: &Link) {
-        if !link.is_closed() {
+    fn close(&self, transport: &ClientTransport) {
+        if !transport.is_closed() {
             let counters = self.engine.counters();
             counters.connections_closed_draining.add_one();
-            link.set_cause("draining");
-            link.end();
+            transport.set_cause("draining");
+            transport.end();
         }
     }
 
@@ -127,7 +129,7 @@ impl Drain {
         let close = async {
             for scheduled in moves {
                 sleep_until(scheduled.due + GRACE).await;
-                self.close(&scheduled.link);
+                self.close(&scheduled.transport);
             }
             // A closed connection's session ends later.
             std::future::pending::<()>().await;

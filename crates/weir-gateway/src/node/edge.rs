@@ -19,7 +19,7 @@ use crate::{
             service::{Edge, PATH},
             timeouts::RequestTimeouts,
         },
-        polling::{queue::CHANNEL_ENTRIES, sessions::Polled},
+        polling::{queue::CHANNEL_ENTRIES, sessions::PollingSessions},
         websocket::{admission::Intake, probe::ProbeTimes},
     },
     web,
@@ -52,7 +52,7 @@ pub(super) fn build(config: &Config, engine: &Engine) -> (Edge, SocketIo<DirectA
         socketio: service,
         acceptor: acceptor(config, engine),
         intake: Intake::new(max_message as u64, engine.clone()),
-        polled: Polled::default(),
+        polled: PollingSessions::default(),
         egress: config.egress.clone(),
         answer_bytes: max_message,
         timeouts: RequestTimeouts {

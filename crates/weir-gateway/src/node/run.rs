@@ -267,8 +267,8 @@ impl RunningNode {
         if timeout(STEP_DEADLINE, closed).await.is_err() {
             warn!("clients did not close in time");
         }
-        for (link, session) in remaining {
-            session.log_end(&link.cause().unwrap_or(STOPPED));
+        for (transport, session) in remaining {
+            session.log_end(&transport.cause().unwrap_or(STOPPED));
         }
         if timeout(STEP_DEADLINE, self.cluster.engine.vacate())
             .await

@@ -7,7 +7,7 @@ use tungstenite::{Message, WebSocket, protocol::Role};
 
 /// A Socket.IO packet of the namespace `/`.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Packet {
+pub(crate) struct SocketIoPacket {
     /// 2 event, 3 acknowledgement, 5 and 6 the same with attachments.
     pub(crate) kind: char,
     /// How many attachments it announces.
@@ -18,8 +18,8 @@ pub(crate) struct Packet {
     pub(crate) body: String,
 }
 
-impl Packet {
-    /// Takes a packet's text apart. Source: Socket.IO protocol, revision 5, "Packet encoding".
+impl SocketIoPacket {
+    /// Takes a packet's text apart. Source: Socket.IO protocol, revision 5, "SocketIoPacket encoding".
     pub(crate) fn parse(text: &str) -> Self {
         let mut rest = text.chars();
         let kind = rest.next().expect("a packet has a kind");
@@ -46,7 +46,7 @@ pub(crate) fn read(frames: &Bytes) -> (String, Vec<Bytes>) {
         panic!("a packet begins with a text message");
     };
     let text = text.strip_prefix('4').expect("an Engine.IO message");
-    let attachments = (0..Packet::parse(text).attachments).map(|_| match socket.read() {
+    let attachments = (0..SocketIoPacket::parse(text).attachments).map(|_| match socket.read() {
         Ok(Message::Binary(bytes)) => bytes,
         other => panic!("an attachment is a binary message, not {other:?}"),
     });

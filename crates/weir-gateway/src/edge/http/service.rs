@@ -33,17 +33,16 @@ use crate::{
             gate::{Gate, Permit},
         },
         adapter::DirectAdapter,
-        client::{Client, TRACEPARENT},
+        client::{ConnectedClient, TRACEPARENT},
         client_address::proxies::Proxies,
-        polling::sessions::Polled,
-        transport::Link,
+        polling::sessions::PollingSessions,
+        transport::ClientTransport,
         websocket::{
             ack_id,
-            admission::{Inbound, Intake, PATIENCE},
+            admission::{Intake, PATIENCE},
             handshake::Handshake,
-            probe::{self, Probe, ProbeTimes},
-            reader::Pipe,
-            writer::Lane,
+            probe::{self, ProbeTimes, UpgradeProbe},
+            reader::LibraryStream,
         },
     },
 };
@@ -65,7 +64,7 @@ pub(crate) struct Edge {
     pub(crate) socketio: SocketIoService<Router, DirectAdapter>,
     pub(crate) acceptor: Acceptor,
     pub(crate) intake: Intake,
-    pub(crate) polled: Polled,
+    pub(crate) polled: PollingSessions<ConnectedClient>,
     pub(crate) egress: EgressConfig,
     /// Maximum length of an answer that the library combines from several packets, in bytes.
     pub(crate) answer_bytes: usize,
@@ -185,8 +184,8 @@ impl Edge {
         let probe = match sid.map(|sid| self.polled.find(sid)) {
             None => None,
             Some(None) => return EngineIoRefusal::Session.answer(),
-            Some(Some(link)) => {
-                let Some(probe) = Probe::begin(link) else {
+            Some(Some(client)) => {
+                let Some(probe) = UpgradeProbe::begin(client) else {
                     let why = "this session is upgrading, or has upgraded";
                     return EngineIoRefusal::Request.explain(StatusCode::BAD_REQUEST, why);
                 };
@@ -220,7 +219,7 @@ impl Edge {
         self,
         upgrade: OnUpgrade,
         request: Request<()>,
-        probe: Option<Probe>,
+        probe: Option<UpgradeProbe>,
         (address, claim): (IpAddr, Option<Permit>),
     ) {
         let upgraded = match upgrade.await {
@@ -255,13 +254,14 @@ impl Edge {
         mut request: Request<()>,
         address: IpAddr,
     ) {
-        let (connection, lane) = self.lane(connection);
-        let link = Arc::new(Link::websocket(Arc::clone(&lane)));
-        let client = Client::new(Arc::clone(&link), request.headers(), address);
-        request.extensions_mut().insert(Arc::new(client));
-        let inbound = Inbound::new(self.intake.clone());
-        let pipe = Pipe::new(connection, lane, link, inbound, ahead);
-        self.hand_over(pipe, request).await;
+        let connection = Arc::new(connection);
+        let queue_bytes = self.egress.queue_bytes;
+        let transport = ClientTransport::websocket(Arc::clone(&connection), queue_bytes);
+        let client = ConnectedClient::new(transport, request.headers(), address, None);
+        let client = Arc::new(client);
+        request.extensions_mut().insert(Arc::clone(&client));
+        let stream = LibraryStream::new(connection, client, self.intake.clone(), ahead);
+        self.hand_over(stream, request).await;
     }
 
     /// Answers the upgrade probe of a polling client, and moves its session to the WebSocket once
@@ -271,17 +271,20 @@ impl Edge {
         mut connection: AcceptedConnection,
         ahead: &[u8],
         request: Request<()>,
-        probe: Probe,
+        probe: UpgradeProbe,
     ) {
         match probe.run(connection.stream_mut(), ahead, self.probe).await {
             Ok(ahead) => {
-                let link = Arc::clone(probe.link());
-                let (connection, lane) = self.lane(connection);
-                link.upgrade(Arc::clone(&lane));
+                let connection = Arc::new(connection);
+                let client = Arc::clone(probe.client());
+                let queue_bytes = self.egress.queue_bytes;
+                client
+                    .transport
+                    .upgrade(Arc::clone(&connection), queue_bytes);
                 drop(probe);
-                let inbound = Inbound::new(self.intake.clone());
-                let pipe = Pipe::upgraded(connection, lane, link, inbound, &ahead);
-                self.hand_over(pipe, request).await;
+                let intake = self.intake.clone();
+                let stream = LibraryStream::upgraded(connection, client, intake, &ahead);
+                self.hand_over(stream, request).await;
             }
             Err(why) => {
                 drop(probe);
@@ -291,17 +294,11 @@ impl Edge {
         }
     }
 
-    /// Creates the lane of a connection.
-    fn lane(&self, connection: AcceptedConnection) -> (Arc<AcceptedConnection>, Arc<Lane>) {
-        let connection = Arc::new(connection);
-        let lane = Lane::new(Arc::clone(&connection), self.egress.queue_bytes);
-        (connection, Arc::new(lane))
-    }
-
     /// Hands a WebSocket to the library, as a stream of the gateway's own.
-    async fn hand_over(self, pipe: Pipe, request: Request<()>) {
+    async fn hand_over(self, stream: LibraryStream, request: Request<()>) {
         let mut socketio = self.socketio;
-        let opened = Service::<(Pipe, Request<()>)>::call(&mut socketio, (pipe, request)).await;
+        let opened =
+            Service::<(LibraryStream, Request<()>)>::call(&mut socketio, (stream, request)).await;
         if let Err(error) = opened {
             debug!(%error, "WebSocket refused");
         }
@@ -314,13 +311,10 @@ impl Edge {
             Ok(permit) => permit,
             Err(refused) => return full(refused),
         };
-        let link = Arc::new(Link::polling(
-            self.egress.queue_bytes,
-            self.answer_bytes,
-            permit,
-        ));
-        let client = Client::new(Arc::clone(&link), request.headers(), address);
-        request.extensions_mut().insert(Arc::new(client));
+        let transport = ClientTransport::polling(self.egress.queue_bytes, self.answer_bytes);
+        let client = ConnectedClient::new(transport, request.headers(), address, Some(permit));
+        let client = Arc::new(client);
+        request.extensions_mut().insert(Arc::clone(&client));
         let polled = self.polled.clone();
         let (head, body) = self.forward(request).await.into_parts();
         let Ok(body) = body.collect().await else {
@@ -328,7 +322,7 @@ impl Edge {
         };
         let body = body.to_bytes();
         if let Some(opened) = OpenPacket::parse(&body) {
-            polled.enter(&opened.sid, &link);
+            client.add_to(&polled, &opened.sid);
         }
         Response::from_parts(head, body.into())
     }
@@ -337,7 +331,7 @@ impl Edge {
     async fn poll(self, request: Request<Incoming>, sid: &str) -> Response<Body> {
         let answer = match *request.method() {
             Method::GET => match self.polled.find(sid) {
-                Some(link) => self.receive(request, &link).await,
+                Some(client) => self.receive(request, &client.transport).await,
                 None => self.forward(request).await,
             },
             Method::POST => self.send(request).await,
@@ -356,16 +350,20 @@ impl Edge {
 
     /// Answers a GET request with packets as soon as there are any, or with NOOP if the client is
     /// upgrading.
-    async fn receive(self, request: Request<Incoming>, link: &Link) -> Response<Body> {
+    async fn receive(
+        self,
+        request: Request<Incoming>,
+        transport: &ClientTransport,
+    ) -> Response<Body> {
         // Its drop ends the poll, whether the request is answered or cancelled.
-        let polling = link.poll();
+        let polling = transport.poll();
         let answer = self.forward(request);
         pin!(answer);
         tokio::select! {
             // Packets take priority over NOOP.
             biased;
             answer = &mut answer => return answer,
-            () = link.upgrade_state().noop() => {}
+            () = transport.upgrade_state().noop() => {}
         }
         if polling.take_back() {
             let typed = [(CONTENT_TYPE, "text/plain; charset=UTF-8")];
@@ -378,7 +376,7 @@ impl Edge {
     async fn send(self, request: Request<Incoming>) -> Response<Body> {
         let length = request.headers().get(CONTENT_LENGTH);
         let length = length.and_then(|length| length.to_str().ok()?.parse().ok());
-        let _share = self.intake.take(length).await;
+        let _share = self.intake.admit(length).await;
         // Starts once the body is admitted. A body that never ends would keep its connection.
         match timeout(PATIENCE, self.forward(ack_id::marked(request))).await {
             Ok(response) => response,

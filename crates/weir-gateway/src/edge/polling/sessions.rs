@@ -1,46 +1,56 @@
-//! The sessions that began with long-polling, by the id that their requests carry.
+//! Sessions that started with long-polling, by the id that their requests carry.
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    sync::{Arc, Weak},
 };
 
-use crate::edge::transport::Link;
+use parking_lot::Mutex;
 
-/// Sessions by id. Clones are the same table.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Polled(Arc<Mutex<HashMap<Arc<str>, Weak<Link>>>>);
-
-/// A session's place in the table, until this is dropped.
+/// Clients of type `T` by session id. Clones are the same table.
 #[derive(Debug)]
-pub(crate) struct Place {
-    polled: Polled,
+pub(crate) struct PollingSessions<T>(Arc<Mutex<HashMap<Arc<str>, Weak<T>>>>);
+
+/// Entry of a session in the table, which is removed when this is dropped.
+#[derive(Debug)]
+pub(crate) struct SessionEntry<T> {
+    sessions: PollingSessions<T>,
     id: Arc<str>,
 }
 
-impl Polled {
-    fn table(&self) -> MutexGuard<'_, HashMap<Arc<str>, Weak<Link>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+impl<T> PollingSessions<T> {
+    /// Finds the client of a session that started with long-polling and has not ended.
+    pub(crate) fn find(&self, id: &str) -> Option<Arc<T>> {
+        self.0.lock().get(id)?.upgrade()
     }
 
-    /// The session of that id, if it began with long-polling and is still there.
-    pub(crate) fn find(&self, id: &str) -> Option<Arc<Link>> {
-        self.table().get(id)?.upgrade()
-    }
-
-    /// Has a session found by `id` for as long as the link lives.
-    pub(crate) fn enter(&self, id: &str, link: &Arc<Link>) {
+    /// Adds a client's session to the table. The client must keep the entry.
+    pub(crate) fn add(&self, id: &str, client: &Arc<T>) -> SessionEntry<T> {
         let id: Arc<str> = id.into();
-        self.table().insert(Arc::clone(&id), Arc::downgrade(link));
-        link.keep(Place {
-            polled: self.clone(),
+        self.0
+            .lock()
+            .insert(Arc::clone(&id), Arc::downgrade(client));
+        SessionEntry {
+            sessions: self.clone(),
             id,
-        });
+        }
     }
 }
 
-impl Drop for Place {
+impl<T> Clone for PollingSessions<T> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<T> Default for PollingSessions<T> {
+    fn default() -> Self {
+        Self(Arc::default())
+    }
+}
+
+impl<T> Drop for SessionEntry<T> {
     fn drop(&mut self) {
-        self.polled.table().remove(&self.id);
+        self.sessions.0.lock().remove(&self.id);
     }
 }

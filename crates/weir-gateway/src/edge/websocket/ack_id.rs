@@ -11,7 +11,7 @@ use http_body_util::BodyExt;
 use hyper::body::{Body, Bytes};
 use weir_protocol::{Fault, MAX_ACK_ID};
 
-use super::frames::{Follower, Kind};
+use super::frames::{FrameKind, WebSocketHeader};
 
 /// Ids up to this length fit into 64 bits.
 const DIGITS: u8 = 18;
@@ -74,49 +74,46 @@ impl Scan {
     }
 }
 
-/// Filter that marks the ids in a client's WebSocket frames.
+/// Filter that marks the ids in the messages of one WebSocket.
 #[derive(Debug, Default)]
-pub(crate) struct Frames {
-    frames: Follower,
+pub(crate) struct AckIdFilter {
     scan: Scan,
-    mask: [u8; 4],
-    /// Number of scanned bytes of the frame's payload.
+    key: [u8; 4],
+    /// Number of scanned bytes of the current frame's payload.
     at: usize,
-    /// Whether the frame is part of a message.
+    /// Whether the current frame is part of a message.
     data: bool,
 }
 
-impl Frames {
-    /// Filters the next bytes of the stream in place.
-    pub(crate) fn pass(&mut self, mut bytes: &mut [u8]) {
-        while !bytes.is_empty() {
-            let payload = self.frames.in_payload();
-            let (followed, header) = self.frames.step(bytes);
-            let (next, rest) = bytes.split_at_mut(followed);
-            bytes = rest;
-            if let Some(header) = header {
-                self.mask = header.mask;
-                self.at = 0;
-                self.data = header.kind != Kind::Control;
-                if header.kind == Kind::First {
-                    self.scan = if header.text { Scan::Type } else { Scan::Done };
-                }
-            } else if payload && self.data {
-                self.scan(next);
-            }
+impl AckIdFilter {
+    /// Starts the next frame of the stream.
+    pub(crate) fn frame(&mut self, header: &WebSocketHeader) {
+        self.key = header.key.unwrap_or_default();
+        self.at = 0;
+        self.data = header.kind() != FrameKind::Control;
+        if header.kind() == FrameKind::First {
+            self.scan = if header.is_text() {
+                Scan::Type
+            } else {
+                Scan::Done
+            };
         }
     }
 
-    fn scan(&mut self, payload: &mut [u8]) {
+    /// Filters the next bytes of the frame's payload in place.
+    pub(crate) fn filter(&mut self, payload: &mut [u8]) {
+        if !self.data {
+            return;
+        }
         for byte in payload {
             if self.scan == Scan::Done {
                 return;
             }
-            let mask = self.mask[self.at % self.mask.len()];
+            let key = self.key[self.at % self.key.len()];
             self.at += 1;
-            *byte ^= mask;
+            *byte ^= key;
             self.scan.step(byte);
-            *byte ^= mask;
+            *byte ^= key;
         }
     }
 }
@@ -191,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn every_packet_of_a_body_is_looked_at_however_it_is_cut() {
+    fn every_packet_of_a_body_is_filtered_however_it_is_split() {
         let body = format!("3\x1e{LONG}\x1ebAAAA\x1e{LONG}");
         let marked = format!("3\x1e{LONG_MARKED}\x1ebAAAA\x1e{LONG_MARKED}");
         for at in 0..=body.len() {
@@ -200,42 +197,8 @@ mod tests {
         }
     }
 
-    /// Returns masked frames of one message with pings between them.
-    fn frames(pieces: &[&str]) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        for (at, piece) in pieces.iter().enumerate() {
-            let last = u8::from(at + 1 == pieces.len()) << 7;
-            let mask = [1, 2, at as u8, 250];
-            let opcode = u8::from(at == 0);
-            bytes.extend([last | opcode, 0x80 | piece.len() as u8]);
-            bytes.extend(mask);
-            let masked = piece.bytes().zip(mask.iter().cycle());
-            bytes.extend(masked.map(|(byte, mask)| byte ^ mask));
-            bytes.extend([0x89, 0x81, 9, 9, 9, 9, b'4']);
-        }
-        bytes
-    }
-
     #[test]
-    fn frames_are_followed_however_they_are_cut() {
-        let wanted = |cut: usize| [&LONG_MARKED[..cut], &LONG_MARKED[cut..]].map(str::to_owned);
-        for cut in 0..=LONG.len() {
-            let sent = frames(&[&LONG[..cut], &LONG[cut..]]);
-            let [left, right] = wanted(cut);
-            let marked = [frames(&[&left, &right]), frames(&[LONG_MARKED])].concat();
-            let sent = [sent, frames(&[LONG])].concat();
-            for at in 0..=sent.len() {
-                let mut passed = sent.clone();
-                let mut ids = Frames::default();
-                ids.pass(&mut passed[..at]);
-                ids.pass(&mut passed[at..]);
-                assert_eq!(passed, marked, "cut at {cut} and {at}");
-            }
-        }
-    }
-
-    #[test]
-    fn ids_that_every_client_can_hold_are_taken() {
+    fn ids_that_every_client_can_represent_are_accepted() {
         assert_eq!(check(Some(MAX_ACK_ID), "[\"a\"]"), Ok(Some(MAX_ACK_ID)));
         assert_eq!(check(None, " [\"a\"]"), Ok(None));
         for (ack, text) in [(Some(MAX_ACK_ID + 1), "[\"a\"]"), (None, "\r[\"a\"]")] {

@@ -1,8 +1,8 @@
-//! What clients may make a node hold while their messages are on the way.
+//! MessageAdmission control for large incoming messages.
 //!
-//! The library reads a WebSocket message, or a polling request's body, as a whole, up to its limit
-//! of some MiB. So that many clients with long messages cannot fill the node's memory together,
-//! those over [`FREE_BYTES`] take turns: each waits, unread, until the node has room for it.
+//! The library buffers a WebSocket message, or a polling request's body, as a whole, up to its limit
+//! of some MiB. So that many clients with long messages cannot exhaust the node's memory together,
+//! messages over [`FREE_BYTES`] take turns: each waits, unread, until the node has capacity for it.
 
 use std::{
     fmt, io,
@@ -19,23 +19,23 @@ use tokio::{
 use weir_cluster::BoxFuture;
 use weir_engine::Engine;
 
-use super::frames::{Follower, Kind};
+use super::frames::{FrameKind, WebSocketHeader};
 
-/// A message up to this length is read as it comes. Most key chunks of video are shorter.
+/// Maximum length of a message that is admitted at once. Most key chunks of video are shorter.
 pub(crate) const FREE_BYTES: u64 = 256 * 1024;
 
-/// What the node holds of longer messages together.
-const ROOM_BYTES: u64 = 16 * 1024 * 1024;
+/// Capacity of the node for all longer messages together, in bytes.
+pub(super) const CAPACITY_BYTES: u64 = 16 * 1024 * 1024;
 
-/// How long a longer message, and the body of any polling request, may take from when there is room
-/// for it. A connection that takes longer is closed, or it could keep the others waiting.
+/// Time limit of an admitted long message, and of the body of any polling request. A connection
+/// that takes longer is closed, or it could starve the others.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
-/// What the node takes in of long messages at a time, counted in KiB. Clones are the same.
+/// Admits long messages to the node, by KiB. Clones share the same capacity.
 #[derive(Clone)]
 pub(crate) struct Intake {
     kibibytes: Arc<Semaphore>,
-    /// The longest message.
+    /// Maximum length of a message.
     limit: u64,
     engine: Engine,
 }
@@ -47,9 +47,9 @@ impl fmt::Debug for Intake {
 }
 
 impl Intake {
-    /// An intake of messages of up to `limit` bytes.
+    /// Creates an intake for messages of up to `limit` bytes.
     pub(crate) fn new(limit: u64, engine: Engine) -> Self {
-        let bytes = ROOM_BYTES.max(limit);
+        let bytes = CAPACITY_BYTES.max(limit);
         Self {
             kibibytes: Arc::new(Semaphore::new(kibibytes(bytes) as usize)),
             limit,
@@ -57,9 +57,9 @@ impl Intake {
         }
     }
 
-    /// Waits for a share for a message; `length` is `None` if its end is not known. What needs none
-    /// gets none.
-    pub(crate) async fn take(&self, length: Option<u64>) -> Option<Share> {
+    /// Waits for a share of the capacity. `length` is `None` for a message of unknown length.
+    /// Returns `None` for a message that needs no share.
+    pub(crate) async fn admit(&self, length: Option<u64>) -> Option<Share> {
         let length = length.unwrap_or(self.limit).min(self.limit);
         if length <= FREE_BYTES {
             return None;
@@ -74,119 +74,128 @@ impl Intake {
     }
 }
 
+#[cfg(test)]
+impl Intake {
+    /// Returns the free capacity in bytes.
+    pub(super) fn available(&self) -> u64 {
+        self.kibibytes.available_permits() as u64 * 1024
+    }
+}
+
 fn kibibytes(bytes: u64) -> u32 {
     u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX >> 4)
 }
 
-/// What one message has taken of the intake, until this is dropped.
+/// Share of the capacity that one message holds until this is dropped.
 #[derive(Debug)]
 pub(crate) struct Share {
     _permit: OwnedSemaphorePermit,
-    /// When the message must be complete.
+    /// Deadline of the complete message.
     pub(crate) deadline: Instant,
 }
 
-/// One connection's messages, as they come in.
+/// MessageAdmission of one connection's messages.
 #[derive(Debug)]
-pub(crate) struct Inbound {
+pub(crate) struct MessageAdmission {
     intake: Intake,
-    frames: Follower,
-    /// The bytes of the message that has begun, up to the end of the frame that has.
+    /// Bytes of the current message, up to the end of its current frame.
     message: u64,
     /// Whether that frame is the message's last.
     last: bool,
-    /// Whether that frame is none of the message's.
-    control: bool,
-    long: Option<Box<Long>>,
+    /// Whether the message is incomplete.
+    open: bool,
+    /// State of a long message.
+    long: Option<Box<LongMessage>>,
 }
 
-/// A long message.
-enum Long {
-    Waits(BoxFuture<'static, Option<Share>>),
-    Comes {
+/// State of a long message.
+enum LongMessage {
+    Waiting(BoxFuture<'static, Option<Share>>),
+    Admitted {
         _share: Share,
         deadline: Pin<Box<Sleep>>,
     },
 }
 
-impl fmt::Debug for Long {
+impl fmt::Debug for LongMessage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Waits(_) => "Waits",
-            Self::Comes { .. } => "Comes",
+            Self::Waiting(_) => "Waiting",
+            Self::Admitted { .. } => "Admitted",
         })
     }
 }
 
-impl Inbound {
+impl MessageAdmission {
     pub(crate) fn new(intake: Intake) -> Self {
         Self {
             intake,
-            frames: Follower::default(),
             message: 0,
             last: false,
-            control: false,
+            open: false,
             long: None,
         }
     }
 
-    /// Waits while a long message has no room.
+    /// Waits until the current message is admitted.
     ///
     /// # Errors
-    /// If the message takes too long.
-    pub(crate) fn poll_share(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+    /// If the message exceeds its time limit.
+    pub(crate) fn poll(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let Some(long) = &mut self.long else {
             return Poll::Ready(Ok(()));
         };
-        if let Long::Waits(share) = &mut **long {
+        if let LongMessage::Waiting(share) = &mut **long {
             let Some(share) = ready!(share.as_mut().poll(context)) else {
                 self.long = None;
                 return Poll::Ready(Ok(()));
             };
             let deadline = Box::pin(sleep_until(share.deadline));
-            **long = Long::Comes {
+            **long = LongMessage::Admitted {
                 _share: share,
                 deadline,
             };
         }
-        if let Long::Comes { deadline, .. } = &mut **long
+        if let LongMessage::Admitted { deadline, .. } = &mut **long
             && deadline.as_mut().poll(context).is_ready()
         {
-            self.intake
-                .engine
-                .counters()
-                .connections_closed_late
-                .add_one();
+            let counters = self.intake.engine.counters();
+            counters.connections_closed_late.add_one();
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
         Poll::Ready(Ok(()))
     }
 
-    /// Follows bytes that are about to be passed on, as far as there is room for them; says how
-    /// many these are.
-    pub(crate) fn pass(&mut self, bytes: &[u8]) -> usize {
-        let mut passed = 0;
-        while passed < bytes.len() && !self.waits() {
-            let (followed, header) = self.frames.step(&bytes[passed..]);
-            passed += followed;
-            if let Some(header) = header {
-                self.control = header.kind == Kind::Control;
-                if !self.control {
-                    if header.kind == Kind::First {
-                        self.message = 0;
-                    }
-                    self.message = self.message.saturating_add(header.length);
-                    self.last = header.last;
-                    self.look();
-                }
-            }
-            if self.last && !self.control && self.frames.at_boundary() {
-                self.message = 0;
-                self.last = false;
-                self.long = None;
-            }
+    /// Takes the header of the connection's next frame into account.
+    pub(crate) fn frame(&mut self, header: &WebSocketHeader) {
+        match header.kind() {
+            FrameKind::Control => return,
+            FrameKind::First => self.message = 0,
+            FrameKind::Continuation => {}
         }
-        passed
+        self.open = true;
+        self.message = self.message.saturating_add(header.payload);
+        self.last = header.is_last();
+        if self.is_oversize() {
+            // The library refuses the message without reading it.
+            let counters = self.intake.engine.counters();
+            counters.connections_closed_oversize.add_one();
+        } else if self.message > FREE_BYTES && self.long.is_none() {
+            let length = self.last.then_some(self.message);
+            let intake = self.intake.clone();
+            let share = Box::pin(async move { intake.admit(length).await });
+            self.long = Some(Box::new(LongMessage::Waiting(share)));
+        }
+    }
+
+    /// Ends the message's current frame, and releases the share of a complete message.
+    pub(crate) fn frame_ends(&mut self) {
+        if self.last {
+            self.message = 0;
+            self.last = false;
+            self.open = false;
+            self.long = None;
+        }
     }
 
     /// Whether the message exceeds the limit, so that the library closes the connection.
@@ -194,140 +203,13 @@ impl Inbound {
         self.message > self.intake.limit
     }
 
-    /// Whether what was passed on ends with a whole message.
-    pub(crate) fn at_boundary(&self) -> bool {
-        self.message == 0 && self.frames.at_boundary()
+    /// Whether no message is incomplete.
+    pub(crate) const fn is_between_messages(&self) -> bool {
+        !self.open
     }
 
-    fn waits(&self) -> bool {
-        matches!(self.long.as_deref(), Some(Long::Waits(_)))
-    }
-
-    /// Has a message wait for room if it needs any and has none.
-    fn look(&mut self) {
-        if self.is_oversize() {
-            // The library refuses it without reading it.
-            self.intake
-                .engine
-                .counters()
-                .connections_closed_oversize
-                .add_one();
-        } else if self.message > FREE_BYTES && self.long.is_none() {
-            let length = self.last.then_some(self.message);
-            let intake = self.intake.clone();
-            let share = Box::pin(async move { intake.take(length).await });
-            self.long = Some(Box::new(Long::Waits(share)));
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::{future::poll_fn, task::Waker};
-
-    use weir_cluster::{MemoryHub, MemoryOptions};
-    use weir_engine::EngineOptions;
-
-    use super::super::frames::tests::frame;
-    use super::*;
-
-    const TEXT: u8 = 0x81;
-    const BEGINNING: u8 = 0x01;
-    const GOING_ON: u8 = 0x00;
-    const ENDING: u8 = 0x80;
-    const PING: u8 = 0x89;
-
-    /// An intake that one message without a known end fills.
-    fn intake() -> Intake {
-        let hub = MemoryHub::new(MemoryOptions::default());
-        let engine = Engine::in_memory(EngineOptions::default(), &hub);
-        Intake::new(ROOM_BYTES, engine)
-    }
-
-    fn waits(inbound: &mut Inbound) -> bool {
-        let mut context = Context::from_waker(Waker::noop());
-        inbound.poll_share(&mut context).is_pending()
-    }
-
-    /// Passes all of `bytes` on, as often as it takes.
-    fn pass_all(inbound: &mut Inbound, bytes: &[u8]) {
-        let mut passed = 0;
-        while passed < bytes.len() {
-            assert!(!waits(inbound), "it waits after {passed} bytes");
-            passed += inbound.pass(&bytes[passed..]);
-        }
-    }
-
-    #[tokio::test]
-    async fn short_messages_pass_whatever_others_do() {
-        let intake = intake();
-        let all = intake.take(None).await.expect("a share");
-        let mut inbound = Inbound::new(intake);
-        for length in [0, 5, 70_000, 256 * 1024] {
-            pass_all(&mut inbound, &frame(TEXT, length, true));
-            assert!(!waits(&mut inbound));
-        }
-        drop(all);
-    }
-
-    #[tokio::test]
-    async fn long_messages_wait_for_each_other_however_they_are_cut() {
-        let intake = intake();
-        let (mut first, mut second) = (Inbound::new(intake.clone()), Inbound::new(intake.clone()));
-        // Two frames of 200 KiB, with a ping in between: too much only together.
-        pass_all(&mut first, &frame(BEGINNING, 200 * 1024, true));
-        pass_all(&mut first, &frame(PING, 100, true));
-        let more = frame(GOING_ON, 200 * 1024, true);
-        let header = first.pass(&more);
-        assert!(header < 20, "{header} bytes came without room");
-        assert!(!waits(&mut first));
-
-        let whole = frame(TEXT, 300 * 1024, true);
-        let passed = second.pass(&whole);
-        assert!(passed < 20, "{passed} bytes came without room");
-        assert!(waits(&mut second));
-        pass_all(&mut first, &more[header..]);
-        assert!(waits(&mut second), "the first is not at its end");
-        pass_all(&mut first, &frame(ENDING, 10, true));
-        assert!(!waits(&mut second));
-        pass_all(&mut second, &whole[passed..]);
-        assert_eq!(
-            intake.kibibytes.available_permits() as u64 * 1024,
-            ROOM_BYTES
-        );
-    }
-
-    #[tokio::test]
-    async fn a_connection_that_goes_while_it_waits_or_sends_takes_nothing_with_it() {
-        let intake = intake();
-        let (mut first, mut second) = (Inbound::new(intake.clone()), Inbound::new(intake.clone()));
-        first.pass(&frame(BEGINNING, 300 * 1024, true));
-        second.pass(&frame(BEGINNING, 300 * 1024, true));
-        assert!(!waits(&mut first));
-        assert!(waits(&mut second));
-        drop(second);
-        drop(first);
-        assert_eq!(
-            intake.kibibytes.available_permits() as u64 * 1024,
-            ROOM_BYTES
-        );
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_long_message_that_takes_too_long_ends_its_connection() {
-        let intake = intake();
-        let mut inbound = Inbound::new(intake.clone());
-        let passed = inbound.pass(&frame(TEXT, 300 * 1024, true));
-        assert!(passed < 20);
-        assert!(!waits(&mut inbound));
-        let start = Instant::now();
-        let error = poll_fn(|context| match inbound.poll_share(context) {
-            Poll::Ready(Err(error)) => Poll::Ready(error),
-            Poll::Ready(Ok(())) | Poll::Pending => Poll::Pending,
-        })
-        .await;
-        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
-        assert!(start.elapsed() >= PATIENCE);
-        assert_eq!(intake.engine.counters().connections_closed_late.value(), 1);
+    /// Whether the current message waits for its admission.
+    pub(crate) fn is_waiting(&self) -> bool {
+        matches!(self.long.as_deref(), Some(LongMessage::Waiting(_)))
     }
 }

@@ -2,9 +2,9 @@
 
 pub(crate) mod ack_id;
 pub(crate) mod admission;
-pub(crate) mod budget;
-pub(crate) mod fast_path;
-mod frames;
+mod fast_path;
+mod forwarder;
+pub(super) mod frames;
 pub(crate) mod handshake;
 pub(crate) mod probe;
 pub(crate) mod reader;

@@ -13,7 +13,8 @@ use tokio::{
     time::timeout,
 };
 
-use crate::edge::transport::Link;
+use super::frames::{WebSocketHeader, mask};
+use crate::edge::client::ConnectedClient;
 
 /// Probe packet of the client, the node's answer, and the client's upgrade packet.
 /// Source: Engine.IO protocol, revision 4, "Upgrade".
@@ -23,8 +24,6 @@ const MOVES: &[u8] = b"5";
 
 /// Maximum payload of a probe's frame, and of a control frame (RFC 6455, section 5.5).
 const PAYLOAD_BYTES: usize = 125;
-
-const MASK_BYTES: usize = 4;
 
 /// Buffer size of one read.
 const READ_BYTES: usize = 512;
@@ -57,7 +56,7 @@ impl ProbeTimes {
 
 /// Cause of a failed probe.
 #[derive(Debug)]
-pub(in crate::edge) enum Failed {
+pub(crate) enum Failed {
     /// The client sent something other than a probe.
     Malformed(&'static str),
     /// The client closed the WebSocket.
@@ -84,38 +83,38 @@ impl fmt::Display for Failed {
 
 /// Guard of the only probe of a session.
 #[derive(Debug)]
-pub(in crate::edge) struct Probe(Arc<Link>);
+pub(crate) struct UpgradeProbe(Arc<ConnectedClient>);
 
-impl Drop for Probe {
+impl Drop for UpgradeProbe {
     fn drop(&mut self) {
-        self.0.upgrade_state().finish();
+        self.0.transport.upgrade_state().finish();
     }
 }
 
-impl Probe {
-    /// Begins a probe of the session behind `link`, if it polls and has no other probe.
-    pub(in crate::edge) fn begin(link: Arc<Link>) -> Option<Self> {
-        link.begin_probe().then(|| Self(link))
+impl UpgradeProbe {
+    /// Begins a probe of a client's session, if it polls and has no other probe.
+    pub(crate) fn begin(client: Arc<ConnectedClient>) -> Option<Self> {
+        client.transport.begin_probe().then(|| Self(client))
     }
 
-    pub(in crate::edge) fn link(&self) -> &Arc<Link> {
+    pub(crate) fn client(&self) -> &Arc<ConnectedClient> {
         &self.0
     }
 
     /// Answers the client until it upgrades, and returns the bytes after its upgrade packet.
     /// `ahead` was already read from `stream`.
-    pub(in crate::edge) async fn run<S: AsyncRead + AsyncWrite + Unpin>(
+    pub(crate) async fn run<S: AsyncRead + AsyncWrite + Unpin>(
         &self,
         stream: &mut S,
         ahead: &[u8],
         times: ProbeTimes,
     ) -> Result<Bytes, Failed> {
-        let upgrade = self.0.upgrade_state();
+        let upgrade = self.0.transport.upgrade_state();
         let probed = answer(stream, ahead, || upgrade.answered());
         let in_time = async {
             pin!(probed);
             match timeout(times.unconnected, probed.as_mut()).await {
-                Err(_) if self.0.is_connected() => {
+                Err(_) if self.0.transport.is_connected() => {
                     let rest = times.upgrade - times.unconnected;
                     timeout(rest, probed).await.unwrap_or(Err(Failed::Late))
                 }
@@ -179,52 +178,47 @@ async fn answer<S: AsyncRead + AsyncWrite + Unpin>(
 
 /// A client's frame, unmasked.
 #[derive(Debug, PartialEq, Eq)]
-struct Frame {
+struct ProbeFrame {
     last: bool,
     opcode: u8,
     payload: Vec<u8>,
 }
 
-impl Frame {
-    /// Parses and removes a whole frame from the front of `bytes`, if there is one (RFC 6455,
-    /// section 5.2).
-    fn take(bytes: &mut BytesMut) -> Result<Option<Self>, Failed> {
-        const LAST: u8 = 0x80;
-        const OPCODE: u8 = 0x0f;
-        const MASKED: u8 = 0x80;
-        let &[first, second, ref rest @ ..] = &bytes[..] else {
+impl ProbeFrame {
+    /// Parses and removes a whole frame from the front of `bytes`, if there is one.
+    fn split_from(bytes: &mut BytesMut) -> Result<Option<Self>, Failed> {
+        let Some(header) = WebSocketHeader::parse(bytes) else {
             return Ok(None);
         };
-        if first & !(LAST | OPCODE) != 0 {
+        if header.is_reserved() {
             return Err(Failed::Malformed("reserved bits"));
         }
-        if second & MASKED == 0 {
+        let Some(key) = header.key else {
             return Err(Failed::Malformed("a frame that is not masked"));
-        }
-        let length = usize::from(second & !MASKED);
-        if length > PAYLOAD_BYTES {
+        };
+        let Ok(length @ ..=PAYLOAD_BYTES) = usize::try_from(header.payload) else {
             return Err(Failed::Malformed("a long frame"));
-        }
-        let Some((mask, payload)) = rest
-            .get(..MASK_BYTES + length)
-            .map(|rest| rest.split_at(MASK_BYTES))
-        else {
+        };
+        let Some(payload) = bytes.get(header.len..header.len + length) else {
             return Ok(None);
         };
-        let unmasked = payload.iter().zip(mask.iter().cycle());
-        let payload = unmasked.map(|(byte, mask)| byte ^ mask).collect();
-        bytes.advance(2 + MASK_BYTES + length);
+        let mut payload = payload.to_vec();
+        mask(&mut payload, key);
+        bytes.advance(header.len + length);
         Ok(Some(Self {
-            last: first & LAST != 0,
-            opcode: first & OPCODE,
+            last: header.is_last(),
+            opcode: header.opcode(),
             payload,
         }))
     }
 }
 
-async fn read<S: AsyncRead + Unpin>(stream: &mut S, bytes: &mut BytesMut) -> Result<Frame, Failed> {
+async fn read<S: AsyncRead + Unpin>(
+    stream: &mut S,
+    bytes: &mut BytesMut,
+) -> Result<ProbeFrame, Failed> {
     loop {
-        if let Some(frame) = Frame::take(bytes)? {
+        if let Some(frame) = ProbeFrame::split_from(bytes)? {
             return Ok(frame);
         }
         bytes.reserve(READ_BYTES);
@@ -242,10 +236,7 @@ async fn write<S: AsyncWrite + Unpin>(stream: &mut S, bytes: &[u8]) -> Result<()
 ///
 /// A WebSocket that timed out gets no close frame: python-engineio 4.15 takes the frame for the
 /// answer to its probe, and fails to parse it.
-pub(in crate::edge) async fn give_up<S: AsyncRead + AsyncWrite + Unpin>(
-    mut stream: S,
-    why: &Failed,
-) {
+pub(crate) async fn give_up<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, why: &Failed) {
     const CLOSE: u8 = 0x88;
     let ended = async {
         match why {
@@ -271,14 +262,10 @@ mod tests {
     use tokio::io::{DuplexStream, duplex};
 
     use super::*;
+    use crate::edge::websocket::frames;
 
     fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
-        const MASK: [u8; 4] = [7, 0, 255, 33];
-        let mut frame = vec![first, 0x80 | payload.len() as u8];
-        frame.extend(MASK);
-        let masked = payload.iter().zip(MASK.iter().cycle());
-        frame.extend(masked.map(|(byte, mask)| byte ^ mask));
-        frame
+        frames::tests::frame(first, payload, Some([7, 0, 255, 33]))
     }
 
     /// Feeds the probe byte by byte. Returns its result, its output, and the number of answers.

@@ -1,8 +1,8 @@
-//! The stream that the Socket.IO library reads from and writes to: a lane's socket.
+//! The stream that the Socket.IO library reads and writes in place of a WebSocket's socket.
 //!
-//! What a client sends is read here first. Its media events go to its session at once; all else is
-//! the library's. The library asks for more only when it has handled every whole message that it was
-//! given, so all is handled in the order in which it came.
+//! It reads the socket first. Media events go straight to the client's session, all other bytes to
+//! the library. The library reads on only when it has handled every whole message that it was given,
+//! so events are handled in the order in which they were sent.
 
 use std::{
     cell::RefCell,
@@ -18,19 +18,24 @@ use bytes::{Buf, Bytes, BytesMut};
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 
-use super::{ack_id, admission::Inbound, fast_path::Next, writer::Lane};
-use crate::edge::{accept::connection::AcceptedConnection, transport::Link};
+use super::{
+    admission::{Intake, MessageAdmission},
+    fast_path::Upcoming,
+    forwarder::StreamForwarder,
+};
+use crate::edge::{
+    accept::connection::AcceptedConnection, client::ConnectedClient, current_session::SessionView,
+};
 
-/// What one read takes from a socket at the most.
+/// Maximum bytes of one read.
 const READ_BYTES: usize = 64 * 1024;
 
-/// How many media events are handled before other tasks have their turn: each may go to hundreds of
-/// subscribers.
+/// Maximum media events before other tasks have their turn. Each may go to hundreds of subscribers.
 const TURN: usize = 8;
 
 thread_local! {
-    /// Where sockets are read into. The library reads in small pieces, so that its buffer costs an
-    /// idle connection little; one read of the socket serves many of them.
+    /// Buffer that sockets are read into. The library reads in small pieces, so that its own buffer
+    /// costs an idle connection little; one read of the socket serves many of them.
     static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ_BYTES].into());
 }
 
@@ -40,169 +45,168 @@ thread_local! {
 const UPGRADE: &[u8] = b"\x81\x86\0\0\0\x002probe\x81\x81\0\0\0\x005";
 const UPGRADE_ANSWER: &[u8] = b"\x81\x063probe";
 
-/// One connection's stream.
+/// Stream of one WebSocket.
 #[derive(Debug)]
-pub(crate) struct Pipe {
+pub(crate) struct LibraryStream {
     connection: Arc<AcceptedConnection>,
-    lane: Arc<Lane>,
-    link: Arc<Link>,
-    inbound: Inbound,
-    ids: ack_id::Frames,
-    /// What was read from the socket and not yet by the library.
+    client: Arc<ConnectedClient>,
+    session: SessionView,
+    /// Whether the client is on this WebSocket for good, so that media events may leave the
+    /// library's way.
+    upgraded: bool,
+    forwarder: StreamForwarder,
+    /// Bytes that were read from the socket, but not by the library.
     ahead: BytesMut,
     ahead_is: Ahead,
     /// Bytes that the library will write, but the client already has.
-    written: &'static [u8],
+    replayed: &'static [u8],
 }
 
-/// What the bytes are that were read ahead.
+/// Content of the bytes that were read ahead.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Ahead {
-    /// The library's.
-    Others,
-    /// Media events may come first.
+    /// Bytes for the library.
+    Library,
+    /// Perhaps media events, at the front.
     Media,
-    /// The beginning of a media event, which waits for its rest.
-    Begun,
+    /// The first bytes of a media event, which is recognized no sooner than with this many.
+    Partial(usize),
 }
 
-impl Pipe {
-    /// A stream that begins with `ahead`, which was read from the socket before.
+impl LibraryStream {
+    /// Creates a stream that starts with `ahead`, which was read from the socket before.
     pub(crate) fn new(
         connection: Arc<AcceptedConnection>,
-        lane: Arc<Lane>,
-        link: Arc<Link>,
-        inbound: Inbound,
+        client: Arc<ConnectedClient>,
+        intake: Intake,
         ahead: Bytes,
     ) -> Self {
         Self {
             connection,
-            lane,
-            link,
-            inbound,
-            ids: ack_id::Frames::default(),
+            client,
+            session: SessionView::default(),
+            upgraded: false,
+            forwarder: StreamForwarder::new(MessageAdmission::new(intake)),
             ahead: ahead.into(),
-            ahead_is: Ahead::Others,
-            written: &[],
+            ahead_is: Ahead::Library,
+            replayed: &[],
         }
     }
 
     /// Creates the stream of a client that has upgraded from polling, starting after its probe.
     pub(crate) fn upgraded(
         connection: Arc<AcceptedConnection>,
-        lane: Arc<Lane>,
-        link: Arc<Link>,
-        inbound: Inbound,
+        client: Arc<ConnectedClient>,
+        intake: Intake,
         ahead: &[u8],
     ) -> Self {
         let ahead = [UPGRADE, ahead].concat().into();
-        let mut pipe = Self::new(connection, lane, link, inbound, ahead);
-        pipe.written = UPGRADE_ANSWER;
-        pipe
+        let mut stream = Self::new(connection, client, intake, ahead);
+        stream.replayed = UPGRADE_ANSWER;
+        stream
     }
 
     /// Returns how many of the library's bytes the client already has.
-    fn skip(&mut self, bytes: &[u8]) -> usize {
-        let length = self.written.len().min(bytes.len());
-        let (skipped, rest) = self.written.split_at(length);
+    fn skip_replayed(&mut self, bytes: &[u8]) -> usize {
+        let length = self.replayed.len().min(bytes.len());
+        let (skipped, rest) = self.replayed.split_at(length);
         if skipped == &bytes[..length] {
-            self.written = rest;
+            self.replayed = rest;
             return length;
         }
-        self.written = &[];
+        self.replayed = &[];
         0
     }
 
-    /// Takes the media events at the front of `bytes`, which are what the stream goes on with, but
-    /// no more than are `left` of the turn; says how many bytes they are, and what the others are.
-    fn take(&self, bytes: &mut [u8], left: &mut usize) -> (usize, Ahead) {
-        let mut taken = 0;
-        if !self.inbound.at_boundary() {
-            return (taken, Ahead::Others);
+    /// Publishes the media events at the front of `bytes`, which continue the stream, up to `turn`
+    /// events. Returns their length, and the content of the other bytes.
+    fn publish(&mut self, bytes: &mut [u8], turn: &mut usize) -> (usize, Ahead) {
+        let mut published = 0;
+        if !self.upgraded || !self.forwarder.is_between_messages() {
+            return (published, Ahead::Library);
         }
-        while taken < bytes.len() {
-            let rest = &mut bytes[taken..];
-            let (next, session) = (Next::of(rest), self.link.session());
-            let (Next::Media(_) | Next::Begun, Some(session)) = (&next, session) else {
-                break;
+        let Some(session) = self.session.get(&self.client.session) else {
+            return (published, Ahead::Library);
+        };
+        while published < bytes.len() {
+            let rest = &mut bytes[published..];
+            let media = match Upcoming::of(rest) {
+                Upcoming::Media(media) => media,
+                Upcoming::Partial(needed) => return (published, Ahead::Partial(needed)),
+                Upcoming::Other => break,
             };
-            let Next::Media(media) = next else {
-                return (taken, Ahead::Begun);
-            };
-            if *left == 0 {
-                return (taken, Ahead::Media);
+            if *turn == 0 {
+                return (published, Ahead::Media);
             }
-            let published = media.read(rest, |packet, payload| {
+            let is_media = media.read(rest, |packet, payload| {
                 session.receive_media(packet.array, Some(payload), packet.ack);
             });
-            if !published {
+            if !is_media {
                 break;
             }
-            taken += media.length();
-            *left -= 1;
+            published += media.len();
+            *turn -= 1;
         }
-        (taken, Ahead::Others)
+        (published, Ahead::Library)
     }
 
-    /// The same of what was read ahead.
-    fn take_ahead(&mut self, left: &mut usize) {
+    /// Publishes the media events at the front of the bytes that were read ahead.
+    fn publish_ahead(&mut self, turn: &mut usize) {
         let mut ahead = mem::take(&mut self.ahead);
-        let (taken, is) = self.take(&mut ahead, left);
-        ahead.advance(taken);
-        if !ahead.is_empty() {
-            self.ahead = ahead;
+        let (published, is) = self.publish(&mut ahead, turn);
+        ahead.advance(published);
+        self.keep(ahead, is);
+    }
+
+    /// Keeps bytes that were read ahead.
+    fn keep(&mut self, mut ahead: BytesMut, is: Ahead) {
+        if let Ahead::Partial(needed) = is {
+            ahead.reserve(needed.saturating_sub(ahead.len()));
         }
+        self.ahead = if ahead.is_empty() {
+            BytesMut::new()
+        } else {
+            ahead
+        };
         self.ahead_is = is;
     }
 
-    /// Passes on what was read ahead, as far as the library and the node have room.
-    fn pass(&mut self, buffer: &mut ReadBuf<'_>) {
-        let offered = self.ahead.len().min(buffer.remaining());
-        let passed = self.inbound.pass(&self.ahead[..offered]);
-        if self.inbound.is_oversize() {
-            self.link.set_cause("oversize");
+    /// Forwards bytes to the library. Returns how many.
+    fn forward(&mut self, bytes: &[u8], buffer: &mut ReadBuf<'_>) -> usize {
+        let forwarded = self.forwarder.forward(bytes, buffer);
+        if self.forwarder.admission.is_oversize() {
+            self.client.transport.set_cause("oversize");
         }
-        hand_over(buffer, &self.ahead[..passed], &mut self.ids);
-        self.ahead.advance(passed);
-        if self.ahead.is_empty() {
-            self.ahead = BytesMut::new();
-        }
+        forwarded
     }
 
-    /// Reads from the socket: takes media events, passes on what the library has room for, and keeps
-    /// the rest. False if there is nothing left and the stream has ended.
-    fn read(&mut self, buffer: &mut ReadBuf<'_>, left: &mut usize) -> io::Result<bool> {
+    /// Reads from the socket: publishes media events, forwards what the library has space for, and
+    /// keeps the rest. Returns false if the stream has ended and no bytes are left.
+    fn read(&mut self, buffer: &mut ReadBuf<'_>, turn: &mut usize) -> io::Result<bool> {
         SCRATCH.with_borrow_mut(|scratch| {
             let read = self.receive(scratch)?;
-            if self.ahead_is == Ahead::Begun {
+            if let Ahead::Partial(needed) = self.ahead_is {
                 self.ahead.extend_from_slice(&scratch[..read]);
-                // What ends here will never be whole.
-                self.ahead_is = if read > 0 {
-                    Ahead::Media
-                } else {
-                    Ahead::Others
-                };
+                if read == 0 {
+                    // The event will never be complete.
+                    self.ahead_is = Ahead::Library;
+                } else if self.ahead.len() >= needed {
+                    self.ahead_is = Ahead::Media;
+                }
                 return Ok(true);
             }
-            let (taken, is) = self.take(&mut scratch[..read], left);
-            let mut rest = &scratch[taken..read];
-            if is == Ahead::Others {
-                let offered = rest.len().min(buffer.remaining());
-                let passed = self.inbound.pass(&rest[..offered]);
-                if self.inbound.is_oversize() {
-                    self.link.set_cause("oversize");
-                }
-                hand_over(buffer, &rest[..passed], &mut self.ids);
-                rest = &rest[passed..];
+            let (published, is) = self.publish(&mut scratch[..read], turn);
+            let mut rest = &scratch[published..read];
+            if is == Ahead::Library {
+                rest = &rest[self.forward(rest, buffer)..];
             }
-            self.ahead = rest.into();
-            self.ahead_is = is;
+            self.keep(rest.into(), is);
             Ok(read > 0)
         })
     }
 
-    /// Reads what is there. A read that does not fill `bytes` leaves nothing, and is not repeated
-    /// before there is more.
+    /// Reads the socket's bytes. A read that does not fill `bytes` has emptied the socket, which is
+    /// not read again before it is ready.
     fn receive(&self, bytes: &mut [u8]) -> io::Result<usize> {
         let stream = self.connection.stream();
         let mut short = None;
@@ -218,44 +222,39 @@ impl Pipe {
     }
 }
 
-/// Copies the next bytes of the stream to the library.
-fn hand_over(buffer: &mut ReadBuf<'_>, bytes: &[u8], ids: &mut ack_id::Frames) {
-    let start = buffer.filled().len();
-    buffer.put_slice(bytes);
-    ids.pass(&mut buffer.filled_mut()[start..]);
-}
-
-impl AsyncRead for Pipe {
+impl AsyncRead for LibraryStream {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        self.link.library_reads();
+        self.upgraded = self.upgraded || self.client.transport.is_upgraded();
         let before = buffer.filled().len();
-        let mut left = TURN;
+        let mut turn = TURN;
         loop {
-            if let Err(error) = ready!(self.inbound.poll_share(context)) {
-                self.link.set_cause("late");
+            if let Err(error) = ready!(self.forwarder.admission.poll(context)) {
+                self.client.transport.set_cause("late");
                 return Poll::Ready(Err(error));
             }
             if self.ahead_is == Ahead::Media {
-                self.take_ahead(&mut left);
+                self.publish_ahead(&mut turn);
             }
-            if left == 0 {
+            if turn == 0 {
                 context.waker().wake_by_ref();
                 return Poll::Pending;
             }
-            if !self.ahead.is_empty() && self.ahead_is == Ahead::Others {
-                self.pass(buffer);
+            if !self.ahead.is_empty() && self.ahead_is == Ahead::Library {
+                let mut ahead = mem::take(&mut self.ahead);
+                ahead.advance(self.forward(&ahead, buffer));
+                self.keep(ahead, Ahead::Library);
                 if buffer.filled().len() > before || buffer.remaining() == 0 {
                     return Poll::Ready(Ok(()));
                 }
                 continue;
             }
             ready!(self.connection.stream().poll_read_ready(context))?;
-            match self.read(buffer, &mut left) {
-                // Media events, or the header of a message that must wait, may be all that there is.
+            match self.read(buffer, &mut turn) {
+                // Perhaps all bytes were of media events, or of a message that must wait.
                 Ok(true) if buffer.filled().len() == before => {}
                 Ok(_) => return Poll::Ready(Ok(())),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
@@ -265,18 +264,18 @@ impl AsyncRead for Pipe {
     }
 }
 
-impl AsyncWrite for Pipe {
+impl AsyncWrite for LibraryStream {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let skipped = self.skip(bytes);
+        let skipped = self.skip_replayed(bytes);
         if skipped > 0 {
             return Poll::Ready(Ok(skipped));
         }
-        self.lane
-            .poll_library_write(&self.connection, context, bytes)
+        let transport = &self.client.transport;
+        transport.poll_library_write(&self.connection, context, bytes)
     }
 
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -284,15 +283,14 @@ impl AsyncWrite for Pipe {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // Fails if the peer has already ended it, which is as good.
+        // Fails if the peer has already ended the connection, which is as good.
         let _ = SockRef::from(self.connection.stream()).shutdown(Shutdown::Write);
         Poll::Ready(Ok(()))
     }
 }
 
-impl Drop for Pipe {
+impl Drop for LibraryStream {
     fn drop(&mut self) {
-        self.lane.close();
-        self.link.library_gone();
+        self.client.transport.stream_dropped();
     }
 }

@@ -7,11 +7,9 @@
 //!
 //! Source: Engine.IO protocol, revision 4, "Upgrade".
 
-use std::{
-    sync::{Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::{
     pin,
     sync::Notify,
@@ -27,7 +25,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 /// Upgrade state of one session.
 #[derive(Debug, Default)]
-pub(crate) struct Upgrade {
+pub(crate) struct UpgradeState {
     /// Guards the state; never held across an await.
     state: Mutex<State>,
     /// Notification of a change of the state.
@@ -38,26 +36,22 @@ pub(crate) struct Upgrade {
 struct State {
     probing: bool,
     /// Next NOOP, while an answered probe is open.
-    next: Option<Next>,
+    next: Option<NextNoop>,
     /// Whether the session has ended.
     ended: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Next {
+struct NextNoop {
     due: Instant,
     /// Backoff after this NOOP.
     pause: Duration,
 }
 
-impl Upgrade {
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
+impl UpgradeState {
     /// Begins a probe. Returns false if one is open, or the session has ended.
     pub(crate) fn begin(&self) -> bool {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         let free = !state.probing && !state.ended;
         state.probing |= free;
         free
@@ -65,9 +59,9 @@ impl Upgrade {
 
     /// Records that the probe was answered: pending requests may end.
     pub(crate) fn answered(&self) {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         if state.next.is_none() {
-            state.next = Some(Next {
+            state.next = Some(NextNoop {
                 due: Instant::now(),
                 pause: FIRST_PAUSE,
             });
@@ -78,7 +72,7 @@ impl Upgrade {
 
     /// Ends the probe, successful or not.
     pub(crate) fn finish(&self) {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         state.probing = false;
         state.next = None;
         drop(state);
@@ -87,7 +81,7 @@ impl Upgrade {
 
     /// Records that the session has ended.
     pub(crate) fn end(&self) {
-        self.state().ended = true;
+        self.state.lock().ended = true;
         self.changed.notify_waiters();
     }
 
@@ -97,7 +91,7 @@ impl Upgrade {
             let changed = self.changed.notified();
             pin!(changed);
             changed.as_mut().enable();
-            if self.state().ended {
+            if self.state.lock().ended {
                 return;
             }
             changed.await;
@@ -110,7 +104,7 @@ impl Upgrade {
             let changed = self.changed.notified();
             pin!(changed);
             changed.as_mut().enable();
-            let due = self.state().next.map(|next| next.due);
+            let due = self.state.lock().next.map(|next| next.due);
             match due {
                 None => changed.await,
                 Some(due) => {
@@ -125,7 +119,7 @@ impl Upgrade {
     /// Consumes the NOOP that is due, and schedules the next one.
     fn take_noop(&self) -> bool {
         let now = Instant::now();
-        let mut state = self.state();
+        let mut state = self.state.lock();
         let Some(next) = state.next.as_mut().filter(|next| next.due <= now) else {
             return false;
         };
@@ -142,7 +136,7 @@ mod tests {
     use super::*;
 
     /// Counts the NOOPs within this time for a client that polls again at once.
-    async fn noops(upgrade: &Upgrade, time: Duration) -> usize {
+    async fn noops(upgrade: &UpgradeState, time: Duration) -> usize {
         let until = Instant::now() + time;
         let mut count = 0;
         while timeout_at(until, upgrade.noop()).await.is_ok() {
@@ -152,8 +146,8 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn noops_come_from_the_answer_to_the_end_of_the_probe_in_pace() {
-        let upgrade = Upgrade::default();
+    async fn noops_back_off_from_the_answer_to_the_end_of_the_probe() {
+        let upgrade = UpgradeState::default();
         assert_eq!(noops(&upgrade, Duration::from_secs(60)).await, 0);
         assert!(upgrade.begin());
         assert!(!upgrade.begin(), "there is one at a time");
@@ -168,8 +162,8 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn requests_that_wait_already_learn_of_the_answer_and_of_the_end() {
-        let upgrade = Upgrade::default();
+    async fn pending_requests_are_notified_of_the_answer_and_of_the_end() {
+        let upgrade = UpgradeState::default();
         assert!(upgrade.begin());
         let (pending, ()) = tokio::join!(timeout(Duration::from_secs(1), upgrade.noop()), async {
             upgrade.answered();

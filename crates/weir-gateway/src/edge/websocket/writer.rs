@@ -1,16 +1,15 @@
-//! The way of frames to one WebSocket: written at once by whoever has them, or queued.
+//! The writing half of a WebSocket.
 //!
-//! A server's WebSocket frames are neither masked nor dependent on each other, so a whole frame may
-//! be written wherever the stream stands between two frames. The lane owns the socket: the
-//! Socket.IO library writes its few frames (handshake, pings) through a [`super::reader::Pipe`] on
-//! it, everything else is written here, by the task that has it, without waking anybody.
+//! A server's frames are unmasked and independent, so a whole frame may be written wherever the
+//! stream stands between two frames. The Socket.IO library writes only a few frames (handshake,
+//! pings); all others are written here, by the task that has them, without waking another.
 
 use std::{
     collections::VecDeque,
     io,
     net::Shutdown,
-    sync::{Arc, Mutex, PoisonError},
-    task::{Context, Poll, Waker, ready},
+    sync::Arc,
+    task::{Context, Waker},
     time::Instant,
 };
 
@@ -19,46 +18,130 @@ use socket2::SockRef;
 use weir_engine::Delivery;
 use weir_protocol::Frame;
 
-use super::{budget::Budget, frames::Follower};
-use crate::edge::accept::connection::AcceptedConnection;
+use super::frames::FrameCursor;
+use crate::edge::{
+    accept::connection::AcceptedConnection,
+    budget::{Budget, FrameClass},
+};
 
-/// A WebSocket connection, seen by those who write to it.
+/// Capacity above which an empty queue gives its memory back.
+const KEPT_FRAMES: usize = 64;
+
+/// A WebSocket's outgoing stream: the position in it, and the frames that wait for the socket.
 #[derive(Debug)]
-pub(crate) struct Lane {
-    /// The stream's position and what waits: whoever holds it may write.
-    out: Mutex<Out>,
-}
-
-#[derive(Debug, Default)]
-struct Out {
-    /// The socket, until nothing more is written. With the last one who holds it, it is closed.
-    connection: Option<Arc<AcceptedConnection>>,
-    /// What waits, oldest first. Only the front may be partly written.
+pub(crate) struct SocketWriter {
+    connection: Arc<AcceptedConnection>,
+    /// Queued frames, oldest first. Only the front may be partly written.
     queue: VecDeque<Bytes>,
-    /// Bound on `queue`, and its length in bytes.
+    /// Bound on the queue's bytes, and their count.
     budget: Budget,
-    /// Since when something waits.
+    /// When the queue last became non-empty; `None` while it is empty.
     since: Option<Instant>,
-    /// Whether the rest of a frame is at the front, which must go before anything else.
+    /// Whether the front is partly written, and must be completed before anything else.
     partial: bool,
-    /// Where the library's own frames have come to.
-    library: Follower,
-    /// The library's writer, if it waits for the socket.
-    library_waits: Option<Waker>,
-    /// Whether a task is there that empties the queue.
+    /// Position in the library's own frames.
+    library: FrameCursor,
+    /// The library's task, if it waits for the socket.
+    library_waker: Option<Waker>,
+    /// Whether a task flushes the queue.
     flushing: bool,
 }
 
-impl Out {
-    /// Writes to the socket, if there is one.
-    fn write(&self, bytes: &[u8]) -> io::Result<usize> {
-        match &self.connection {
-            Some(connection) => connection.stream().try_write(bytes),
-            None => Err(io::ErrorKind::BrokenPipe.into()),
+/// Result of a flush.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Flushed {
+    /// The queue is empty, or must wait for the end of the library's frame.
+    Done,
+    /// The socket is full, or the library writes next.
+    Blocked,
+}
+
+impl SocketWriter {
+    /// Creates a writer with a queue of up to `queue_bytes` bytes.
+    pub(crate) fn new(connection: Arc<AcceptedConnection>, queue_bytes: usize) -> Self {
+        Self {
+            connection,
+            queue: VecDeque::new(),
+            budget: Budget::new(queue_bytes),
+            since: None,
+            partial: false,
+            library: FrameCursor::default(),
+            library_waker: None,
+            flushing: false,
         }
     }
 
-    /// Takes what was written off the front of the queue.
+    /// Writes a frame, or queues it if the budget allows. `Closed` means that the socket is broken.
+    pub(crate) fn send(&mut self, frame: &Bytes, class: FrameClass) -> Delivery {
+        let mut written = 0;
+        if self.queue.is_empty() && self.library.at_boundary() {
+            match self.connection.stream().try_write(frame) {
+                Ok(all) if all == frame.len() => return Delivery::Sent,
+                Ok(some) => written = some,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(_) => return Delivery::Closed,
+            }
+        }
+        // The rest of a partly written frame must follow; in that case the queue is empty.
+        if !self.queue.is_empty() && !self.budget.takes(class, frame.len()) {
+            return Delivery::Full;
+        }
+        self.partial |= written > 0;
+        self.since.get_or_insert_with(Instant::now);
+        self.budget.add(frame.len(), written);
+        self.queue.push_back(frame.slice(written..));
+        Delivery::Queued
+    }
+
+    /// Writes or queues a chunk right after `before`: both or neither.
+    pub(crate) fn send_pair(&mut self, before: &Frame, chunk: &Frame) -> Delivery {
+        let length = before.bytes().len() + chunk.bytes().len();
+        if !self.budget.takes(FrameClass::Chunk, length) {
+            return Delivery::Full;
+        }
+        match self.send(before.bytes(), FrameClass::Admitted) {
+            Delivery::Closed => Delivery::Closed,
+            _ => self.send(chunk.bytes(), FrameClass::Admitted),
+        }
+    }
+
+    /// Returns the connection if the caller must start a task that flushes the queue.
+    pub(crate) fn start_flushing(&mut self) -> Option<Arc<AcceptedConnection>> {
+        let starts = !self.flushing && !self.queue.is_empty() && self.library.at_boundary();
+        self.flushing |= starts;
+        starts.then(|| Arc::clone(&self.connection))
+    }
+
+    /// Writes queued frames until the socket is full. After `Done`, no task flushes.
+    ///
+    /// # Errors
+    /// If the socket is broken.
+    pub(crate) fn flush(&mut self) -> io::Result<Flushed> {
+        while self.library.at_boundary()
+            && let Some(front) = self.queue.front()
+        {
+            if !self.partial
+                && let Some(library) = self.library_waker.take()
+            {
+                library.wake();
+                return Ok(Flushed::Blocked);
+            }
+            match self.connection.stream().try_write(front) {
+                Ok(written) => self.advance(written),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    return Ok(Flushed::Blocked);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        if self.queue.is_empty() && self.queue.capacity() > KEPT_FRAMES {
+            self.queue = VecDeque::new();
+        }
+        self.flushing = false;
+        Ok(Flushed::Done)
+    }
+
+    /// Removes written bytes from the front of the queue.
     fn advance(&mut self, written: usize) {
         let Some(front) = self.queue.front_mut() else {
             return;
@@ -73,232 +156,66 @@ impl Out {
             self.since = None;
         }
     }
-}
 
-/// How far a flush came.
-#[derive(Debug, PartialEq, Eq)]
-enum Flushed {
-    /// The queue is empty.
-    All,
-    /// The socket takes no more.
-    Blocked,
-    /// The library is to write next.
-    Yielded,
-}
-
-impl Lane {
-    pub(crate) fn new(connection: Arc<AcceptedConnection>, queue_bytes: usize) -> Self {
-        let out = Out {
-            connection: Some(connection),
-            budget: Budget::new(queue_bytes),
-            ..Out::default()
-        };
-        Self {
-            out: Mutex::new(out),
-        }
+    /// Registers the library's task as waiting for the socket.
+    pub(crate) fn register_library(&mut self, context: &Context<'_>) {
+        self.library_waker = Some(context.waker().clone());
     }
 
-    fn out(&self) -> std::sync::MutexGuard<'_, Out> {
-        self.out.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Writes or queues an event. If the queue is full, calls `full` and closes the connection.
-    pub(crate) fn notice(self: &Arc<Self>, frame: &Frame, full: impl FnOnce()) -> Delivery {
-        let mut out = self.out();
-        let delivery = self.send(&mut out, frame.bytes(), Budget::takes_event);
-        if delivery == Delivery::Full {
-            full();
-            self.close_with(&mut out);
-        }
-        delivery
-    }
-
-    /// Writes or queues a chunk, `before` right before it; both or none.
-    pub(crate) fn chunk(self: &Arc<Self>, before: Option<&Frame>, chunk: &Frame) -> Delivery {
-        let mut out = self.out();
-        let Some(before) = before else {
-            return self.send(&mut out, chunk.bytes(), Budget::takes_chunk);
-        };
-        let bytes = before.bytes().len() + chunk.bytes().len();
-        if !out.budget.takes_chunk(bytes) {
-            return Delivery::Full;
-        }
-        match self.send(&mut out, before.bytes(), |_, _| true) {
-            Delivery::Closed => Delivery::Closed,
-            _ => self.send(&mut out, chunk.bytes(), |_, _| true),
-        }
-    }
-
-    /// Writes a frame, or queues it if `takes` allows it.
-    fn send(
-        self: &Arc<Self>,
-        out: &mut Out,
-        frame: &Bytes,
-        takes: fn(&Budget, usize) -> bool,
-    ) -> Delivery {
-        let Some(connection) = &out.connection else {
-            return Delivery::Closed;
-        };
-        let mut written = 0;
-        if out.queue.is_empty() && out.library.at_boundary() {
-            match connection.stream().try_write(frame) {
-                Ok(all) if all == frame.len() => return Delivery::Sent,
-                Ok(some) => written = some,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(_) => {
-                    self.close_with(out);
-                    return Delivery::Closed;
-                }
+    /// Writes bytes of the library's own frames. Returns `None` if the socket is full.
+    ///
+    /// # Errors
+    /// If the socket is broken.
+    pub(crate) fn write_library(&mut self, bytes: &[u8]) -> io::Result<Option<usize>> {
+        // The waker of an earlier poll is of the same task.
+        self.library_waker = None;
+        let written = self.complete_front().and_then(|()| {
+            let stream = self.connection.stream();
+            stream.try_write(bytes)
+        });
+        match written {
+            Ok(written) => {
+                self.library.advance(&bytes[..written]);
+                Ok(Some(written))
             }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+            Err(error) => Err(error),
         }
-        // The rest of a partly written frame must follow; in that case the queue is empty.
-        if !out.queue.is_empty() && !takes(&out.budget, frame.len()) {
-            return Delivery::Full;
-        }
-        out.partial |= written > 0;
-        out.since.get_or_insert_with(Instant::now);
-        out.budget.add(frame.len(), written);
-        out.queue.push_back(frame.slice(written..));
-        self.keep_flushing(out);
-        Delivery::Queued
     }
 
-    /// Sees to it that a task empties the queue, unless the library's own frame must end first.
-    fn keep_flushing(self: &Arc<Self>, out: &mut Out) {
-        if let Some(connection) = &out.connection
-            && !out.flushing
-            && out.library.at_boundary()
+    /// Writes the rest of a partly written front.
+    fn complete_front(&mut self) -> io::Result<()> {
+        while self.partial
+            && let Some(front) = self.queue.front()
         {
-            tokio::spawn(Arc::clone(self).flush_when_writable(Arc::clone(connection)));
-            out.flushing = true;
+            let written = self.connection.stream().try_write(front)?;
+            self.advance(written);
         }
+        Ok(())
     }
 
-    async fn flush_when_writable(self: Arc<Self>, connection: Arc<AcceptedConnection>) {
-        loop {
-            // An error is also an end: the next write meets it.
-            let _ = connection.stream().writable().await;
-            {
-                let mut out = self.out();
-                if !out.library.at_boundary() || self.flush(&mut out) == Flushed::All {
-                    out.flushing = false;
-                    return;
-                }
-            }
-            tokio::task::yield_now().await;
-        }
-    }
-
-    /// Writes what waits, as far as the socket takes it.
-    fn flush(&self, out: &mut Out) -> Flushed {
-        while let Some(front) = out.queue.front() {
-            if !out.partial
-                && let Some(library) = out.library_waits.take()
-            {
-                library.wake();
-                return Flushed::Yielded;
-            }
-            match out.write(front) {
-                Ok(written) => out.advance(written),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Flushed::Blocked,
-                Err(_) => self.close_with(out),
-            }
-        }
-        if out.queue.capacity() > 64 {
-            out.queue = VecDeque::new();
-        }
-        Flushed::All
-    }
-
-    /// Writes bytes of the library's own frames.
-    pub(crate) fn poll_library_write(
-        self: &Arc<Self>,
-        connection: &AcceptedConnection,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        loop {
-            let ready = connection.stream().poll_write_ready(context);
-            let mut out = self.out();
-            if ready.is_pending() {
-                out.library_waits = Some(context.waker().clone());
-            }
-            ready!(ready)?;
-            // The waiter of an earlier poll is this one.
-            out.library_waits = None;
-            if out.partial && !self.finish_front(&mut out)? {
-                continue;
-            }
-            match out.write(bytes) {
-                Ok(written) => {
-                    out.library.follow(&bytes[..written]);
-                    if !out.queue.is_empty() {
-                        self.keep_flushing(&mut out);
-                    }
-                    return Poll::Ready(Ok(written));
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => return Poll::Ready(Err(error)),
-            }
-        }
-    }
-
-    /// Writes the rest of the frame at the front; false if the socket took only part of it.
-    fn finish_front(&self, out: &mut Out) -> io::Result<bool> {
-        while let Some(front) = out.queue.front()
-            && out.partial
-        {
-            match out.write(front) {
-                Ok(written) => out.advance(written),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(true)
-    }
-
-    /// How many bytes wait for the socket, and since when some do.
-    pub(crate) fn waiting(&self) -> (usize, Option<Instant>) {
-        let out = self.out();
-        (out.budget.queued(), out.since)
-    }
-
-    /// Whether nothing is written any more.
-    pub(crate) fn is_closed(&self) -> bool {
-        self.out().connection.is_none()
+    /// Returns the number of queued bytes, and since when the queue is not empty.
+    pub(crate) fn queued(&self) -> (usize, Option<Instant>) {
+        (self.budget.queued(), self.since)
     }
 
     /// Drops all queued frames except one that is partly written.
-    pub(crate) fn forget(&self) {
-        let mut out = self.out();
-        let partial = out.queue.pop_front().filter(|_| out.partial);
-        out.queue = partial.into_iter().collect();
-        out.budget.clear();
-        match out.queue.front().map(Bytes::len) {
-            Some(bytes) => out.budget.add(bytes, 0),
-            None => out.since = None,
+    pub(crate) fn forget(&mut self) {
+        let partial = self.queue.pop_front().filter(|_| self.partial);
+        self.queue = partial.into_iter().collect();
+        self.budget.clear();
+        match self.queue.front().map(Bytes::len) {
+            Some(bytes) => self.budget.add(bytes, 0),
+            None => self.since = None,
         }
     }
 
-    /// Ends the connection: what waits is dropped, readers and writers of the socket see its end.
-    pub(crate) fn close(&self) {
-        self.close_with(&mut self.out());
-    }
-
-    fn close_with(&self, out: &mut Out) {
-        out.queue = VecDeque::new();
-        out.budget.clear();
-        out.since = None;
-        out.partial = false;
-        if let Some(connection) = out.connection.take() {
-            // Fails if the peer has already ended it, which is as good.
-            let _ = SockRef::from(connection.stream()).shutdown(Shutdown::Both);
-        }
-        if let Some(library) = out.library_waits.take() {
+    /// Shuts the socket down: its readers and writers see its end. Queued frames are dropped.
+    pub(crate) fn shutdown(self) {
+        // Fails if the peer has already ended the connection, which is as good.
+        let _ = SockRef::from(self.connection.stream()).shutdown(Shutdown::Both);
+        if let Some(library) = self.library_waker {
             library.wake();
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -23,7 +23,7 @@ use crate::{
 const QUEUE_BYTES: usize = 256 * 1024;
 
 /// Writer that the library uses.
-struct Library(Arc<Lane>, Arc<AcceptedConnection>);
+struct Library(Arc<ClientTransport>, Arc<AcceptedConnection>);
 
 impl AsyncWrite for Library {
     fn poll_write(
@@ -43,8 +43,8 @@ impl AsyncWrite for Library {
     }
 }
 
-/// Connects a lane to a peer whose system buffers little unread data.
-async fn pair() -> (Library, TcpStream) {
+/// Connects a transport to a peer whose system buffers little unread data.
+async fn pair() -> (Library, SessionOutlet, TcpStream) {
     let hub = MemoryHub::new(MemoryOptions::default());
     let engine = Engine::in_memory(EngineOptions::default(), &hub);
     let limits = ConnectionLimits {
@@ -76,8 +76,10 @@ async fn pair() -> (Library, TcpStream) {
     };
     let (peer, connection) = peer;
     let connection = Arc::new(connection);
-    let lane = Arc::new(Lane::new(Arc::clone(&connection), QUEUE_BYTES));
-    (Library(lane, connection), peer)
+    let transport = ClientTransport::websocket(Arc::clone(&connection), QUEUE_BYTES);
+    let transport = Arc::new(transport);
+    let outlet = transport.start_session();
+    (Library(transport, connection), outlet, peer)
 }
 
 fn notice(number: usize, length: usize) -> Frame {
@@ -104,16 +106,15 @@ async fn frames(peer: &mut TcpStream, count: usize) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn frames_of_both_come_whole_and_each_in_its_order_however_slowly_they_are_read() {
+async fn frames_of_both_writers_keep_their_order_for_a_slow_peer() {
     const OURS: usize = 60;
     const THEIRS: usize = 200;
-    let (mut library, mut peer) = pair().await;
-    let lane = Arc::clone(&library.0);
+    let (mut library, outlet, mut peer) = pair().await;
     let theirs = tokio::spawn(async move {
         for number in 0..THEIRS {
             // As the library writes: in pieces that may end anywhere.
             let text = format!("L{number:07}{}", "y".repeat(number * 7));
-            let mut frame = frames::tests::frame(0x81, text.len(), false);
+            let mut frame = frames::tests::filled(0x81, text.len(), false);
             let start = frame.len() - text.len();
             frame[start..].copy_from_slice(text.as_bytes());
             for piece in frame.chunks(301) {
@@ -124,7 +125,7 @@ async fn frames_of_both_come_whole_and_each_in_its_order_however_slowly_they_are
     });
     let mut queued = 0;
     for number in 0..OURS {
-        match lane.notice(&notice(number, 8_000), || {}) {
+        match outlet.notice(&notice(number, 8_000)) {
             Delivery::Queued => queued += 1,
             Delivery::Sent => {}
             other => panic!("{other:?}"),
@@ -152,41 +153,39 @@ async fn frames_of_both_come_whole_and_each_in_its_order_however_slowly_they_are
 }
 
 #[tokio::test]
-async fn chunks_are_refused_before_events_and_events_close_what_cannot_take_them() {
-    let (library, mut peer) = pair().await;
-    let lane = &library.0;
+async fn full_queue_refuses_chunks_first_and_then_closes_the_connection() {
+    let (library, outlet, mut peer) = pair().await;
     let mut chunks = 0;
-    while lane.chunk(None, &notice(chunks, 10_000)) != Delivery::Full {
+    while outlet.chunk(None, &notice(chunks, 10_000)) != Delivery::Full {
         chunks += 1;
     }
     assert!(chunks * 10_000 >= QUEUE_BYTES, "only {chunks} wait");
     let gap = notice(99, 10);
-    assert_eq!(lane.chunk(Some(&gap), &notice(0, 10_000)), Delivery::Full);
+    assert_eq!(outlet.chunk(Some(&gap), &notice(0, 10_000)), Delivery::Full);
     let mut events = 0;
-    while lane.notice(&notice(events, 10_000), || {}) == Delivery::Queued {
+    while outlet.notice(&notice(events, 10_000)) == Delivery::Queued {
         events += 1;
     }
     assert!(events * 10_000 >= QUEUE_BYTES / 2, "only {events} wait");
-    assert!(lane.is_closed());
-    assert_eq!(lane.notice(&gap, || {}), Delivery::Closed);
+    assert!(library.0.is_closed());
+    assert_eq!(outlet.notice(&gap), Delivery::Closed);
     let mut rest = Vec::new();
     let ended = timeout(Duration::from_secs(20), peer.read_to_end(&mut rest)).await;
     let _ = ended.expect("the peer sees the end");
 }
 
 #[tokio::test]
-async fn long_event_and_all_that_come_behind_it_are_delivered_however_slowly_they_are_read() {
+async fn long_event_and_the_events_after_it_reach_a_slow_peer() {
     const LONG: usize = 4 * 1024 * 1024;
     const LATER: usize = 40;
-    let (library, mut peer) = pair().await;
-    let lane = &library.0;
-    assert_eq!(lane.notice(&notice(0, 200_000), || {}), Delivery::Queued);
-    assert_eq!(lane.notice(&notice(1, LONG), || {}), Delivery::Queued);
+    let (_library, outlet, mut peer) = pair().await;
+    assert_eq!(outlet.notice(&notice(0, 200_000)), Delivery::Queued);
+    assert_eq!(outlet.notice(&notice(1, LONG)), Delivery::Queued);
     // As many as may be queued without the long one.
     for number in 2..2 + LATER {
-        assert_eq!(lane.notice(&notice(number, 8_000), || {}), Delivery::Queued);
+        assert_eq!(outlet.notice(&notice(number, 8_000)), Delivery::Queued);
     }
-    assert_eq!(lane.chunk(None, &notice(99, 10)), Delivery::Full);
+    assert_eq!(outlet.chunk(None, &notice(99, 10)), Delivery::Full);
     let reading = frames(&mut peer, 2 + LATER);
     let read = timeout(Duration::from_secs(20), reading).await;
     let read = read.expect("all frames come");
@@ -194,40 +193,45 @@ async fn long_event_and_all_that_come_behind_it_are_delivered_however_slowly_the
         .map(|number| format!("{number:08}"))
         .collect();
     assert_eq!(read, wanted);
-    assert_eq!(lane.notice(&notice(99, 10), || {}), Delivery::Sent);
+    assert_eq!(outlet.notice(&notice(99, 10)), Delivery::Sent);
 }
 
 #[tokio::test]
-async fn what_waits_is_forgotten_but_for_the_rest_of_a_frame() {
-    let (library, mut peer) = pair().await;
-    let lane = &library.0;
-    while lane.notice(&notice(1, 50_000), || {}) == Delivery::Sent {}
+async fn revoked_session_leaves_nothing_to_a_later_one_but_the_rest_of_a_frame() {
+    let (library, outlet, mut peer) = pair().await;
+    let transport = &library.0;
+    while outlet.notice(&notice(1, 50_000)) == Delivery::Sent {}
     for number in 2..6 {
-        assert_eq!(lane.notice(&notice(number, 1_000), || {}), Delivery::Queued);
+        assert_eq!(outlet.notice(&notice(number, 1_000)), Delivery::Queued);
     }
-    lane.forget();
-    assert!(lane.waiting().0 < 51_000, "{:?}", lane.waiting());
-    assert_ne!(lane.notice(&notice(9, 10), || {}), Delivery::Closed);
+    outlet.revoke();
+    assert!(transport.queued().0 < 51_000, "{:?}", transport.queued());
+    let later = transport.start_session();
+    assert_eq!(outlet.notice(&notice(7, 10)), Delivery::Closed);
+    assert_eq!(outlet.chunk(None, &notice(8, 10)), Delivery::Closed);
+    assert_ne!(later.notice(&notice(9, 10)), Delivery::Closed);
+    outlet.revoke();
+    assert_ne!(later.notice(&notice(10, 10)), Delivery::Closed);
     let reading = async {
         loop {
             let frame = frames(&mut peer, 1).await.remove(0);
             if frame != "00000001" {
-                return frame;
+                return [frame, frames(&mut peer, 1).await.remove(0)];
             }
         }
     };
     let next = timeout(Duration::from_secs(20), reading).await;
-    assert_eq!(next.expect("frames go on"), "00000009");
-    assert_eq!(lane.waiting(), (0, None));
+    assert_eq!(next.expect("two frames"), ["00000009", "00000010"]);
+    assert_eq!(transport.queued(), (0, None));
 }
 
 #[tokio::test]
-async fn a_closed_lane_gives_its_socket_and_its_place_back() {
-    let (library, mut peer) = pair().await;
-    let Library(lane, connection) = library;
+async fn closed_transport_releases_its_socket_and_its_permit() {
+    let (library, _outlet, mut peer) = pair().await;
+    let Library(transport, connection) = library;
     let address: IpAddr = connection.peer().ip();
     assert!(address.is_loopback());
-    lane.close();
+    transport.shut();
     drop(connection);
     assert_eq!(peer.read(&mut [0; 8]).await.expect("an end"), 0);
     // The peer's writes fail once its socket is gone.

@@ -1,5 +1,16 @@
 //! Queue bound of one client, in bytes.
 
+/// Class of a frame, which decides its share of the queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum FrameClass {
+    /// Event or acknowledgement, which is never dropped.
+    Event,
+    /// Chunk, which is dropped if the queue is full.
+    Chunk,
+    /// Frame for which there is space, as was checked before.
+    Admitted,
+}
+
 /// Bound on the bytes queued for a client, and their count.
 ///
 /// Chunks may use up to `queue_bytes`, and events the same amount again. A frame longer than
@@ -30,16 +41,23 @@ impl Budget {
         self.queued
     }
 
-    /// Whether an event of this length may be queued.
-    pub(crate) fn takes_event(&self, bytes: usize) -> bool {
+    /// Whether a frame of this class and length may be queued. The length of a chunk includes a frame
+    /// that must directly precede it.
+    pub(crate) fn takes(&self, class: FrameClass, bytes: usize) -> bool {
+        match class {
+            FrameClass::Event => self.takes_event(bytes),
+            FrameClass::Chunk => self.takes_chunk(bytes),
+            FrameClass::Admitted => true,
+        }
+    }
+
+    fn takes_event(&self, bytes: usize) -> bool {
         let counted = if self.raises(bytes) { 0 } else { bytes };
         let long = self.long.min(self.until_long);
         self.queued - long + counted <= 2 * self.queue_bytes
     }
 
-    /// Whether a chunk of this length, including a frame that must directly precede it, may be
-    /// queued.
-    pub(crate) fn takes_chunk(&self, bytes: usize) -> bool {
+    fn takes_chunk(&self, bytes: usize) -> bool {
         self.queued == 0 || self.queued + bytes <= self.queue_bytes
     }
 
