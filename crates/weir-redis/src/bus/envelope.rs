@@ -1,7 +1,7 @@
-//! Chunks and signals as they go from node to node.
+//! Encoding of chunks and signals between nodes.
 //!
-//! Numbers are big-endian. Both begin with the version of the form and the sender's origin, by
-//! which it knows its own.
+//! Numbers are big-endian. Every message starts with the version of its format and the origin, by
+//! which a node recognises its own messages.
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use serde::{Deserialize, Serialize};
@@ -12,30 +12,34 @@ use weir_protocol::{Chunk, Json, MemberId, TrackId};
 pub(crate) const CHUNK: u8 = 1;
 pub(crate) const SIGNAL: u8 = 2;
 
-/// The bytes before what is sent: version and origin.
+/// Length of version and origin.
 const HEAD: usize = 1 + 8;
 
-/// The bytes of a chunk's header: flags, `seq`, `ts`. If there is a `dur`, 8 more follow.
+/// Length of a chunk's flags, `seq` and `ts`. A `dur` of 8 bytes may follow.
 const CHUNK_HEAD: usize = 1 + 8 + 8;
 
-/// The publisher has marked it.
+/// Flag: the publisher marked it as a key chunk.
 const KEY: u8 = 1;
-/// There is a `dur`.
+/// Flag: a `dur` follows.
 const DUR: u8 = 2;
-/// It counts as a key chunk.
+/// Flag: it counts as a key chunk.
 const START: u8 = 4;
-/// Its way is traced: 16 bytes of a trace's id and 8 of a span's follow `dur`.
+/// Flag: a trace id of 16 bytes and a span id of 8 follow `dur`.
 const TRACED: u8 = 8;
 const TRACE: usize = 16 + 8;
 
-/// A message that is none of ours, or of a version that this node does not know.
+/// Maximum length of what precedes a chunk's payload.
+const CHUNK_MAX: usize = HEAD + CHUNK_HEAD + 8 + TRACE;
+
+/// Malformed message, or one of a version that this node does not know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a message of the bus is not understood: {0}")]
+#[error("a message of the bus is malformed: {0}")]
 pub(crate) struct EnvelopeError(pub(crate) &'static str);
 
-/// Which node instance a message came from.
+/// Random identifier of the node instance that sent a message.
 pub(crate) type Origin = u64;
 
+/// Starts a message with its version and origin.
 pub(crate) fn head(version: u8, capacity: usize, origin: Origin) -> BytesMut {
     let mut bytes = BytesMut::with_capacity(HEAD + capacity);
     bytes.put_u8(version);
@@ -43,73 +47,109 @@ pub(crate) fn head(version: u8, capacity: usize, origin: Origin) -> BytesMut {
     bytes
 }
 
-/// Reads the sender of a message of this version, and leaves the content.
-pub(crate) fn open(version: u8, bytes: &mut Bytes) -> Result<Origin, EnvelopeError> {
-    if bytes.len() < HEAD {
-        return Err(EnvelopeError("it is too short"));
-    }
-    if bytes.get_u8() != version {
+/// Returns the origin and the content of a message of this version.
+pub(crate) fn open(version: u8, message: &[u8]) -> Result<(Origin, &[u8]), EnvelopeError> {
+    let (actual, rest) = message.split_first().ok_or(TOO_SHORT)?;
+    let (origin, content) = rest.split_first_chunk().ok_or(TOO_SHORT)?;
+    if *actual != version {
         return Err(EnvelopeError("it is of another version"));
     }
-    Ok(bytes.get_u64())
+    Ok((Origin::from_be_bytes(*origin), content))
 }
 
-/// A chunk; its track is the channel's.
-pub(crate) fn of_chunk(origin: Origin, relayed: &Relayed) -> Bytes {
+const TOO_SHORT: EnvelopeError = EnvelopeError("it is too short");
+
+/// First bytes of a message, kept apart so that the payload is not copied.
+#[derive(Debug)]
+pub(crate) struct MessageHead {
+    bytes: [u8; CHUNK_MAX],
+    length: usize,
+}
+
+impl Default for MessageHead {
+    fn default() -> Self {
+        Self {
+            bytes: [0; CHUNK_MAX],
+            length: 0,
+        }
+    }
+}
+
+impl MessageHead {
+    pub(crate) fn as_slice(&self) -> &[u8] {
+        &self.bytes[..self.length]
+    }
+
+    fn put(&mut self, bytes: &[u8]) {
+        let end = self.length + bytes.len();
+        self.bytes[self.length..end].copy_from_slice(bytes);
+        self.length = end;
+    }
+}
+
+/// Encodes what precedes a chunk's payload. The channel determines the track.
+pub(crate) fn chunk_head(origin: Origin, relayed: &Relayed) -> MessageHead {
     let chunk = &relayed.chunk;
-    let mut bytes = head(CHUNK, CHUNK_HEAD + 8 + TRACE + chunk.payload.len(), origin);
     let flag = |set: bool, flag: u8| if set { flag } else { 0 };
     let key = flag(chunk.key, KEY) | flag(relayed.counts_as_key, START);
     let traced = flag(relayed.trace.is_some(), TRACED);
-    bytes.put_u8(key | traced | flag(chunk.dur.is_some(), DUR));
-    bytes.put_u64(chunk.seq);
-    bytes.put_i64(chunk.ts);
-    chunk.dur.into_iter().for_each(|dur| bytes.put_u64(dur));
+    let flags = key | traced | flag(chunk.dur.is_some(), DUR);
+    let mut head = MessageHead::default();
+    head.put(&[CHUNK]);
+    head.put(&origin.to_be_bytes());
+    head.put(&[flags]);
+    head.put(&chunk.seq.to_be_bytes());
+    head.put(&chunk.ts.to_be_bytes());
+    if let Some(dur) = chunk.dur {
+        head.put(&dur.to_be_bytes());
+    }
     if let Some(trace) = &relayed.trace {
-        bytes.put_slice(&trace.trace_id().to_bytes());
-        bytes.put_slice(&trace.span_id().to_bytes());
+        head.put(&trace.trace_id().to_bytes());
+        head.put(&trace.span_id().to_bytes());
     }
-    bytes.put_slice(&chunk.payload);
-    bytes.freeze()
+    head
 }
 
-/// Reads a chunk of `track`, whose payload shares the message's buffer.
-pub(crate) fn chunk(track: TrackId, mut bytes: Bytes) -> Result<Relayed, EnvelopeError> {
-    let short = EnvelopeError("a chunk is too short");
-    if bytes.len() < CHUNK_HEAD {
-        return Err(short);
+/// Decodes a chunk of `track`, unless `own` is its origin. The payload is copied, since a part of
+/// the read buffer would keep all of it in memory.
+pub(crate) fn chunk(
+    track: TrackId,
+    own: Origin,
+    message: &[u8],
+) -> Result<Option<Relayed>, EnvelopeError> {
+    let (origin, rest) = open(CHUNK, message)?;
+    if origin == own {
+        return Ok(None);
     }
-    let flags = bytes.get_u8();
-    let (seq, ts) = (bytes.get_u64(), bytes.get_i64());
-    let dur = if flags & DUR != 0 {
-        Some(bytes.try_get_u64().map_err(|_| short)?)
-    } else {
-        None
-    };
-    let trace = if flags & TRACED != 0 {
-        let (mut trace, mut span) = ([0; 16], [0; 8]);
-        bytes.try_copy_to_slice(&mut trace).map_err(|_| short)?;
-        bytes.try_copy_to_slice(&mut span).map_err(|_| short)?;
-        Some(trace::remote(trace, span))
-    } else {
-        None
-    };
-    let chunk = Chunk {
-        track,
-        seq,
-        ts,
-        key: flags & KEY != 0,
-        dur,
-        payload: bytes,
-    };
-    Ok(Relayed {
-        chunk,
+    let (flags, rest) = rest.split_first().ok_or(TOO_SHORT)?;
+    let (seq, rest) = rest.split_first_chunk().ok_or(TOO_SHORT)?;
+    let (ts, mut rest) = rest.split_first_chunk().ok_or(TOO_SHORT)?;
+    let mut dur = None;
+    if flags & DUR != 0 {
+        let (bytes, after) = rest.split_first_chunk().ok_or(TOO_SHORT)?;
+        (dur, rest) = (Some(u64::from_be_bytes(*bytes)), after);
+    }
+    let mut span = None;
+    if flags & TRACED != 0 {
+        let (trace_id, after) = rest.split_first_chunk().ok_or(TOO_SHORT)?;
+        let (span_id, after) = after.split_first_chunk().ok_or(TOO_SHORT)?;
+        (span, rest) = (Some(trace::remote(*trace_id, *span_id)), after);
+    }
+    Ok(Some(Relayed {
+        chunk: Chunk {
+            track,
+            seq: u64::from_be_bytes(*seq),
+            ts: i64::from_be_bytes(*ts),
+            key: flags & KEY != 0,
+            dur,
+            payload: Bytes::copy_from_slice(rest),
+        },
         counts_as_key: flags & START != 0,
-        trace,
-    })
+        trace: span,
+    }))
 }
 
-/// A signal without its attachments, which follow it.
+/// Signal without its attachments, which follow it.
 #[derive(Serialize, Deserialize)]
 enum Record {
     Message {
@@ -118,7 +158,7 @@ enum Record {
         to: Option<Vec<MemberId>>,
         topic: Option<String>,
         data: Json,
-        /// The attachments' lengths.
+        /// Lengths of the attachments.
         attachments: Vec<usize>,
     },
     KeyframeRequested(TrackId),
@@ -182,7 +222,7 @@ pub(crate) fn of_signal(signal: &Signal) -> Bytes {
     bytes.freeze()
 }
 
-/// Reads a signal.
+/// Decodes a signal.
 pub(crate) fn signal(mut bytes: Bytes) -> Result<Signal, EnvelopeError> {
     let wrong = EnvelopeError("a signal is damaged");
     if bytes.len() < 4 {
@@ -234,114 +274,4 @@ pub(crate) fn signal(mut bytes: Bytes) -> Result<Signal, EnvelopeError> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn chunks_read_back_and_share_their_payload() {
-        for (key, dur) in [(true, None), (false, Some(0)), (true, Some(u64::MAX))] {
-            let chunk_sent = Chunk {
-                track: TrackId(7),
-                seq: 1 << 60,
-                ts: -5,
-                key,
-                dur,
-                payload: Bytes::from_static(b"payload"),
-            };
-            let sent = Relayed {
-                chunk: chunk_sent,
-                counts_as_key: !key,
-                trace: key.then(|| trace::remote([3; 16], [4; 8])),
-            };
-            let mut bytes = of_chunk(99, &sent);
-            let whole = bytes.clone();
-            assert_eq!(open(CHUNK, &mut bytes), Ok(99));
-            let read = chunk(TrackId(7), bytes).expect("a chunk");
-            assert_eq!(read, sent);
-            let shared = whole.as_ptr_range();
-            assert!(
-                shared.contains(&read.chunk.payload.as_ptr()),
-                "the payload was copied"
-            );
-        }
-    }
-
-    #[test]
-    fn the_form_of_a_chunk_is_pinned() {
-        let mut sent = Relayed {
-            chunk: Chunk {
-                track: TrackId(7),
-                seq: 2,
-                ts: 3,
-                key: true,
-                dur: Some(4),
-                payload: Bytes::from_static(b"x"),
-            },
-            counts_as_key: true,
-            trace: Some(trace::remote([5; 16], [6; 8])),
-        };
-        let origin = [0, 0, 0, 0, 0, 0, 0, 9];
-        let seq = [0, 0, 0, 0, 0, 0, 0, 2];
-        let ts = [0, 0, 0, 0, 0, 0, 0, 3];
-        let dur = [0, 0, 0, 0, 0, 0, 0, 4];
-        let (trace, span) = ([5; 16], [6; 8]);
-        let wanted = [
-            &[1][..],
-            &origin,
-            &[15],
-            &seq,
-            &ts,
-            &dur,
-            &trace,
-            &span,
-            b"x",
-        ];
-        assert_eq!(of_chunk(9, &sent)[..], wanted.concat());
-        sent.chunk.dur = None;
-        sent.counts_as_key = false;
-        sent.trace = None;
-        let wanted = [&[1][..], &origin, &[1], &seq, &ts, b"x"];
-        assert_eq!(of_chunk(9, &sent)[..], wanted.concat());
-        let mut cut = Bytes::from([&[1][..], &origin, &[2], &seq, &ts, &dur[1..]].concat());
-        assert_eq!(open(CHUNK, &mut cut), Ok(9));
-        assert!(chunk(TrackId(7), cut).is_err());
-    }
-
-    #[test]
-    fn signals_read_back_and_damaged_ones_are_refused() {
-        let message = Signal::Message {
-            version: u64::MAX,
-            from: MemberId::new("a"),
-            to: Some(vec![MemberId::new("b")]),
-            topic: None,
-            data: Json::empty_object(),
-            attachments: vec![
-                Bytes::from_static(b"one"),
-                Bytes::new(),
-                Bytes::from_static(b"three"),
-            ],
-        };
-        let track = TrackId(3);
-        let others = [
-            Signal::KeyframeRequested(track),
-            Signal::Wanted {
-                track,
-                beginning: true,
-            },
-            Signal::Position {
-                track,
-                last: 5,
-                beginning: false,
-            },
-        ];
-        for sent in [message].into_iter().chain(others) {
-            let bytes = of_signal(&sent);
-            for length in 0..bytes.len() {
-                let cut = bytes.slice(..length);
-                assert!(signal(cut).is_err(), "{length} bytes of {sent:?}");
-            }
-            assert_eq!(signal(bytes), Ok(sent));
-        }
-        assert!(open(CHUNK, &mut Bytes::from_static(b"\x02345678901")).is_err());
-    }
-}
+mod tests;

@@ -1,91 +1,51 @@
-//! Connections by redis-rs, which the pub/sub of both planes uses.
+//! Connections by redis-rs: to a Redis Cluster for publishing, and to Sentinels.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use redis::{
-    AsyncConnectionConfig, Client, ConnectionAddr, ConnectionInfo, ErrorKind, IntoConnectionInfo,
-    ProtocolVersion, PushInfo, RedisConnectionInfo, RedisError, TlsMode,
-    aio::MultiplexedConnection,
+    Client, ConnectionAddr, ConnectionInfo, ErrorKind, IntoConnectionInfo, ProtocolVersion,
+    RedisConnectionInfo, RedisError, TlsMode,
     cluster::ClusterClientBuilder,
     cluster_async::ClusterConnection,
     sentinel::{Sentinel, SentinelNodeConnectionInfo},
 };
 use tokio::time::timeout;
 
-use crate::{
-    Target,
-    target::{Credentials, Topology},
-};
+use crate::{Target, target::Credentials};
 
-/// How long a connection may take to be made, and an answer to come.
+/// Deadline for establishing a connection, and for a reply.
 const TIMEOUT: Duration = Duration::from_secs(2);
 
-/// What takes what Redis pushes. It must not block.
-pub(crate) type OnPush = Arc<dyn Fn(PushInfo) + Send + Sync>;
-
-/// A connection to a Redis of either kind. Clones share it.
-#[derive(Clone)]
-pub(crate) enum Connection {
-    /// To one server, or the master that Sentinels named.
-    One { connection: MultiplexedConnection },
-    /// To a Redis Cluster.
-    Cluster(ClusterConnection),
-}
-
-impl Connection {
-    /// Connects; what Redis pushes goes to `on_push`.
-    pub(crate) async fn open(target: &Target, on_push: OnPush) -> Result<Self, RedisError> {
-        let opened = timeout(2 * TIMEOUT, Self::open_now(target, on_push)).await;
-        opened.unwrap_or_else(|_| {
-            let late = (ErrorKind::Io, "connecting took too long");
-            Err(late.into())
-        })
+/// Connects to a Redis Cluster.
+///
+/// # Errors
+/// If no node of the cluster answers in time.
+pub(crate) async fn open_cluster(target: &Target) -> Result<ClusterConnection, RedisError> {
+    let nodes: Result<Vec<_>, _> = target
+        .nodes
+        .iter()
+        .map(|node| info(target, node, settings(target)))
+        .collect();
+    let mut builder = ClusterClientBuilder::new(nodes?)
+        .use_protocol(ProtocolVersion::RESP3)
+        .connection_timeout(TIMEOUT)
+        .response_timeout(TIMEOUT)
+        .retries(2);
+    if let Some(password) = &target.password {
+        builder = builder.password(password);
     }
-
-    async fn open_now(target: &Target, on_push: OnPush) -> Result<Self, RedisError> {
-        let push = move |info: PushInfo| {
-            on_push(info);
-            Ok::<_, std::convert::Infallible>(())
-        };
-        let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(TIMEOUT))
-            .set_response_timeout(Some(TIMEOUT))
-            .set_push_sender(push.clone());
-        let client = match &target.topology {
-            Topology::Standalone => {
-                Client::open(info(target, &target.nodes[0], settings(target))?)?
-            }
-            Topology::Sentinel { master } => master_client(target, master).await?,
-            Topology::Cluster => {
-                let nodes: Result<Vec<_>, _> = target
-                    .nodes
-                    .iter()
-                    .map(|node| info(target, node, settings(target)))
-                    .collect();
-                let mut builder = ClusterClientBuilder::new(nodes?)
-                    .use_protocol(ProtocolVersion::RESP3)
-                    .connection_timeout(TIMEOUT)
-                    .response_timeout(TIMEOUT)
-                    .retries(2)
-                    .push_sender(push);
-                if let Some(password) = &target.password {
-                    builder = builder.password(password);
-                }
-                if let Some(username) = &target.username {
-                    builder = builder.username(username);
-                }
-                if target.tls {
-                    builder = builder.tls(TlsMode::Secure);
-                }
-                let connection = builder.build()?.get_async_connection().await?;
-                return Ok(Self::Cluster(connection));
-            }
-        };
-        let connection = client
-            .get_multiplexed_async_connection_with_config(&config)
-            .await?;
-        Ok(Self::One { connection })
+    if let Some(username) = &target.username {
+        builder = builder.username(username);
     }
+    if target.tls {
+        builder = builder.tls(TlsMode::Secure);
+    }
+    let client = builder.build()?;
+    let opened = timeout(2 * TIMEOUT, client.get_async_connection()).await;
+    opened.unwrap_or_else(|_| {
+        let late = (ErrorKind::Io, "connecting took too long");
+        Err(late.into())
+    })
 }
 
 /// Queries the Sentinels for the named master, and returns a client of it.

@@ -1,6 +1,10 @@
 //! Error replies of Redis and the reaction to each. `docs/redis.md` has the same table.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
+
+use redis::{ServerError, cluster_routing::Slot};
+
+use super::server::ServerId;
 
 /// Retry interval of a rejected command.
 pub(crate) const PAUSE: Duration = Duration::from_millis(50);
@@ -39,6 +43,9 @@ pub(crate) const REMEDIES: [(&str, Remedy); 16] = [
     ("WRONGPASS", Remedy::Fail),
 ];
 
+/// Codes of errors that last until an operator grants a permission or changes a password.
+const FOR_OPERATORS: [&str; 3] = ["NOAUTH", "NOPERM", "WRONGPASS"];
+
 /// Returns the code of an error text. Before version 7 a script's error wraps that of the failed
 /// command: `ERR Error running script …: -READONLY You can't write …`.
 fn code(text: &str) -> &str {
@@ -61,14 +68,52 @@ pub(crate) fn remedy(text: &str) -> Remedy {
     known.map_or(Remedy::Fail, |(_, remedy)| *remedy)
 }
 
+/// Error reply.
+#[derive(Debug, Clone)]
+pub(crate) struct Refusal(String);
+
+impl Refusal {
+    pub(crate) fn new(error: &ServerError) -> Self {
+        let (code, details) = (error.code(), error.details().unwrap_or_default());
+        Self(format!("{code} {details}").trim_end().to_owned())
+    }
+
+    /// Returns the text of the reply.
+    pub(crate) fn text(&self) -> &str {
+        &self.0
+    }
+
+    /// Returns whether the error lasts until an operator grants a permission or changes a password.
+    pub(crate) fn needs_operator(&self) -> bool {
+        FOR_OPERATORS.contains(&code(&self.0))
+    }
+
+    /// Returns the slot and its owner that the reply of `asked` redirects to, if any.
+    pub(crate) fn moved(&self, asked: &ServerId) -> Option<(Slot, ServerId)> {
+        let rest = self.0.strip_prefix("MOVED ")?;
+        let (slot, address) = rest.split_once(' ')?;
+        let (host, port) = address.rsplit_once(':')?;
+        let owner = asked.neighbour(host, port.parse().ok()?)?;
+        Some((Slot::new(slot.parse().ok()?)?, owner))
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use redis::{Value, parse_redis_value};
+
     use super::*;
 
     const DOCUMENTED: &str = include_str!("../../../../docs/redis.md");
 
     #[test]
-    fn the_documented_errors_are_those_of_the_code() {
+    fn documented_errors_match_the_code() {
         let table = DOCUMENTED.split("## Errors").nth(1).expect("the section");
         let table = table.split("\n## ").next().expect("its end");
         let rows = table.lines().filter_map(|line| line.strip_prefix("| `"));
@@ -95,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_within_a_script_is_the_commands() {
+    fn script_errors_have_the_remedy_of_the_failed_command() {
         for (text, expected) in [
             (
                 "READONLY You can't write against a read only replica.",
@@ -115,6 +160,49 @@ mod tests {
             ("", Remedy::Fail),
         ] {
             assert_eq!(remedy(text), expected, "{text}");
+        }
+    }
+
+    fn refusal(answer: &str) -> Refusal {
+        let line = format!("-{answer}\r\n");
+        let Ok(Value::ServerError(error)) = parse_redis_value(line.as_bytes()) else {
+            panic!("{answer} is an error");
+        };
+        let refusal = Refusal::new(&error);
+        assert_eq!(refusal.to_string(), answer);
+        refusal
+    }
+
+    #[test]
+    fn redirections_name_the_owner_of_a_slot() {
+        let slot = |number| Slot::new(number).expect("a slot");
+        let asked = ServerId::at("a", 1);
+        for (answer, owner) in [
+            ("MOVED 3999 b:2", Some((3999, ServerId::at("b", 2)))),
+            ("MOVED 7 :2", Some((7, ServerId::at("a", 2)))),
+            ("MOVED 7 ::1:2", Some((7, ServerId::at("::1", 2)))),
+            ("MOVED 99999 b:2", None),
+            ("ASK 3999 b:2", None),
+            ("CLUSTERDOWN The cluster is down", None),
+        ] {
+            let expected = owner.map(|(number, owner)| (slot(number), owner));
+            assert_eq!(refusal(answer).moved(&asked), expected, "{answer}");
+        }
+    }
+
+    #[test]
+    fn missing_permissions_need_an_operator() {
+        for (answer, expected) in [
+            ("NOAUTH Authentication required.", true),
+            ("NOPERM no channel permissions", true),
+            ("WRONGPASS invalid password", true),
+            ("LOADING Redis is loading", false),
+            ("BUSY Redis is busy", false),
+            ("MASTERDOWN Link with MASTER is down", false),
+            ("ERR max number of clients reached", false),
+            ("STRANGE", false),
+        ] {
+            assert_eq!(refusal(answer).needs_operator(), expected, "{answer}");
         }
     }
 }

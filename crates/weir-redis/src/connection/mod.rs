@@ -1,7 +1,11 @@
 //! Connections to Redis: opening them, checking their health, and subscribing to channels.
 
+pub(crate) mod backoff;
 pub(crate) mod connect;
 pub(crate) mod failure;
 pub(crate) mod health;
-pub(crate) mod role;
+pub(crate) mod probe;
+pub(crate) mod server;
+pub(crate) mod stream;
 pub(crate) mod subscriber;
+pub(crate) mod wire;

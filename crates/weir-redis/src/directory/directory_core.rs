@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tracing::info;
 use weir_cluster::DirectoryError;
 
@@ -23,6 +23,8 @@ pub(crate) struct DirectoryCore {
     pub(crate) seats: Arc<OwnSeats>,
     pub(crate) health: watch::Sender<Health>,
     pub(crate) counts: Arc<DirectoryCounts>,
+    /// Notified when subscriptions that were lost hold again: events may be missing.
+    pub(crate) interrupted: Notify,
 }
 
 impl DirectoryCore {

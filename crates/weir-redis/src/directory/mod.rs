@@ -2,6 +2,7 @@
 
 mod counts;
 mod directory_core;
+mod events;
 mod node;
 mod operations;
 mod reconcile;

@@ -9,6 +9,7 @@ use weir_protocol::{
 
 use super::{
     directory_core::{ATTEMPTS, DirectoryCore},
+    events::RoomEvents,
     reconcile::follow_up,
 };
 use crate::keys::Keys;
@@ -198,17 +199,20 @@ impl DirectoryCore {
 
     /// Watches a room. Returns once its events reach the inbox.
     pub(crate) async fn watch(self: &Arc<Self>, room: &RoomId) -> Result<Watch, DirectoryError> {
-        self.rooms.enter(room);
+        let events = self.rooms.enter(room, |room| {
+            let core = Arc::downgrade(self);
+            Arc::new(RoomEvents { core, room })
+        });
         let (core, id) = (Arc::clone(self), room.clone());
         // The guard counts, even if the subscription fails or this future is dropped.
-        let watch = Watch::new(move || {
-            let channel = core.store.keys.events(&id);
-            core.rooms
-                .exit(&id, || core.subscriber.unsubscribe(&channel));
-        });
-        let channel = self.store.keys.events(room);
-        let subscribed = self.subscriber.subscribe(&channel).await;
-        subscribed.map_err(|error| DirectoryError::Unavailable(error.to_string()))?;
-        Ok(watch)
+        let entered = Watch::new(move || core.rooms.exit(&id));
+        let channel = self.store.keys.events(room).into();
+        let subscribed = self.subscriber.subscribe(channel, events).await;
+        let subscribed =
+            subscribed.map_err(|error| DirectoryError::Unavailable(error.to_string()))?;
+        Ok(Watch::new(move || {
+            drop(entered);
+            drop(subscribed);
+        }))
     }
 }

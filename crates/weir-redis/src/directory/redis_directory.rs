@@ -1,16 +1,13 @@
 //! The port `Directory` on Redis.
 
-use std::{
-    sync::{Arc, Weak},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
-use bytes::Bytes;
-use tokio::{sync::watch, task::AbortHandle};
-use tracing::warn;
+use tokio::{
+    sync::{Notify, watch},
+    task::AbortHandle,
+};
 use weir_cluster::{
-    BoxFuture, Directory, DirectoryError, Inbox, Joined, LogThrottle, NewMember, NewRoom, Sample,
-    Watch,
+    BoxFuture, Directory, DirectoryError, Inbox, Joined, NewMember, NewRoom, Sample, Watch,
 };
 use weir_protocol::{
     Json, LeaveReason, Member, MemberId, Room, RoomId, Snapshot, Track, TrackId, TrackSpec,
@@ -21,8 +18,8 @@ use super::{
     counts::DirectoryCounts,
     directory_core::{DirectoryCore, cause},
     node::{lease, seats::OwnSeats},
-    reconcile::{follow_up, reconcile_all},
-    room::{event::Event, rooms::WatchedRooms},
+    reconcile::reconcile_all,
+    room::rooms::WatchedRooms,
     store::{RoomStore, StoreLimits},
 };
 use crate::{
@@ -30,9 +27,6 @@ use crate::{
     connection::subscriber::{Publish, Subscriber},
     keys::Keys,
 };
-
-/// Limits the log: other programs may publish on the channels.
-static UNPARSED: LogThrottle = LogThrottle::new();
 
 /// Options of a directory.
 #[derive(Debug, Clone)]
@@ -78,21 +72,14 @@ impl RedisDirectory {
         let (health, _) = watch::channel(Health::fails("it was not reached yet"));
         let seats = Arc::new(OwnSeats::new());
         let probes = store.keys.probes(seats.owner().node());
-        let core = Arc::new_cyclic(|core: &Weak<DirectoryCore>| {
-            let core = core.clone();
-            let on_message = move |channel: &[u8], payload: Bytes| {
-                if let Some(core) = core.upgrade() {
-                    receive(&core, channel, &payload);
-                }
-            };
-            DirectoryCore {
-                store,
-                subscriber: Subscriber::new(target, probes, Arc::new(on_message)),
-                rooms: WatchedRooms::new(inbox, Arc::clone(&seats)),
-                seats,
-                health,
-                counts,
-            }
+        let core = Arc::new(DirectoryCore {
+            store,
+            subscriber: Subscriber::new(target, probes),
+            rooms: WatchedRooms::new(inbox, Arc::clone(&seats)),
+            seats,
+            health,
+            counts,
+            interrupted: Notify::new(),
         });
         let lease = tokio::spawn(lease::keep(Arc::clone(&core)));
         let resubscribed = tokio::spawn(resubscribed(Arc::clone(&core)));
@@ -136,8 +123,8 @@ impl Drop for RedisDirectory {
 
 /// Reconciles all rooms after each resubscription: events may be missing.
 async fn resubscribed(core: Arc<DirectoryCore>) {
-    let mut interrupted = core.subscriber.interrupted();
-    while interrupted.changed().await.is_ok() {
+    loop {
+        core.interrupted.notified().await;
         reconcile_all(&core).await;
     }
 }
@@ -152,28 +139,6 @@ fn publish(core: &Arc<DirectoryCore>) -> Publish {
             published.map_err(|error| cause(&error))
         })
     })
-}
-
-/// Forwards a published message to its room.
-fn receive(core: &Arc<DirectoryCore>, channel: &[u8], payload: &Bytes) {
-    let channel = std::str::from_utf8(channel).unwrap_or_default();
-    let Some(room) = core.store.keys.room_of(channel) else {
-        return core.subscriber.probed(channel, payload);
-    };
-    let Some(watched) = core.rooms.get(&room) else {
-        return;
-    };
-    match Event::parse(payload) {
-        Ok(event) => {
-            let needed = watched.receive(event);
-            follow_up(core, watched, needed);
-        }
-        Err(error) => {
-            if let Some(held_back) = UNPARSED.pass() {
-                warn!(%error, %room, held_back, "an event could not be parsed");
-            }
-        }
-    }
 }
 
 impl Directory for RedisDirectory {

@@ -2,7 +2,7 @@
 //!
 //! Pub/sub loses messages published while a subscriber is disconnected. A node therefore numbers
 //! the signals that it must deliver, per room, and [retains](retained::Retained) them. A
-//! [receiver](received::Received) detects a sequence gap and requests retransmission. The end of a
+//! [receiver](received::ReceivedSignals) detects a sequence gap and requests retransmission. The end of a
 //! sequence is announced a few times, so that receivers also detect the loss of its last number.
 //! Both sides are state machines without IO or clock.
 
@@ -23,7 +23,7 @@ pub(crate) const KEPT: Duration = Duration::from_secs(30);
 
 /// Identifier of an origin's sequence in a room. An origin that has forgotten a sequence starts
 /// another one with a higher identifier.
-pub(crate) type Stream = u64;
+pub(crate) type StreamId = u64;
 
 /// Message on a room's signal channel.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,7 +32,7 @@ pub(crate) enum Note {
     Loose(Bytes),
     /// Signal with its position in the origin's sequence, starting at 1.
     Numbered {
-        stream: Stream,
+        stream: StreamId,
         seq: u64,
         /// Time of the first publication by the origin's clock, in milliseconds since 1970.
         at: u64,
@@ -43,12 +43,12 @@ pub(crate) enum Note {
         body: Bytes,
     },
     /// Number of a signal that was not published, as its sender was notified.
-    Void { stream: Stream, seq: u64 },
+    Void { stream: StreamId, seq: u64 },
     /// State of a sequence.
     Head {
         /// Requester that this answers; `None` for an announcement to all nodes.
         to: Option<Origin>,
-        stream: Stream,
+        stream: StreamId,
         /// Highest number that the requester need not wait for: earlier missing signals are no
         /// longer retained, or predate its subscription.
         floor: u64,
@@ -63,14 +63,14 @@ pub(crate) enum Note {
         /// were not meant for it.
         listening: u64,
         /// Last number received without a gap, by origin.
-        known: Vec<Known>,
+        known: Vec<KnownPosition>,
     },
 }
 
 /// Position in an origin's sequence up to which a receiver has every signal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Known {
+pub(crate) struct KnownPosition {
     pub(crate) origin: Origin,
-    pub(crate) stream: Stream,
+    pub(crate) stream: StreamId,
     pub(crate) last: u64,
 }

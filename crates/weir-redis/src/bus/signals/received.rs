@@ -7,7 +7,7 @@ use std::{
 
 use bytes::Bytes;
 
-use super::{Known, Note, Stream};
+use super::{KnownPosition, Note, StreamId};
 use crate::bus::envelope::Origin;
 
 /// Retry interval of retransmission requests.
@@ -29,7 +29,7 @@ const HELD_BYTES: usize = 4 * 1024 * 1024;
 ///
 /// `now` is the time since any fixed moment, `clock` milliseconds since 1970.
 #[derive(Debug)]
-pub(crate) struct Received {
+pub(crate) struct ReceivedSignals {
     origin: Origin,
     /// Time of the first subscription to the room's channel.
     since: Option<Duration>,
@@ -50,7 +50,7 @@ pub(crate) struct Step {
 /// Receiver state of one origin's sequence.
 #[derive(Debug)]
 struct Sequence {
-    stream: Stream,
+    stream: StreamId,
     /// Next number to deliver; `None` until it is known where this node's part of the sequence
     /// starts.
     next: Option<u64>,
@@ -72,7 +72,7 @@ struct Missing {
     asked: Option<Duration>,
 }
 
-impl Received {
+impl ReceivedSignals {
     /// Creates the state for a room to which the node `origin` is about to subscribe.
     pub(crate) fn new(origin: Origin) -> Self {
         Self {
@@ -200,7 +200,7 @@ impl Received {
     }
 
     /// Returns the sequence of an origin, or `None` if the origin has started a newer one.
-    fn sequence(&mut self, origin: Origin, stream: Stream) -> Option<&mut Sequence> {
+    fn sequence(&mut self, origin: Origin, stream: StreamId) -> Option<&mut Sequence> {
         let known = self.origins.get(&origin).map(|known| known.stream);
         if known.is_none_or(|known| known < stream) {
             let nearest = self.origins.get(&origin).and_then(|known| known.nearest);
@@ -270,8 +270,8 @@ impl Received {
 }
 
 impl Sequence {
-    fn known(&self, origin: Origin) -> Option<Known> {
-        Some(Known {
+    fn known(&self, origin: Origin) -> Option<KnownPosition> {
+        Some(KnownPosition {
             origin,
             stream: self.stream,
             last: self.next? - 1,

@@ -8,7 +8,7 @@ use std::{
 use bytes::Bytes;
 use weir_protocol::RoomId;
 
-use super::{KEPT, Known, Note, Stream};
+use super::{KEPT, KnownPosition, Note, StreamId};
 use crate::bus::envelope::Origin;
 
 /// Retention limit per room, in bytes.
@@ -39,11 +39,11 @@ const COLLECTED: Duration = Duration::from_millis(30);
 pub(crate) struct Retained {
     rooms: HashMap<RoomId, Sequence>,
     /// Time and sequence of every retained signal, oldest first.
-    order: VecDeque<(Duration, RoomId, Stream)>,
+    order: VecDeque<(Duration, RoomId, StreamId)>,
     bytes: usize,
-    streams: Stream,
+    streams: StreamId,
     /// Sequences whose end is announced after each of [`ANNOUNCED`], if it has not moved by then.
-    ends: [VecDeque<(Duration, RoomId, Stream, u64)>; ANNOUNCED.len()],
+    ends: [VecDeque<(Duration, RoomId, StreamId, u64)>; ANNOUNCED.len()],
     /// Rooms with pending requests, by the time of the answer.
     asked: VecDeque<(Duration, RoomId)>,
 }
@@ -51,7 +51,7 @@ pub(crate) struct Retained {
 /// The node's signals in one room.
 #[derive(Debug)]
 struct Sequence {
-    stream: Stream,
+    stream: StreamId,
     /// Number of the last signal.
     last: u64,
     /// Highest number that is published or void.
@@ -87,9 +87,9 @@ struct Asking {
 
 /// Position in a room's sequence.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Place {
+pub(crate) struct RetainedPlace {
     pub(crate) room: RoomId,
-    pub(crate) stream: Stream,
+    pub(crate) stream: StreamId,
     pub(crate) seq: u64,
 }
 
@@ -101,7 +101,7 @@ impl Retained {
         body: Bytes,
         at: u64,
         now: Duration,
-    ) -> (Place, Note) {
+    ) -> (RetainedPlace, Note) {
         self.forget(now);
         let streams = &mut self.streams;
         let sequence = self.rooms.entry(room.clone()).or_insert_with(|| {
@@ -145,7 +145,7 @@ impl Retained {
         while sequence.bytes > ROOM_BYTES && sequence.signals.len() > 1 {
             self.bytes -= sequence.drop_oldest();
         }
-        let place = Place {
+        let place = RetainedPlace {
             room: room.clone(),
             stream,
             seq,
@@ -154,7 +154,7 @@ impl Retained {
     }
 
     /// Takes back the last number, which no other node has seen.
-    pub(crate) fn take_back(&mut self, place: &Place) {
+    pub(crate) fn take_back(&mut self, place: &RetainedPlace) {
         if let Some(sequence) = self.rooms.get_mut(&place.room)
             && sequence.stream == place.stream
             && sequence.last == place.seq
@@ -168,7 +168,12 @@ impl Retained {
 
     /// Records whether a signal was published. If not, its number becomes void, and the note to
     /// publish is returned.
-    pub(crate) fn settle(&mut self, place: &Place, published: bool, now: Duration) -> Option<Note> {
+    pub(crate) fn settle(
+        &mut self,
+        place: &RetainedPlace,
+        published: bool,
+        now: Duration,
+    ) -> Option<Note> {
         let sequence = self.rooms.get_mut(&place.room)?;
         if sequence.stream != place.stream {
             return None;
@@ -196,7 +201,7 @@ impl Retained {
         origin: Origin,
         who: Origin,
         listening: u64,
-        known: &[Known],
+        known: &[KnownPosition],
         now: Duration,
     ) {
         self.forget(now);

@@ -11,8 +11,8 @@ use weir_protocol::RoomId;
 
 use super::{
     Note,
-    received::{Received, Step},
-    retained::{Place, Retained},
+    received::{ReceivedSignals, Step},
+    retained::{Retained, RetainedPlace},
     wire,
 };
 use crate::bus::envelope::{self, Origin, SIGNAL};
@@ -53,7 +53,7 @@ struct Said {
 struct Node {
     origin: Origin,
     retained: Retained,
-    received: Received,
+    received: ReceivedSignals,
     since: Duration,
     outbox: VecDeque<Waiting>,
     /// End of the current interruption of the subscription.
@@ -66,7 +66,7 @@ struct Node {
 
 struct Waiting {
     note: Note,
-    place: Option<(Place, Said)>,
+    place: Option<(RetainedPlace, Said)>,
     since: Duration,
     at: Duration,
 }
@@ -91,7 +91,7 @@ impl World {
             Node {
                 origin,
                 retained: Retained::default(),
-                received: Received::new(origin),
+                received: ReceivedSignals::new(origin),
                 since: if n == NODES { LATE } else { Duration::ZERO },
                 outbox: VecDeque::new(),
                 deaf_until: None,
@@ -158,9 +158,10 @@ impl World {
             if node.origin == origin || node.deaf_until.is_some() || now < node.since {
                 continue;
             }
-            let mut bytes = wire::encode(origin, note);
-            assert_eq!(envelope::open(SIGNAL, &mut bytes), Ok(origin));
-            let note = wire::decode(bytes).expect("a note");
+            let bytes = wire::encode(origin, note);
+            let (sender, content) = envelope::open(SIGNAL, &bytes).expect("a signal");
+            assert_eq!(sender, origin);
+            let note = wire::decode(Bytes::copy_from_slice(content)).expect("a note");
             if let Note::Ask {
                 to,
                 listening,

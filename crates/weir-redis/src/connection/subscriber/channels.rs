@@ -9,87 +9,52 @@ use redis::cluster_routing::Slot;
 use tokio::sync::{Notify, oneshot};
 
 use super::{
-    probe::Probed,
-    slots::{Server, Slots},
+    slots::SlotMap,
+    work::{Confirmation, ServerWork, SinkId, SubscriptionBatch, WantedChannel},
 };
-use crate::keys::Probes;
+use crate::{
+    connection::{
+        probe::{PlaneProbe, ProbedServer},
+        server::ServerId,
+        wire::MessageSink,
+    },
+    keys::Probes,
+};
 
 /// Channels and servers of a subscriber. It does no IO: connections poll it for work and report
 /// results.
 #[derive(Debug)]
-pub(super) struct Channels {
+pub(super) struct ChannelTable {
     /// Slot owners; `None` outside of a Redis Cluster.
-    slots: Option<Slots>,
-    places: HashMap<Arc<str>, Place>,
-    servers: HashMap<Server, Work>,
-    /// Candidate names of the probe channels, and the channel chosen for each server.
-    names: Option<Probes>,
-    probes: HashMap<Server, Arc<str>>,
+    slots: Option<SlotMap>,
+    wanted: HashMap<Arc<str>, WantedChannel>,
+    servers: HashMap<ServerId, ServerWork>,
+    /// Identifier of the next subscription.
+    next: SinkId,
+    /// Candidate names of the probe channels, and the receiver of their messages.
+    prober: Option<(Probes, Arc<PlaneProbe>)>,
+    /// Probe channel of each server.
+    probes: HashMap<ServerId, (Arc<str>, SinkId)>,
     /// Set while the topology may be stale, with the server to query first.
-    stale: Option<Option<Server>>,
+    stale: Option<Option<ServerId>>,
     /// Cause of the last failed topology query.
     unknown: Option<Arc<str>>,
     /// Notified when the set of servers changes, or the topology becomes stale.
     pub(super) changed: Arc<Notify>,
 }
 
-/// State of a wanted channel.
-#[derive(Debug, Default)]
-struct Place {
-    /// Owner of the channel, if known.
-    server: Option<Server>,
-    /// True from the owner's confirmation of the subscription until the subscription ends.
-    subscribed: bool,
-    /// True if messages may have been missed.
-    lost: bool,
-    waiting: Vec<oneshot::Sender<()>>,
-}
-
-/// Pending work of a server's connection, and its state.
-#[derive(Debug)]
-struct Work {
-    begin: HashSet<Arc<str>>,
-    end: HashSet<Arc<str>>,
-    wake: Arc<Notify>,
-    /// Reason why the server does not serve.
-    trouble: Option<Arc<str>>,
-    /// True if the last connection attempt failed.
-    unreachable: bool,
-    /// True if the connection is considered dead.
-    deaf: bool,
-}
-
-/// Next commands of a connection.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Batch {
-    pub(super) end: Vec<Arc<str>>,
-    pub(super) begin: Vec<Arc<str>>,
-}
-
-impl Work {
-    fn new() -> Self {
-        Self {
-            begin: HashSet::new(),
-            end: HashSet::new(),
-            wake: Arc::default(),
-            trouble: Some("there is no connection yet".into()),
-            unreachable: false,
-            deaf: false,
-        }
-    }
-}
-
-impl Channels {
-    pub(super) fn new(cluster: bool, names: Option<Probes>) -> Self {
+impl ChannelTable {
+    pub(super) fn new(cluster: bool, prober: Option<(Probes, Arc<PlaneProbe>)>) -> Self {
         let mut servers = HashMap::new();
         if !cluster {
-            servers.insert(Server::Only, Work::new());
+            servers.insert(ServerId::Only, ServerWork::new());
         }
         let mut channels = Self {
-            slots: cluster.then(Slots::default),
-            places: HashMap::new(),
+            slots: cluster.then(SlotMap::default),
+            wanted: HashMap::new(),
             servers,
-            names,
+            next: 0,
+            prober,
             probes: HashMap::new(),
             stale: cluster.then_some(None),
             unknown: None,
@@ -104,49 +69,67 @@ impl Channels {
     }
 
     /// Returns the servers to which a connection is needed.
-    pub(super) fn servers(&self) -> HashSet<Server> {
+    pub(super) fn servers(&self) -> HashSet<ServerId> {
         self.servers.keys().cloned().collect()
     }
 
-    fn owner(&self, channel: &str) -> Option<Server> {
+    fn owner(&self, channel: &str) -> Option<ServerId> {
         match &self.slots {
             Some(slots) => slots.owner(channel).cloned(),
-            None => Some(Server::Only),
+            None => Some(ServerId::Only),
         }
     }
 
-    /// Registers a wanted channel. Returns a receiver of the confirmation, unless it is already
-    /// subscribed.
-    pub(super) fn want(&mut self, channel: &str) -> Option<oneshot::Receiver<()>> {
+    /// Registers a subscription, and returns a receiver of its confirmation.
+    pub(super) fn want(
+        &mut self,
+        channel: &Arc<str>,
+        sink: Arc<dyn MessageSink>,
+    ) -> (SinkId, oneshot::Receiver<()>) {
         let (confirmed, waiting) = oneshot::channel();
-        if let Some(place) = self.places.get_mut(channel) {
-            if place.subscribed {
-                return None;
-            }
-            place.waiting.retain(|waiting| !waiting.is_closed());
-            place.waiting.push(confirmed);
-            return Some(waiting);
+        let id = self.next;
+        self.next += 1;
+        let known = self.wanted.contains_key(channel);
+        let wanted = self.wanted.entry(Arc::clone(channel)).or_default();
+        wanted.waiting.retain(|waiting| !waiting.is_closed());
+        wanted.waiting.push(confirmed);
+        wanted.sinks.push((id, sink));
+        if known {
+            self.reroute(channel);
+        } else {
+            self.assign(channel, self.owner(channel));
         }
-        let name: Arc<str> = channel.into();
-        let place = Place {
-            waiting: vec![confirmed],
-            ..Place::default()
-        };
-        self.places.insert(Arc::clone(&name), place);
-        self.assign(&name, self.owner(channel));
-        Some(waiting)
+        (id, waiting)
     }
 
-    pub(super) fn unwant(&mut self, channel: &str) {
-        let Some((name, place)) = self.places.remove_entry(channel) else {
+    /// Requests that the channel's connection sets its sinks anew. Before the channel is
+    /// subscribed, its confirmation does that.
+    fn reroute(&mut self, channel: &Arc<str>) {
+        let Some(wanted) = self.wanted.get(channel).filter(|one| one.subscribed) else {
             return;
         };
-        if let Some(work) = place
-            .server
-            .and_then(|server| self.servers.get_mut(&server))
-        {
-            work.begin.remove(&name);
-            work.end.insert(name);
+        let server = wanted.server.as_ref();
+        if let Some(work) = server.and_then(|server| self.servers.get_mut(server)) {
+            work.routes.insert(Arc::clone(channel));
+            work.wake.notify_one();
+        }
+    }
+
+    /// Removes a subscription. After the last one of its channel, the channel is not wanted.
+    pub(super) fn unwant(&mut self, channel: &Arc<str>, id: SinkId) {
+        let Some(wanted) = self.wanted.get_mut(channel) else {
+            return;
+        };
+        wanted.sinks.retain(|(one, _)| *one != id);
+        if !wanted.sinks.is_empty() {
+            return self.reroute(channel);
+        }
+        let server = wanted.server.take();
+        self.wanted.remove(channel);
+        if let Some(work) = server.and_then(|server| self.servers.get_mut(&server)) {
+            work.begin.remove(channel);
+            work.routes.remove(channel);
+            work.end.insert(Arc::clone(channel));
             work.wake.notify_one();
         }
     }
@@ -154,9 +137,9 @@ impl Channels {
     /// Records that messages of a wanted channel may be missed, because a caller stopped waiting
     /// for its confirmation. Returns why it is not subscribed, if known.
     pub(super) fn doubt(&mut self, channel: &str) -> Option<Arc<str>> {
-        let place = self.places.get_mut(channel)?;
-        place.lost |= !place.subscribed;
-        match &place.server {
+        let wanted = self.wanted.get_mut(channel)?;
+        wanted.lost |= !wanted.subscribed;
+        match &wanted.server {
             Some(server) => self.servers.get(server)?.trouble.clone(),
             None => self.unknown.clone(),
         }
@@ -168,24 +151,25 @@ impl Channels {
     }
 
     /// Moves a channel to `owner`: subscribes there, and unsubscribes from its previous server.
-    fn assign(&mut self, name: &Arc<str>, owner: Option<Server>) {
-        let Some(place) = self.places.get_mut(name) else {
+    fn assign(&mut self, name: &Arc<str>, owner: Option<ServerId>) {
+        let Some(wanted) = self.wanted.get_mut(name) else {
             return;
         };
-        if let Some(before) = place.server.take()
+        if let Some(before) = wanted.server.take()
             && let Some(work) = self.servers.get_mut(&before)
         {
             work.begin.remove(name);
+            work.routes.remove(name);
             work.end.insert(Arc::clone(name));
             work.wake.notify_one();
         }
-        place.lost |= std::mem::take(&mut place.subscribed);
+        wanted.lost |= std::mem::take(&mut wanted.subscribed);
         if let Some(owner) = owner {
             let work = self.servers.entry(owner.clone()).or_insert_with(|| {
                 self.changed.notify_one();
-                Work::new()
+                ServerWork::new()
             });
-            place.server = Some(owner);
+            wanted.server = Some(owner);
             work.end.remove(name);
             work.begin.insert(Arc::clone(name));
             work.wake.notify_one();
@@ -194,9 +178,9 @@ impl Channels {
 
     /// Reassigns the channels whose owner has changed.
     fn route(&mut self, in_question: impl Fn(&str) -> bool) {
-        let moved = self.places.iter().filter_map(|(name, place)| {
+        let moved = self.wanted.iter().filter_map(|(name, wanted)| {
             let owner = || self.owner(name);
-            (in_question(name) && place.server != owner()).then(|| (Arc::clone(name), owner()))
+            (in_question(name) && wanted.server != owner()).then(|| (Arc::clone(name), owner()))
         });
         let moved: Vec<_> = moved.collect();
         for (name, owner) in moved {
@@ -205,14 +189,14 @@ impl Channels {
     }
 
     /// Applies the topology that a server reported. Returns true if it differs from the known one.
-    pub(super) fn set_slots(&mut self, slots: Slots) -> bool {
+    pub(super) fn set_slots(&mut self, slots: SlotMap) -> bool {
         self.stale = None;
         self.unknown = None;
         if self.slots.as_ref() == Some(&slots) {
             return false;
         }
         for server in slots.owners() {
-            self.servers.entry(server).or_insert_with(Work::new);
+            self.servers.entry(server).or_insert_with(ServerWork::new);
         }
         self.slots = Some(slots);
         self.route(|_| true);
@@ -223,7 +207,7 @@ impl Channels {
     }
 
     /// Records that a slot has moved to another server.
-    pub(super) fn moved(&mut self, slot: Slot, to: Server) {
+    pub(super) fn moved(&mut self, slot: Slot, to: ServerId) {
         if let Some(slots) = &mut self.slots {
             slots.moved(slot, to);
             self.route(|name| Slot::for_key(name) == slot);
@@ -232,42 +216,42 @@ impl Channels {
 
     /// Removes servers that no longer own a slot, which closes their connections.
     fn forget_servers(&mut self) {
-        let owners = self.slots.as_ref().map(Slots::owners).unwrap_or_default();
+        let owners = self.slots.as_ref().map(SlotMap::owners).unwrap_or_default();
         self.servers.retain(|server, _| owners.contains(server));
     }
 
     /// Chooses a probe channel in a slot of each server, and subscribes to it.
     fn choose_probes(&mut self) {
-        let Some(names) = &self.names else {
+        let Some((names, probe)) = &self.prober else {
             return;
         };
+        let probe = Arc::clone(probe);
         let names = |number| names.name(number);
-        let chosen: HashMap<Server, Arc<str>> = match &self.slots {
+        let chosen = match &self.slots {
             Some(slots) => slots.names(names),
-            None => HashMap::from([(Server::Only, names(0))]),
+            None => HashMap::from([(ServerId::Only, names(0))]),
+        };
+        let mut before: HashMap<Arc<str>, SinkId> =
+            self.probes.drain().map(|(_, known)| known).collect();
+        for (server, name) in chosen {
+            let channel: Arc<str> = name.into();
+            let id = before.remove(&channel);
+            let id = id.unwrap_or_else(|| self.want(&channel, probe.sink(&channel)).0);
+            self.probes.insert(server, (channel, id));
         }
-        .into_iter()
-        .map(|(server, name)| (server, name.into()))
-        .collect();
-        let before = std::mem::replace(&mut self.probes, chosen.clone());
-        for channel in before.into_values() {
-            if !chosen.values().any(|one| *one == channel) {
-                self.unwant(&channel);
-            }
-        }
-        for channel in chosen.values() {
-            self.want(channel);
+        for (channel, id) in before {
+            self.unwant(&channel, id);
         }
     }
 
     /// Returns the state of each server that its probe needs.
-    pub(super) fn probed(&self) -> Vec<Probed> {
-        let probed = self.probes.iter().filter_map(|(server, channel)| {
+    pub(super) fn probed(&self) -> Vec<ProbedServer> {
+        let probed = self.probes.iter().filter_map(|(server, (channel, _))| {
             let work = self.servers.get(server)?;
-            Some(Probed {
+            Some(ProbedServer {
                 server: server.clone(),
                 channel: Arc::clone(channel),
-                subscribed: self.places.get(channel)?.subscribed,
+                subscribed: self.wanted.get(channel)?.subscribed,
                 trouble: work.trouble.clone(),
                 unreachable: work.unreachable,
             })
@@ -281,7 +265,7 @@ impl Channels {
     }
 
     /// Requests a topology query that starts with `first`.
-    pub(super) fn ask(&mut self, first: Option<Server>) {
+    pub(super) fn ask(&mut self, first: Option<ServerId>) {
         if self.is_cluster() {
             match &mut self.stale {
                 Some(asked @ None) => *asked = first,
@@ -293,69 +277,86 @@ impl Channels {
     }
 
     /// Returns the server to query first, if a topology query is requested.
-    pub(super) fn stale(&self) -> Option<Option<Server>> {
+    pub(super) fn stale(&self) -> Option<Option<ServerId>> {
         self.stale.clone()
     }
 
-    pub(super) fn wake(&self, server: &Server) -> Option<Arc<Notify>> {
+    pub(super) fn wake(&self, server: &ServerId) -> Option<Arc<Notify>> {
         self.servers.get(server).map(|work| Arc::clone(&work.wake))
     }
 
-    /// Removes and returns pending work for a server's connection, at most `limit` channels of each
-    /// kind. Without `begin` it returns only channels to unsubscribe.
-    pub(super) fn work(&mut self, server: &Server, begin: bool, limit: usize) -> Batch {
+    /// Removes and returns pending work for a server's connection: all changed sinks, and at most
+    /// `limit` channels of each kind. Without `begin`, no channels to subscribe to.
+    pub(super) fn work(
+        &mut self,
+        server: &ServerId,
+        begin: bool,
+        limit: usize,
+    ) -> SubscriptionBatch {
         let Some(work) = self.servers.get_mut(server) else {
-            return Batch::default();
+            return SubscriptionBatch::default();
         };
-        let take = |from: &mut HashSet<Arc<str>>| {
-            let taken: Vec<_> = from.iter().take(limit).cloned().collect();
-            for name in &taken {
+        let remove_some = |from: &mut HashSet<Arc<str>>, limit| {
+            let some: Vec<_> = from.iter().take(limit).cloned().collect();
+            for name in &some {
                 from.remove(name);
             }
-            taken
+            some
         };
-        Batch {
-            end: take(&mut work.end),
-            begin: if begin {
-                take(&mut work.begin)
-            } else {
-                Vec::new()
-            },
+        let mut batch = SubscriptionBatch {
+            end: remove_some(&mut work.end, limit),
+            begin: remove_some(&mut work.begin, if begin { limit } else { 0 }),
+            ..SubscriptionBatch::default()
+        };
+        for name in std::mem::take(&mut work.routes) {
+            if let Some(wanted) = self.wanted.get_mut(&name) {
+                batch.routed.append(&mut wanted.waiting);
+                batch.routes.push((name, wanted.sinks()));
+            }
         }
+        batch
     }
 
-    /// Records a confirmed subscription. Returns true if messages may have been missed before.
-    pub(super) fn confirmed(&mut self, server: &Server, channel: &str) -> bool {
-        match self.places.get_mut(channel) {
-            Some(place) if place.server.as_ref() == Some(server) => {
-                place.subscribed = true;
-                for waiting in place.waiting.drain(..) {
-                    let _ = waiting.send(());
-                }
-                std::mem::take(&mut place.lost)
+    /// Returns whether a channel is wanted on a server.
+    pub(super) fn is_wanted_on(&self, server: &ServerId, channel: &str) -> bool {
+        let wanted = self.wanted.get(channel);
+        wanted.is_some_and(|wanted| wanted.server.as_ref() == Some(server))
+    }
+
+    /// Records a confirmed subscription. Returns `None` if the channel is not wanted there.
+    pub(super) fn confirmed(&mut self, server: &ServerId, channel: &str) -> Option<Confirmation> {
+        let work = self.servers.get_mut(server);
+        let wanted = self.wanted.get_mut(channel);
+        let Some(wanted) = wanted.filter(|wanted| wanted.server.as_ref() == Some(server)) else {
+            if let Some(work) = work {
+                work.end.insert(channel.into());
             }
-            _ => {
-                if let Some(work) = self.servers.get_mut(server) {
-                    work.end.insert(channel.into());
-                }
-                false
-            }
+            return None;
+        };
+        if let Some(work) = work {
+            work.routes.remove(channel);
         }
+        wanted.subscribed = true;
+        Some(Confirmation {
+            sinks: wanted.sinks(),
+            waiting: std::mem::take(&mut wanted.waiting),
+            recovered: std::mem::take(&mut wanted.lost),
+        })
     }
 
     /// Records a subscription that the server ended. Returns true if this node did not request
     /// that.
-    pub(super) fn ended(&mut self, server: &Server, channel: &str) -> bool {
-        let Some((name, _)) = self.places.get_key_value(channel) else {
+    pub(super) fn ended(&mut self, server: &ServerId, channel: &str) -> bool {
+        let Some((name, _)) = self.wanted.get_key_value(channel) else {
             return false;
         };
         let name = Arc::clone(name);
-        let place = self.places.get_mut(channel).expect("it was just there");
-        if place.server.as_ref() != Some(server) || !place.subscribed {
+        let wanted = self.wanted.get_mut(channel).expect("it was just found");
+        if wanted.server.as_ref() != Some(server) || !wanted.subscribed {
             return false;
         }
-        place.subscribed = false;
-        place.lost = true;
+        wanted.subscribed = false;
+        wanted.lost = true;
         if let Some(work) = self.servers.get_mut(server) {
             // If the slot has moved, the server's reply to the new attempt names the owner.
             work.begin.insert(name);
@@ -365,14 +366,15 @@ impl Channels {
     }
 
     /// Requeues the requested channels that were not confirmed, and returns their number.
-    pub(super) fn unconfirmed(&mut self, server: &Server, asked: Vec<Arc<str>>) -> usize {
+    pub(super) fn unconfirmed(&mut self, server: &ServerId, asked: Vec<Arc<str>>) -> usize {
         let Some(work) = self.servers.get_mut(server) else {
             return 0;
         };
         let mut count = 0;
         for name in asked {
-            let place = self.places.get(&name);
-            if place.is_some_and(|place| place.server.as_ref() == Some(server) && !place.subscribed)
+            let wanted = self.wanted.get(&name);
+            if wanted
+                .is_some_and(|wanted| wanted.server.as_ref() == Some(server) && !wanted.subscribed)
             {
                 work.begin.insert(name);
                 count += 1;
@@ -383,7 +385,7 @@ impl Channels {
 
     /// Records a lost connection and requeues all of its channels. The server counts as unreachable
     /// if the connection could not be established.
-    pub(super) fn down(&mut self, server: &Server, trouble: &str, unreachable: bool) {
+    pub(super) fn down(&mut self, server: &ServerId, trouble: &str, unreachable: bool) {
         let Some(work) = self.servers.get_mut(server) else {
             return;
         };
@@ -391,9 +393,10 @@ impl Channels {
         work.unreachable |= unreachable;
         work.trouble = Some(trouble.into());
         work.end.clear();
-        for (name, place) in &mut self.places {
-            if place.server.as_ref() == Some(server) {
-                place.lost |= std::mem::take(&mut place.subscribed);
+        work.routes.clear();
+        for (name, wanted) in &mut self.wanted {
+            if wanted.server.as_ref() == Some(server) {
+                wanted.lost |= std::mem::take(&mut wanted.subscribed);
                 work.begin.insert(Arc::clone(name));
             }
         }
@@ -401,7 +404,7 @@ impl Channels {
     }
 
     /// Sets the reason why a server does not serve; `None` if it does.
-    pub(super) fn set_trouble(&mut self, server: &Server, trouble: Option<&str>) {
+    pub(super) fn set_trouble(&mut self, server: &ServerId, trouble: Option<&str>) {
         if let Some(work) = self.servers.get_mut(server) {
             work.trouble = trouble.map(Into::into);
             work.unreachable = false;
@@ -409,13 +412,13 @@ impl Channels {
     }
 
     /// Returns whether no subscription of a server is pending.
-    pub(super) fn is_idle(&self, server: &Server) -> bool {
+    pub(super) fn is_idle(&self, server: &ServerId) -> bool {
         let work = self.servers.get(server);
         work.is_none_or(|work| work.begin.is_empty())
     }
 
     /// Marks the connection to a server as dead.
-    pub(super) fn deafen(&mut self, server: &Server) {
+    pub(super) fn deafen(&mut self, server: &ServerId) {
         if let Some(work) = self.servers.get_mut(server) {
             work.deaf = true;
             work.wake.notify_one();
@@ -423,7 +426,7 @@ impl Channels {
         self.ask(Some(server.clone()));
     }
 
-    pub(super) fn is_deaf(&self, server: &Server) -> bool {
+    pub(super) fn is_deaf(&self, server: &ServerId) -> bool {
         self.servers.get(server).is_some_and(|work| work.deaf)
     }
 }

@@ -7,19 +7,20 @@ use std::{
 };
 
 use futures_util::{FutureExt, future::BoxFuture};
-use redis::{Cmd, PushKind, Value, cmd};
+use redis::{PushKind, Value, cmd};
 use tokio::time::{Instant, sleep_until};
 use tracing::{debug, warn};
 
-use super::{
-    Cause, Shared, backoff,
-    channels::Batch,
-    refusal::{Refusal, Remedy},
-    slots::Server,
-    tell,
-    wire::{Trouble, Wire, is_replica},
+use super::state::{Interruption, SubscriberState};
+use crate::{
+    Target,
+    connection::{
+        backoff::{back_off, log_failure},
+        failure::Refusal,
+        server::ServerId,
+        wire::{ConnectionError, RespConnection, hello, is_replica},
+    },
 };
-use crate::Target;
 
 /// Maximum number of channels per batch, before its replies are awaited.
 const BATCH: usize = 1_000;
@@ -40,49 +41,49 @@ const LASTING: Duration = Duration::from_millis(500);
 const FOR_OPERATORS: Duration = Duration::from_secs(2);
 
 /// Maintains the connection to a server, for as long as it is polled.
-pub(super) async fn keep(target: Target, server: Server, shared: Arc<Shared>) {
+pub(super) async fn run(target: Target, server: ServerId, state: Arc<SubscriberState>) {
     let mut attempt = 0;
     loop {
-        let mut session = match Session::open(&target, &server, &shared).await {
+        let mut session = match ServerSession::open(&target, &server, &state).await {
             Ok(session) => session,
-            Err(trouble) => {
-                shared.down(&server, &trouble, true);
-                tell(attempt, "cannot subscribe", &target, &trouble);
-                pause(&trouble, &mut attempt).await;
+            Err(error) => {
+                state.down(&server, &error, true);
+                log_failure(attempt, "cannot subscribe", &target, &error);
+                pause(&error, &mut attempt).await;
                 continue;
             }
         };
-        let trouble = session.run(&mut attempt).await;
-        shared.count_lost(match trouble {
-            Trouble::Replica => Cause::Role,
-            Trouble::Deaf => Cause::Deaf,
-            _ => Cause::Connection,
+        let trouble = session.serve(&mut attempt).await;
+        state.count_lost(match trouble {
+            ConnectionError::Demoted => Interruption::Role,
+            ConnectionError::Deaf => Interruption::Deaf,
+            _ => Interruption::Connection,
         });
-        shared.down(&server, &trouble, trouble.is_for_operators());
+        state.down(&server, &trouble, trouble.needs_operator());
         warn!(redis = %target, %server, %trouble, "subscriptions are lost; connecting again");
         // A connection that served for a while is reopened at once; further attempts back off.
-        if session.opened.elapsed() < LASTING || trouble.is_for_operators() {
+        if session.opened.elapsed() < LASTING || trouble.needs_operator() {
             pause(&trouble, &mut attempt).await;
         }
     }
 }
 
-async fn pause(trouble: &Trouble, attempt: &mut u32) {
-    if trouble.is_for_operators() {
+async fn pause(trouble: &ConnectionError, attempt: &mut u32) {
+    if trouble.needs_operator() {
         // No event signals the changed permission.
         #[allow(clippy::disallowed_methods)]
         tokio::time::sleep(FOR_OPERATORS).await;
     } else {
-        backoff(attempt).await;
+        back_off(attempt).await;
     }
 }
 
 /// Open connection to a server.
-struct Session<'a> {
+struct ServerSession<'a> {
     target: &'a Target,
-    server: &'a Server,
-    shared: &'a Arc<Shared>,
-    wire: Wire,
+    server: &'a ServerId,
+    state: &'a Arc<SubscriberState>,
+    wire: RespConnection,
     opened: Instant,
     /// True if the server was a replica at the last heartbeat.
     replica: bool,
@@ -108,20 +109,20 @@ struct Sent {
     recovered: bool,
 }
 
-impl<'a> Session<'a> {
+impl<'a> ServerSession<'a> {
     async fn open(
         target: &'a Target,
-        server: &'a Server,
-        shared: &'a Arc<Shared>,
-    ) -> Result<Self, Trouble> {
-        let (wire, replica) = Wire::open(target, server, Arc::clone(&shared.on_message)).await?;
-        if replica && *server == Server::Only {
+        server: &'a ServerId,
+        state: &'a Arc<SubscriberState>,
+    ) -> Result<Self, ConnectionError> {
+        let (wire, replica) = RespConnection::open(target, server).await?;
+        if replica && *server == ServerId::Only {
             warn!(redis = %target, "the server is a replica: what is published on it stays there");
         }
         Ok(Self {
             target,
             server,
-            shared,
+            state,
             wire,
             opened: Instant::now(),
             replica,
@@ -134,18 +135,16 @@ impl<'a> Session<'a> {
     }
 
     /// Serves the connection until it is no longer usable.
-    async fn run(&mut self, attempt: &mut u32) -> Trouble {
+    async fn serve(&mut self, attempt: &mut u32) -> ConnectionError {
         loop {
-            let Some(wake) = self.shared.channels().wake(self.server) else {
+            let Some(wake) = self.state.channels.lock().wake(self.server) else {
                 // The server owns no slots any more, so this task is about to be aborted.
-                return Trouble::Strange;
+                return ConnectionError::Unexpected;
             };
-            if self.shared.channels().is_deaf(self.server) {
-                return Trouble::Deaf;
+            if self.state.channels.lock().is_deaf(self.server) {
+                return ConnectionError::Deaf;
             }
-            if self.sent.is_none() {
-                self.send();
-            }
+            self.send();
             let until = match &self.sent {
                 Some(sent) => sent.deadline,
                 None => self
@@ -155,36 +154,46 @@ impl<'a> Session<'a> {
             let value = tokio::select! {
                 // Replies count, however late they are read.
                 biased;
-                value = self.wire.next() => value,
+                value = self.wire.next() => value.map_err(ConnectionError::from),
                 () = wake.notified() => continue,
                 primary = async { self.other.as_mut().expect("there is one").await }, if self.other.is_some() => {
                     if primary {
-                        return Trouble::Replica;
+                        return ConnectionError::Demoted;
                     }
                     self.other = None;
                     continue;
                 }
                 () = sleep_until(until) => match &self.sent {
-                    Some(_) => return Trouble::Late(ANSWER),
+                    Some(_) => return ConnectionError::Late(ANSWER),
                     None => continue,
                 },
             };
-            let taken = match value {
-                Ok(value) => self.take(value, attempt),
-                Err(trouble) => Err(trouble),
-            };
-            if let Err(trouble) = taken {
-                return trouble;
+            let processed = value.and_then(|value| self.process(value, attempt));
+            if let Err(error) = processed {
+                return error;
             }
         }
     }
 
-    /// Sends the pending work, or a heartbeat if one is due.
+    /// Sets changed sinks and, unless a batch is in flight, sends the pending work, or a heartbeat
+    /// if one is due.
     fn send(&mut self) {
         let now = Instant::now();
-        let may_begin = self.retry.is_none_or(|retry| retry <= now);
-        let batch = self.shared.channels().work(self.server, may_begin, BATCH);
-        if batch == Batch::default() && now < self.next_heartbeat {
+        let idle = self.sent.is_none();
+        let may_begin = idle && self.retry.is_none_or(|retry| retry <= now);
+        let limit = if idle { BATCH } else { 0 };
+        let mut channels = self.state.channels.lock();
+        let batch = channels.work(self.server, may_begin, limit);
+        drop(channels);
+        let no_commands = batch.has_no_commands();
+        for (channel, sinks) in batch.routes {
+            self.wire.routes().set(channel, sinks);
+        }
+        for waiting in batch.routed {
+            // The subscriber may have stopped waiting.
+            let _ = waiting.send(());
+        }
+        if !idle || no_commands && now < self.next_heartbeat {
             return;
         }
         if may_begin {
@@ -192,8 +201,8 @@ impl<'a> Session<'a> {
         }
         let (subscribe, unsubscribe, per_command) = match self.server {
             // One channel per command: the channels of a command must share a slot.
-            Server::At(..) => ("SSUBSCRIBE", "SUNSUBSCRIBE", 1),
-            Server::Only => ("SUBSCRIBE", "UNSUBSCRIBE", PER_COMMAND),
+            ServerId::At(..) => ("SSUBSCRIBE", "SUNSUBSCRIBE", 1),
+            ServerId::Only => ("SUBSCRIBE", "UNSUBSCRIBE", PER_COMMAND),
         };
         let mut commands = 0;
         for (name, channels) in [(unsubscribe, &batch.end), (subscribe, &batch.begin)] {
@@ -215,17 +224,17 @@ impl<'a> Session<'a> {
     }
 
     /// Processes a value that is not a message.
-    fn take(&mut self, value: Value, attempt: &mut u32) -> Result<(), Trouble> {
+    fn process(&mut self, value: Value, attempt: &mut u32) -> Result<(), ConnectionError> {
         match value {
             Value::Push { kind, data } => {
                 self.push(&kind, &data);
                 Ok(())
             }
             Value::ServerError(error) => {
-                let refusal = Refusal::new(&error, self.server);
-                if let Remedy::Follow(slot, to) = &refusal.remedy {
-                    let mut channels = self.shared.channels();
-                    channels.moved(*slot, to.clone());
+                let refusal = Refusal::new(&error);
+                if let Some((slot, to)) = refusal.moved(self.server) {
+                    let mut channels = self.state.channels.lock();
+                    channels.moved(slot, to);
                     channels.ask(Some(self.server.clone()));
                 }
                 match &mut self.sent {
@@ -234,12 +243,12 @@ impl<'a> Session<'a> {
                         Ok(())
                     }
                     // `HELLO` itself was rejected: the connection is unusable.
-                    _ => Err(Trouble::Refused(refusal)),
+                    _ => Err(ConnectionError::Refused(refusal)),
                 }
             }
             answer => {
-                let replica = is_replica(&answer).ok_or(Trouble::Strange)?;
-                let sent = self.sent.take().ok_or(Trouble::Strange)?;
+                let replica = is_replica(&answer).ok_or(ConnectionError::Unexpected)?;
+                let sent = self.sent.take().ok_or(ConnectionError::Unexpected)?;
                 self.answered(sent);
                 *attempt = 0;
                 self.check_role(replica)
@@ -255,37 +264,57 @@ impl<'a> Session<'a> {
         };
         match kind {
             PushKind::Subscribe | PushKind::SSubscribe => {
-                let recovered = self.shared.channels().confirmed(self.server, channel);
-                if let Some(sent) = &mut self.sent {
-                    sent.recovered |= recovered;
-                }
-                if recovered {
-                    self.shared.resubscribed.fetch_add(1, Ordering::Relaxed);
-                }
+                self.confirmed(channel);
             }
             PushKind::Unsubscribe | PushKind::SUnsubscribe => {
-                if self.shared.channels().ended(self.server, channel) {
-                    self.shared.count_lost(Cause::Ended);
+                let mut channels = self.state.channels.lock();
+                let ended = channels.ended(self.server, channel);
+                let wanted = channels.is_wanted_on(self.server, channel);
+                drop(channels);
+                if !wanted {
+                    self.wire.routes().remove(channel);
+                }
+                if ended {
+                    self.state.count_lost(Interruption::Ended);
                     debug!(server = %self.server, channel, "Redis has ended a subscription");
                 }
             }
             // The reader dispatches regular messages, so these have an unknown form.
-            PushKind::Message | PushKind::SMessage => self.shared.count_unexpected("message"),
-            PushKind::PMessage => self.shared.count_unexpected("pmessage"),
-            PushKind::PSubscribe => self.shared.count_unexpected("psubscribe"),
-            PushKind::PUnsubscribe => self.shared.count_unexpected("punsubscribe"),
-            PushKind::Invalidate => self.shared.count_unexpected("invalidate"),
+            PushKind::Message | PushKind::SMessage => self.state.count_unexpected("message"),
+            PushKind::PMessage => self.state.count_unexpected("pmessage"),
+            PushKind::PSubscribe => self.state.count_unexpected("psubscribe"),
+            PushKind::PUnsubscribe => self.state.count_unexpected("punsubscribe"),
+            PushKind::Invalidate => self.state.count_unexpected("invalidate"),
             // Disconnection events belong to connections of the library, which this is not.
-            PushKind::Disconnection => self.shared.count_unexpected("disconnection"),
+            PushKind::Disconnection => self.state.count_unexpected("disconnection"),
             // `Other`, and kinds that future versions of the library name.
-            _ => self.shared.count_unexpected("other"),
+            _ => self.state.count_unexpected("other"),
+        }
+    }
+
+    /// Delivers the messages of a confirmed subscription to its sinks.
+    fn confirmed(&mut self, channel: &str) {
+        let confirmation = self.state.channels.lock().confirmed(self.server, channel);
+        let Some(confirmation) = confirmation else {
+            return;
+        };
+        self.wire.routes().set(channel.into(), confirmation.sinks);
+        for waiting in confirmation.waiting {
+            // The subscriber may have stopped waiting.
+            let _ = waiting.send(());
+        }
+        if confirmation.recovered {
+            self.state.resubscribed.fetch_add(1, Ordering::Relaxed);
+            if let Some(sent) = &mut self.sent {
+                sent.recovered = true;
+            }
         }
     }
 
     /// Evaluates a batch whose commands are all answered, and schedules a retry of failed
     /// subscriptions.
     fn answered(&mut self, sent: Sent) {
-        let mut channels = self.shared.channels();
+        let mut channels = self.state.channels.lock();
         let failed = channels.unconfirmed(self.server, sent.begun);
         if failed == 0 {
             self.failures = 0;
@@ -293,15 +322,16 @@ impl<'a> Session<'a> {
                 channels.set_trouble(self.server, None);
             }
         } else {
-            let for_operators = |refusal: &Refusal| refusal.remedy == Remedy::Operator;
             let refusals = &sent.refusals;
-            let worst = refusals.iter().find(|one| for_operators(one));
-            let worst = worst.or(refusals.first());
-            let pause = match worst.map(|refusal| &refusal.remedy) {
-                Some(Remedy::Operator) => FOR_OPERATORS,
-                _ => (Duration::from_millis(25) * (1 << self.failures.min(5))).min(FOR_OPERATORS),
+            let worst = refusals.iter().find(|one| one.needs_operator());
+            let pause = match worst {
+                Some(_) => FOR_OPERATORS,
+                None => {
+                    (Duration::from_millis(25) * (1 << self.failures.min(5))).min(FOR_OPERATORS)
+                }
             };
-            let trouble = worst.map_or("subscriptions are not confirmed", |one| one.text.as_str());
+            let worst = worst.or(refusals.first());
+            let trouble = worst.map_or("subscriptions are not confirmed", Refusal::text);
             if self.failures == 0 {
                 warn!(redis = %self.target, server = %self.server, failed, trouble,
                     "subscriptions are refused; trying again");
@@ -312,24 +342,30 @@ impl<'a> Session<'a> {
             channels.ask(Some(self.server.clone()));
         }
         drop(channels);
-        self.shared.answered(sent.recovered);
+        let probe = &self.state.probe;
+        if !probe.health().borrow().works() {
+            probe.nudge.notify_one();
+        }
+        if sent.recovered {
+            self.wire.routes().interrupted();
+        }
     }
 
     /// Tracks the role of the server, since messages are published on primaries.
-    fn check_role(&mut self, replica: bool) -> Result<(), Trouble> {
+    fn check_role(&mut self, replica: bool) -> Result<(), ConnectionError> {
         let was = std::mem::replace(&mut self.replica, replica);
         if !replica {
             return Ok(());
         }
         match self.server {
-            Server::At(..) => self.shared.channels().ask(Some(self.server.clone())),
-            Server::Only if !was => return Err(Trouble::Replica),
+            ServerId::At(..) => self.state.channels.lock().ask(Some(self.server.clone())),
+            ServerId::Only if !was => return Err(ConnectionError::Demoted),
             // A replica relays the messages of its primary, until the address leads to the primary
             // itself.
-            Server::Only => {
+            ServerId::Only => {
                 let (target, server) = (self.target, self.server);
                 if self.other.is_none() {
-                    let opening = Wire::open(target, server, Arc::new(|_: &[u8], _| {}));
+                    let opening = RespConnection::open(target, server);
                     let primary = opening.map(|opened| matches!(opened, Ok((_, false))));
                     self.other = Some(primary.boxed());
                 }
@@ -337,10 +373,4 @@ impl<'a> Session<'a> {
         }
         Ok(())
     }
-}
-
-fn hello() -> Cmd {
-    let mut hello = cmd("HELLO");
-    hello.arg(3);
-    hello
 }

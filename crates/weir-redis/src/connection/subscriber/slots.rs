@@ -1,54 +1,21 @@
 //! Slot owners of a Redis Cluster.
 
-use std::{collections::HashMap, fmt, sync::Arc};
+use std::collections::HashMap;
 
 use redis::{Value, cluster_routing::Slot};
+
+use crate::connection::server::ServerId;
 
 /// Maximum number of names tried when searching one in a slot of each server.
 const NAMES: u32 = 1 << 16;
 
-/// Server with a subscriber connection.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) enum Server {
-    /// The only server, or the master of Sentinels. Its address is resolved at each connection.
-    Only,
-    /// Primary of a Redis Cluster.
-    At(Arc<str>, u16),
-}
-
-impl Server {
-    pub(crate) fn at(host: &str, port: u16) -> Self {
-        Self::At(host.into(), port)
-    }
-
-    /// Returns the server that this server names. An empty host is this server's own, and `?` an
-    /// unknown one.
-    pub(super) fn neighbour(&self, host: &str, port: u16) -> Option<Self> {
-        match (host, self) {
-            ("", Self::At(own, _)) => Some(Self::At(Arc::clone(own), port)),
-            ("", Self::Only) | ("?", _) => None,
-            _ => Some(Self::at(host, port)),
-        }
-    }
-}
-
-impl fmt::Display for Server {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Only => f.write_str("the server"),
-            Self::At(host, port) if host.contains(':') => write!(f, "[{host}]:{port}"),
-            Self::At(host, port) => write!(f, "{host}:{port}"),
-        }
-    }
-}
-
 /// Owner of each slot.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Slots(HashMap<Slot, Server>);
+pub(crate) struct SlotMap(HashMap<Slot, ServerId>);
 
-impl Slots {
+impl SlotMap {
     /// Parses the reply of `asked` to `CLUSTER SLOTS`; `None` if the reply contains no slots.
-    pub(crate) fn read(answer: &Value, asked: &Server) -> Option<Self> {
+    pub(crate) fn read(answer: &Value, asked: &ServerId) -> Option<Self> {
         let mut slots = HashMap::new();
         for range in array(answer)? {
             let [first, last, primary, ..] = array(range)? else {
@@ -72,17 +39,17 @@ impl Slots {
         (!slots.is_empty()).then_some(Self(slots))
     }
 
-    pub(crate) fn owner(&self, channel: &str) -> Option<&Server> {
+    pub(crate) fn owner(&self, channel: &str) -> Option<&ServerId> {
         self.0.get(&Slot::for_key(channel))
     }
 
     /// Records that another server owns a slot.
-    pub(crate) fn moved(&mut self, slot: Slot, to: Server) {
+    pub(crate) fn moved(&mut self, slot: Slot, to: ServerId) {
         self.0.insert(slot, to);
     }
 
     /// Returns all owners.
-    pub(crate) fn owners(&self) -> Vec<Server> {
+    pub(crate) fn owners(&self) -> Vec<ServerId> {
         let mut owners: Vec<_> = self.0.values().cloned().collect();
         owners.sort_unstable();
         owners.dedup();
@@ -90,7 +57,7 @@ impl Slots {
     }
 
     /// Returns for each server the name with the lowest number that falls into one of its slots.
-    pub(crate) fn names(&self, name: impl Fn(u32) -> String) -> HashMap<Server, String> {
+    pub(crate) fn names(&self, name: impl Fn(u32) -> String) -> HashMap<ServerId, String> {
         let servers = self.owners().len();
         let mut names = HashMap::new();
         for number in 0..NAMES {
@@ -140,17 +107,17 @@ mod tests {
 
     #[test]
     fn slots_belong_to_the_first_server_of_their_range() {
-        let asked = Server::at("a", 1);
+        let asked = ServerId::at("a", 1);
         let answer = Value::Array(vec![
             range(0, 8_191, vec![server("a", 1), server("c", 3)]),
             range(8_192, 16_382, vec![server("", 2), server("d", 4)]),
             range(16_383, 16_383, vec![server("?", 5)]),
         ]);
-        let slots = Slots::read(&answer, &asked).expect("slots");
-        assert_eq!(slots.owners(), [asked.clone(), Server::at("a", 2)]);
+        let slots = SlotMap::read(&answer, &asked).expect("slots");
+        assert_eq!(slots.owners(), [asked.clone(), ServerId::at("a", 2)]);
         // Slot 12182, as the specification states.
-        assert_eq!(slots.owner("foo"), Some(&Server::at("a", 2)));
-        assert_eq!(slots.owner("x:{foo}:y"), Some(&Server::at("a", 2)));
+        assert_eq!(slots.owner("foo"), Some(&ServerId::at("a", 2)));
+        assert_eq!(slots.owner("x:{foo}:y"), Some(&ServerId::at("a", 2)));
         let names = slots.names(|n| format!("{{{n}}}"));
         assert_eq!(names.len(), 2);
         for (server, name) in &names {
@@ -159,15 +126,15 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_of_another_form_is_no_topology() {
-        let asked = Server::at("a", 1);
+    fn replies_of_another_form_are_no_topology() {
+        let asked = ServerId::at("a", 1);
         for answer in [
             Value::Array(vec![]),
             Value::Nil,
             Value::Array(vec![range(0, 99_999, vec![server("a", 1)])]),
             Value::Array(vec![range(0, 1, vec![])]),
         ] {
-            assert_eq!(Slots::read(&answer, &asked), None);
+            assert_eq!(SlotMap::read(&answer, &asked), None);
         }
     }
 }

@@ -13,15 +13,16 @@ use tokio::{
 };
 use tracing::debug;
 
-use super::{
-    OnMessage, Shared, backoff_time,
-    refusal::Refusal,
-    session,
-    slots::{Server, Slots},
-    tell,
-    wire::{Trouble, Wire},
+use super::{session, slots::SlotMap, state::SubscriberState};
+use crate::{
+    Target,
+    connection::{
+        backoff::{backoff_time, log_failure},
+        failure::Refusal,
+        server::ServerId,
+        wire::{ConnectionError, RespConnection},
+    },
 };
-use crate::Target;
 
 /// Poll interval of the topology, in addition to queries after signs of a change.
 const HEARTBEAT: Duration = Duration::from_secs(5);
@@ -36,67 +37,71 @@ const AT_ONCE: usize = 5;
 const CALM: Duration = Duration::from_secs(1);
 
 /// Task that is aborted on drop.
-struct Task(JoinHandle<()>);
+struct AbortOnDrop(JoinHandle<()>);
 
-impl Drop for Task {
+impl Drop for AbortOnDrop {
     fn drop(&mut self) {
         self.0.abort();
     }
 }
 
 /// Maintains the connections, for as long as it is polled.
-pub(super) async fn keep(target: Target, shared: Arc<Shared>) {
-    let changed = Arc::clone(&shared.channels().changed);
-    let mut tasks: HashMap<Server, Task> = HashMap::new();
+pub(super) async fn run(target: Target, state: Arc<SubscriberState>) {
+    let changed = Arc::clone(&state.channels.lock().changed);
+    let mut tasks: HashMap<ServerId, AbortOnDrop> = HashMap::new();
     let mut heartbeats = interval(HEARTBEAT);
     heartbeats.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let (mut attempt, mut next) = (0, Instant::now());
     loop {
-        let servers = shared.channels().servers();
+        let servers = state.channels.lock().servers();
         tasks.retain(|server, _| servers.contains(server));
         for server in servers {
             tasks.entry(server.clone()).or_insert_with(|| {
-                let keeping = session::keep(target.clone(), server, Arc::clone(&shared));
-                Task(tokio::spawn(keeping))
+                let running = session::run(target.clone(), server, Arc::clone(&state));
+                AbortOnDrop(tokio::spawn(running))
             });
         }
-        let stale = shared.channels().stale();
+        let stale = state.channels.lock().stale();
         tokio::select! {
             () = changed.notified() => {}
             () = sleep_until(next), if stale.is_some() => {
                 if next.elapsed() > CALM {
                     attempt = 0;
                 }
-                match ask(&target, &shared, stale.flatten()).await {
+                match ask(&target, &state, stale.flatten()).await {
                     Ok(slots) => {
-                        if shared.channels().set_slots(slots) {
-                            debug!(redis = %target, "the cluster has another topology");
+                        if state.channels.lock().set_slots(slots) {
+                            debug!(redis = %target, "the topology of the cluster has changed");
                         }
                     }
                     Err(trouble) => {
                         let what = "cannot ask for the cluster's topology";
-                        tell(attempt, what, &target, &trouble);
-                        shared.channels().set_unknown(&trouble.to_string());
-                        shared.probe.nudge.notify_one();
+                        log_failure(attempt, what, &target, &trouble);
+                        state.channels.lock().set_unknown(&trouble.to_string());
+                        state.probe.nudge.notify_one();
                     }
                 }
                 next = Instant::now() + backoff_time(&mut attempt);
             }
-            _ = heartbeats.tick() => shared.channels().ask(None),
+            _ = heartbeats.tick() => state.channels.lock().ask(None),
         }
     }
 }
 
 /// Queries the topology: from `first`, and if that does not answer soon, from other servers.
-async fn ask(target: &Target, shared: &Shared, first: Option<Server>) -> Result<Slots, Trouble> {
+async fn ask(
+    target: &Target,
+    state: &SubscriberState,
+    first: Option<ServerId>,
+) -> Result<SlotMap, ConnectionError> {
     if let Some(first) = first
         && let Ok(Ok(slots)) = timeout(ALONE, slots(target, first)).await
     {
         return Ok(slots);
     }
-    let known = shared.channels().servers();
+    let known = state.channels.lock().servers();
     let seeds = target.nodes.iter();
-    let seeds = seeds.map(|(host, port)| Server::at(host, *port));
+    let seeds = seeds.map(|(host, port)| ServerId::at(host, *port));
     // Unordered: the known servers come from a hash map.
     let mut servers: Vec<_> = known.into_iter().take(AT_ONCE).collect();
     servers.extend(seeds.take(AT_ONCE));
@@ -106,11 +111,10 @@ async fn ask(target: &Target, shared: &Shared, first: Option<Server>) -> Result<
     select_ok(asking).await.map(|(slots, _)| slots)
 }
 
-async fn slots(target: &Target, server: Server) -> Result<Slots, Trouble> {
-    let nobody: OnMessage = Arc::new(|_: &[u8], _| {});
-    let (mut wire, _) = Wire::open(target, &server, nobody).await?;
+async fn slots(target: &Target, server: ServerId) -> Result<SlotMap, ConnectionError> {
+    let (mut wire, _) = RespConnection::open(target, &server).await?;
     match wire.ask(cmd("CLUSTER").arg("SLOTS")).await? {
-        Value::ServerError(error) => Err(Trouble::Refused(Refusal::new(&error, &server))),
-        answer => Slots::read(&answer, &server).ok_or(Trouble::NoCluster),
+        Value::ServerError(error) => Err(ConnectionError::Refused(Refusal::new(&error))),
+        answer => SlotMap::read(&answer, &server).ok_or(ConnectionError::NoCluster),
     }
 }

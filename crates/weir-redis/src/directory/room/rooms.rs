@@ -7,7 +7,7 @@ use weir_cluster::Inbox;
 use weir_protocol::RoomId;
 
 use super::watched::WatchedRoom;
-use crate::directory::node::seats::OwnSeats;
+use crate::{connection::wire::MessageSink, directory::node::seats::OwnSeats};
 
 /// Rooms that this node watches, each as long as there is a guard.
 #[derive(Debug)]
@@ -18,10 +18,11 @@ pub(crate) struct WatchedRooms {
     table: Mutex<HashMap<RoomId, Guarded>>,
 }
 
-/// A watched room and the number of its guards.
+/// A watched room, the receiver of its events, and the number of its guards.
 #[derive(Debug)]
 struct Guarded {
     room: Arc<WatchedRoom>,
+    events: Arc<dyn MessageSink>,
     guards: usize,
 }
 
@@ -34,28 +35,34 @@ impl WatchedRooms {
         }
     }
 
-    /// Adds a guard of a room.
-    pub(crate) fn enter(&self, room: &RoomId) -> Arc<WatchedRoom> {
+    /// Adds a guard of a room, and returns the receiver of its events, which `receiver` makes for
+    /// the first guard.
+    pub(crate) fn enter(
+        &self,
+        room: &RoomId,
+        receiver: impl FnOnce(Arc<WatchedRoom>) -> Arc<dyn MessageSink>,
+    ) -> Arc<dyn MessageSink> {
         let mut table = self.table.lock();
         let guarded = table.entry(room.clone()).or_insert_with(|| {
             let (inbox, seats) = (Arc::clone(&self.inbox), Arc::clone(&self.seats));
+            let room = Arc::new(WatchedRoom::new(room.clone(), inbox, seats));
             Guarded {
-                room: Arc::new(WatchedRoom::new(room.clone(), inbox, seats)),
+                events: receiver(Arc::clone(&room)),
+                room,
                 guards: 0,
             }
         });
         guarded.guards += 1;
-        Arc::clone(&guarded.room)
+        Arc::clone(&guarded.events)
     }
 
-    /// Removes a guard of a room, and runs `last` under the lock if it was the last one.
-    pub(crate) fn exit(&self, room: &RoomId, last: impl FnOnce()) {
+    /// Removes a guard of a room.
+    pub(crate) fn exit(&self, room: &RoomId) {
         let mut table = self.table.lock();
         if let Some(guarded) = table.get_mut(room) {
             guarded.guards -= 1;
             if guarded.guards == 0 {
                 table.remove(room);
-                last();
             }
         }
     }

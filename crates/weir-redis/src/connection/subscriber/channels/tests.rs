@@ -1,6 +1,6 @@
 //! Convergence of subscriptions: work ends, and every wanted channel is subscribed at its owner.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 use redis::Value;
@@ -10,66 +10,104 @@ use super::*;
 const SERVERS: usize = 3;
 const CHANNELS: usize = 12;
 
+/// Confirms a subscription. Returns whether messages may have been missed before.
+fn confirm(channels: &mut ChannelTable, channel: &str) -> bool {
+    let confirmed = channels.confirmed(&ServerId::Only, channel);
+    let confirmed = confirmed.expect("it is wanted");
+    confirmed.waiting.into_iter().for_each(|one| {
+        let _ = one.send(());
+    });
+    confirmed.recovered
+}
+
 /// Simulated cluster, with this node's subscriptions on each server.
 struct Cluster {
     /// Owner of each channel's slot. Every channel has a slot of its own.
     owners: [usize; CHANNELS],
     subscribed: [BTreeSet<String>; SERVERS],
+    /// Number of sinks by channel, on each server's connection.
+    routes: [HashMap<Arc<str>, usize>; SERVERS],
 }
 
-fn server(number: usize) -> Server {
-    Server::at("host", u16::try_from(number).expect("few"))
+fn server(number: usize) -> ServerId {
+    ServerId::at("host", u16::try_from(number).expect("few"))
 }
 
-fn channel(number: usize) -> String {
-    format!("{{room{number}}}")
+fn channel(number: usize) -> Arc<str> {
+    format!("{{room{number}}}").into()
+}
+
+#[derive(Debug)]
+struct Ignored;
+
+impl MessageSink for Ignored {
+    fn message(&self, _: &[u8]) {}
+}
+
+fn want(channels: &mut ChannelTable, channel: &str) -> (SinkId, oneshot::Receiver<()>) {
+    channels.want(&channel.into(), Arc::new(Ignored))
 }
 
 impl Cluster {
-    fn slots(&self) -> Slots {
+    fn slots(&self) -> SlotMap {
         // Only the slots of the channels matter.
         let first = Value::Array(vec![
             Value::Int(0),
             Value::Int(0),
             Value::Array(vec![Value::BulkString(b"host".to_vec()), Value::Int(0)]),
         ]);
-        let mut slots = Slots::read(&Value::Array(vec![first]), &server(0)).expect("slots");
+        let mut slots = SlotMap::read(&Value::Array(vec![first]), &server(0)).expect("slots");
         for (number, owner) in self.owners.iter().enumerate() {
-            slots.moved(Slot::for_key(channel(number)), server(*owner));
+            slots.moved(Slot::for_key(channel(number).as_bytes()), server(*owner));
         }
         slots
     }
 
     fn owner(&self, name: &str) -> usize {
-        let number = (0..CHANNELS).find(|number| channel(*number) == name);
+        let number = (0..CHANNELS).find(|number| *channel(*number) == *name);
         self.owners[number.expect("a channel")]
     }
 
     /// Applies the cluster's topology, and closes connections that are no longer needed.
-    fn refresh(&mut self, channels: &mut Channels) {
+    fn refresh(&mut self, channels: &mut ChannelTable) {
         channels.set_slots(self.slots());
         let servers = channels.servers();
         for (at, subscribed) in self.subscribed.iter_mut().enumerate() {
             if !servers.contains(&server(at)) {
                 subscribed.clear();
+                self.routes[at].clear();
             }
         }
     }
 
     /// Sends a connection's next commands and processes all replies. Returns whether there were
     /// any.
-    fn serve(&mut self, at: usize, channels: &mut Channels) -> bool {
+    fn serve(&mut self, at: usize, channels: &mut ChannelTable) -> bool {
         let batch = channels.work(&server(at), true, 3);
-        let idle = batch == Batch::default();
+        let idle = batch.has_no_commands() && batch.routes.is_empty();
+        for (name, sinks) in batch.routes {
+            self.routes[at].insert(name, sinks.len());
+        }
+        for waiting in batch.routed {
+            let _ = waiting.send(());
+        }
         for name in batch.end {
             self.subscribed[at].remove(&*name);
             channels.ended(&server(at), &name);
+            if !channels.is_wanted_on(&server(at), &name) {
+                self.routes[at].remove(&name);
+            }
         }
         for name in &batch.begin {
             let owner = self.owner(name);
             if owner == at {
                 self.subscribed[at].insert(name.to_string());
-                channels.confirmed(&server(at), name);
+                if let Some(confirmed) = channels.confirmed(&server(at), name) {
+                    self.routes[at].insert(Arc::clone(name), confirmed.sinks.len());
+                    for waiting in confirmed.waiting {
+                        let _ = waiting.send(());
+                    }
+                }
             } else {
                 channels.moved(Slot::for_key(name.as_bytes()), server(owner));
             }
@@ -105,29 +143,32 @@ fn step() -> impl Strategy<Value = Step> {
 
 proptest! {
     #[test]
-    fn in_the_end_each_wanted_channel_is_subscribed_to_at_its_owner_alone(
+    fn wanted_channels_end_up_subscribed_and_routed_at_their_owner_only(
         steps in prop::collection::vec(step(), 0..80),
     ) {
         let mut cluster = Cluster {
             owners: std::array::from_fn(|number| number % SERVERS),
             subscribed: Default::default(),
+            routes: Default::default(),
         };
-        let mut channels = Channels::new(true, None);
-        let mut wanted = BTreeSet::new();
+        let mut channels = ChannelTable::new(true, None);
+        let mut wanted: BTreeMap<usize, Vec<(SinkId, oneshot::Receiver<()>)>> = BTreeMap::new();
         for step in steps {
             match step {
                 Step::Want(number) => {
-                    wanted.insert(number);
-                    channels.want(&channel(number));
+                    let wanting = want(&mut channels, &channel(number));
+                    wanted.entry(number).or_default().push(wanting);
                 }
                 Step::Unwant(number) => {
-                    wanted.remove(&number);
-                    channels.unwant(&channel(number));
+                    let subscriptions = wanted.get_mut(&number);
+                    if let Some((id, _)) = subscriptions.and_then(Vec::pop) {
+                        channels.unwant(&channel(number), id);
+                    }
                 }
                 Step::Move(number, to) => {
                     let from = std::mem::replace(&mut cluster.owners[number], to);
                     let name = channel(number);
-                    if from != to && cluster.subscribed[from].remove(&name) {
+                    if from != to && cluster.subscribed[from].remove(&*name) {
                         channels.ended(&server(from), &name);
                     }
                 }
@@ -135,7 +176,7 @@ proptest! {
                     cluster.owners[number] = to;
                     cluster.subscribed.iter_mut().enumerate().for_each(|(at, held)| {
                         if at != to {
-                            held.remove(&channel(number));
+                            held.remove(&*channel(number));
                         }
                     });
                 }
@@ -144,6 +185,7 @@ proptest! {
                 }
                 Step::Drop(at) => {
                     cluster.subscribed[at].clear();
+                    cluster.routes[at].clear();
                     channels.down(&server(at), "lost", false);
                 }
                 Step::Refresh => {
@@ -159,13 +201,20 @@ proptest! {
             prop_assert!(rounds < 500, "it never ends");
         }
         for number in 0..CHANNELS {
+            let name = channel(number);
+            let sinks = wanted.get(&number).map_or(0, Vec::len);
             for at in 0..SERVERS {
-                let name = channel(number);
-                let here = wanted.contains(&number) && cluster.owners[number] == at;
+                let here = sinks > 0 && cluster.owners[number] == at;
                 // Only the probe detects a slot that moved away silently and returned.
-                let missed = here && channels.want(&name).is_none();
-                let held = cluster.subscribed[at].contains(&name);
+                let missed = here && channels.wanted[&name].subscribed;
+                let held = cluster.subscribed[at].contains(&*name);
                 prop_assert!(held == here || missed, "{} on {}", name, at);
+                let routed = cluster.routes[at].get(&name).copied().unwrap_or_default();
+                prop_assert!(!here || routed == sinks, "{} on {}: {}", name, at, routed);
+                prop_assert!(held || here || routed == 0, "{} on {}: {}", name, at, routed);
+            }
+            for (_, confirmed) in wanted.get_mut(&number).into_iter().flatten() {
+                prop_assert_eq!(confirmed.try_recv(), Ok(()));
             }
         }
     }
@@ -178,33 +227,66 @@ fn names(channels: &[Arc<str>]) -> Vec<String> {
 }
 
 #[test]
-fn a_subscription_that_redis_ends_is_made_again_and_told() {
-    let mut channels = Channels::new(false, None);
-    let mut confirmed = channels.want("a").expect("it is new");
-    let batch = channels.work(&Server::Only, true, 9);
+fn subscription_ended_by_redis_is_restored_and_reported() {
+    let mut channels = ChannelTable::new(false, None);
+    let (id, mut confirmed) = want(&mut channels, "a");
+    let batch = channels.work(&ServerId::Only, true, 9);
     assert_eq!(names(&batch.begin), ["a"]);
-    assert!(!channels.confirmed(&Server::Only, "a"));
+    assert!(!confirm(&mut channels, "a"));
     assert_eq!(confirmed.try_recv(), Ok(()));
-    assert!(channels.ended(&Server::Only, "a"));
-    assert_eq!(names(&channels.work(&Server::Only, true, 9).begin), ["a"]);
-    assert!(channels.confirmed(&Server::Only, "a"), "it was interrupted");
-    channels.unwant("a");
-    assert_eq!(names(&channels.work(&Server::Only, true, 9).end), ["a"]);
-    assert!(!channels.ended(&Server::Only, "a"), "this was asked for");
+    assert!(channels.ended(&ServerId::Only, "a"));
+    assert_eq!(names(&channels.work(&ServerId::Only, true, 9).begin), ["a"]);
+    assert!(confirm(&mut channels, "a"), "it was interrupted");
+    channels.unwant(&"a".into(), id);
+    assert_eq!(names(&channels.work(&ServerId::Only, true, 9).end), ["a"]);
+    assert!(!channels.ended(&ServerId::Only, "a"), "this was asked for");
 }
 
 #[test]
-fn a_lost_connection_begins_again_with_everything() {
-    let mut channels = Channels::new(false, None);
+fn lost_connection_resubscribes_every_channel() {
+    let mut channels = ChannelTable::new(false, None);
     for name in ["a", "b"] {
-        channels.want(name);
+        want(&mut channels, name);
     }
-    let batch = channels.work(&Server::Only, true, 9);
-    channels.confirmed(&Server::Only, "a");
-    assert_eq!(channels.unconfirmed(&Server::Only, batch.begin), 1);
-    channels.down(&Server::Only, "gone", false);
-    let begin = channels.work(&Server::Only, true, 9).begin;
+    let batch = channels.work(&ServerId::Only, true, 9);
+    confirm(&mut channels, "a");
+    assert_eq!(channels.unconfirmed(&ServerId::Only, batch.begin), 1);
+    channels.down(&ServerId::Only, "gone", false);
+    let begin = channels.work(&ServerId::Only, true, 9).begin;
     assert_eq!(names(&begin), ["a", "b"]);
-    assert!(channels.confirmed(&Server::Only, "a"));
-    assert!(!channels.confirmed(&Server::Only, "b"), "nobody had it");
+    assert!(confirm(&mut channels, "a"));
+    assert!(!confirm(&mut channels, "b"), "nobody had it");
+}
+
+#[test]
+fn second_sink_is_confirmed_once_it_is_set() {
+    let mut channels = ChannelTable::new(false, None);
+    let (_, mut first) = want(&mut channels, "a");
+    let (_, mut second) = want(&mut channels, "a");
+    confirm(&mut channels, "a");
+    assert_eq!((first.try_recv(), second.try_recv()), (Ok(()), Ok(())));
+    let (_, mut third) = want(&mut channels, "a");
+    assert!(third.try_recv().is_err(), "its sink is not set");
+    let batch = channels.work(&ServerId::Only, true, 0);
+    assert_eq!((batch.routes[0].1.len(), batch.routed.len()), (3, 1));
+    assert!(batch.has_no_commands());
+    for waiting in batch.routed {
+        waiting.send(()).expect("it waits");
+    }
+    assert_eq!(third.try_recv(), Ok(()));
+}
+
+#[test]
+fn sink_that_is_subscribed_twice_is_set_once() {
+    let mut channels = ChannelTable::new(false, None);
+    let sink: Arc<dyn MessageSink> = Arc::new(Ignored);
+    let subscriptions = [(); 2].map(|()| channels.want(&"a".into(), Arc::clone(&sink)).0);
+    channels.work(&ServerId::Only, true, 9);
+    let confirmed = channels.confirmed(&ServerId::Only, "a");
+    assert_eq!(confirmed.expect("it is wanted").sinks.len(), 1);
+    channels.unwant(&"a".into(), subscriptions[0]);
+    let batch = channels.work(&ServerId::Only, true, 9);
+    assert_eq!((batch.routes[0].1.len(), batch.end.len()), (1, 0));
+    channels.unwant(&"a".into(), subscriptions[1]);
+    assert_eq!(channels.work(&ServerId::Only, true, 9).end.len(), 1);
 }
