@@ -55,7 +55,7 @@ impl Hop {
             global::meter(trace::SCOPE)
                 .f64_histogram("weir.chunk.hop.duration")
                 .with_unit("s")
-                .with_description("How long chunks take on each part of their way, of one in 64")
+                .with_description("Latency of each hop of a chunk, sampled from one chunk in 64")
                 .with_boundaries(DURATION_BOUNDS.to_vec())
                 .build()
         });

@@ -24,7 +24,7 @@ fn sources() -> Vec<(String, String)> {
 }
 
 #[test]
-fn an_error_quotes_its_source_or_names_it_and_not_both() {
+fn errors_quote_their_source_or_return_it() {
     let mut variants = 0;
     for (path, text) in sources() {
         for variant in text.split("#[error(").skip(1) {

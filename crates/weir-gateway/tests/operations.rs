@@ -1,4 +1,4 @@
-//! What `docs/operations.md` names, compared with the code.
+//! Compares the names in `docs/operations.md` with the code.
 
 use std::{collections::BTreeSet, fs, path::Path};
 
@@ -12,7 +12,7 @@ fn document() -> String {
     fs::read_to_string(root().join("docs/operations.md")).expect("the document is there")
 }
 
-/// The rows of the first table of a section, a cell each.
+/// Returns the cells of the first table of a section, by row.
 fn table(section: &str) -> Vec<Vec<String>> {
     let document = document();
     let (_, rest) = document.split_once(section).expect("the section is there");
@@ -25,14 +25,14 @@ fn table(section: &str) -> Vec<Vec<String>> {
     .collect()
 }
 
-/// The first text in backquotes.
+/// Returns the first text in backquotes.
 fn word(cell: &str) -> &str {
     cell.split('`')
         .nth(1)
         .unwrap_or_else(|| panic!("no name in {cell}"))
 }
 
-/// All of the code of a crate's `src`.
+/// Returns the code of all crates.
 fn source() -> String {
     let mut text = String::new();
     let mut folders = vec![root().join("crates")];
@@ -55,7 +55,7 @@ fn source() -> String {
 }
 
 #[test]
-fn metrics_are_those_of_the_catalogue_in_its_order() {
+fn documented_metrics_are_those_of_the_catalogue() {
     let kind = |instrument| match instrument {
         Instrument::Counter => "counter",
         Instrument::Gauge => "gauge",
@@ -63,19 +63,19 @@ fn metrics_are_those_of_the_catalogue_in_its_order() {
     };
     let documented: Vec<_> = table("\n## Metrics\n")
         .iter()
-        .map(|row| (word(&row[0]).to_owned(), row[2].clone()))
+        .map(|row| [word(&row[0]), &row[2], &row[5]].map(str::to_owned))
         .collect();
     let known: Vec<_> = METRICS
         .iter()
-        .map(|metric| (metric.name.to_owned(), kind(metric.instrument).to_owned()))
+        .map(|metric| [metric.name, kind(metric.instrument), metric.description].map(str::to_owned))
         .collect();
     assert_eq!(documented, known);
 }
 
 #[test]
-fn spans_are_those_of_the_code() {
+fn documented_spans_are_those_of_the_code() {
     let source = source();
-    // Every way to make a span has its name, or what makes it, right behind.
+    // The name of a span is the first argument of each call that creates one.
     let calls = source
         .split("trace::begin(")
         .chain(source.split("trace::note("))
@@ -104,7 +104,7 @@ fn spans_are_those_of_the_code() {
 }
 
 #[test]
-fn log_lines_are_those_of_the_code() {
+fn documented_log_lines_are_those_of_the_code() {
     let source = source();
     for row in table("\n## Logs\n") {
         let message = word(&row[0]);
@@ -113,7 +113,7 @@ fn log_lines_are_those_of_the_code() {
 }
 
 #[test]
-fn endpoints_are_those_of_the_operations_listener() {
+fn documented_endpoints_are_those_of_the_operations_listener() {
     let source = fs::read_to_string(root().join("crates/weir-gateway/src/ops.rs")).expect("a file");
     let routes = source.split(".route(\"").skip(1);
     let routes: BTreeSet<_> = routes.filter_map(|route| route.split('"').next()).collect();

@@ -1,4 +1,4 @@
-//! The `weir` binary.
+//! Binary of Weir.
 
 use std::process::ExitCode;
 

@@ -173,7 +173,7 @@ impl Environment {
                 environment.add(name, &format!("{section}.{key}").to_lowercase(), value);
             } else if names_section(rest) {
                 let key = rest.to_lowercase().replacen('_', ".", 1);
-                // A whole section, as in WEIR_LOG=debug, is closest to none of its keys.
+                // The name of a section alone, as in WEIR_LOG=debug, is similar to no key.
                 let is_level = key == "log" || key == "log.level";
                 let hint = names::hint(&key, names::variable);
                 let hint = hint.or_else(|| is_level.then(|| similar("log.filter")));

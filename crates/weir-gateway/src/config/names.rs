@@ -82,9 +82,9 @@ pub(super) fn nearest(key: &str) -> Option<&'static str> {
         .map(|(_, known)| known)
 }
 
-/// Whether Kubernetes may have set this variable, given without its prefix, because a service in
-/// the namespace is called `weir-…` (`WEIR_ROOMS_SERVICE_HOST`, `WEIR_ROOMS_PORT_80_TCP_ADDR`).
-/// A node must not fail to start because of its neighbours.
+/// Whether Kubernetes may have set this variable, given without its prefix, for a Service named
+/// `weir-…` (`WEIR_ROOMS_SERVICE_HOST`, `WEIR_ROOMS_PORT_80_TCP_ADDR`). Such a Service must not keep a
+/// node from starting.
 pub(super) fn is_service_link(rest: &str) -> bool {
     rest.ends_with("_SERVICE_HOST")
         || rest.contains("_SERVICE_PORT")

@@ -23,7 +23,7 @@ pub(super) enum Rule {
     Switch,
     /// Address to listen on.
     Address,
-    /// One of a few words.
+    /// Word from a list.
     Choice(&'static [&'static str]),
     /// Log filter.
     LogFilter,

@@ -1,4 +1,4 @@
-//! A node: [built](Node::build) with its listeners bound, then [run](Node::run) until its shutdown.
+//! Node: [built](Node::build) with its listeners bound, then [run](Node::run) until its shutdown.
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 

@@ -10,9 +10,9 @@ use super::gate::Permit;
 /// Source of a connection's requests.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Source {
-    /// One client, whose count includes the connection.
+    /// Client whose count includes the connection.
     Client(IpAddr),
-    /// A trusted proxy, whose requests carry the addresses of their clients.
+    /// Trusted proxy, whose requests carry the addresses of their clients.
     Proxy(IpAddr),
 }
 
