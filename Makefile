@@ -30,13 +30,13 @@ check: clients ## Check formatting, lints, types, docs, dependency and structure
 
 bench: ## Benchmark a node against the same relay on Node.js, and write the README's table
 	cd tests/bench && npm ci --loglevel=error
-	cargo build --release -p weir
-	cargo run --release -p weir-testkit --bin weir-bench -- --write README.md --check
+	cargo build --release -p weir -p weir-testkit
+	target/release/weir-bench --write README.md --check
 
-bench-cluster: ## Benchmark three nodes and Redis against Node.js with its Redis adapters, and write the README's table
+bench-cluster: ## Benchmark three nodes and Redis against bare relays and Node.js' adapters, and write the README's tables
 	cd tests/bench && npm ci --loglevel=error
-	cargo build --release -p weir
-	cargo run --release -p weir-testkit --bin weir-bench -- --cluster --write README.md --check
+	cargo build --release -p weir -p weir-testkit
+	target/release/weir-bench --cluster --write README.md --check
 
 outage: ## Test a Redis outage of 30 s (make test: 5 s)
 	WEIR_TEST_OUTAGE_S=30 cargo test -p weir --test outage -- --nocapture --test-threads 1
@@ -53,7 +53,7 @@ repeat: ## Run the tests of repair and fail-over 100 times each, six at a time
 telemetry-cost: ## Count telemetry's instructions per chunk in the release build (make test: debug build)
 	tests/setup.sh
 	cargo build --release -p weir
-	WEIR_BIN=target/release/weir WEIR_TEST_COST_CHUNKS=40000 node --test tests/observability/telemetry-cost.test.mjs
+	WEIR_BIN=target/release/weir WEIR_TEST_COST_CHUNKS=40000 node --test tests/cost/telemetry-cost.test.mjs
 
 image: ## Build the container image weir:local
 	docker build --file deploy/Dockerfile --tag weir:local \

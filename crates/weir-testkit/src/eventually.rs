@@ -1,26 +1,25 @@
-//! Waiting for what happens in another process.
+//! Waiting for conditions in other processes.
 
 use std::time::Duration;
 
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
-/// How often [`eventually`] looks.
+/// Interval of the probes.
 const PERIOD: Duration = Duration::from_millis(20);
 
-/// Asks `probe` at once and then every 20 ms until it answers with a value, which is returned.
+/// Polls `probe` at once and then every 20 ms; returns its first value.
 ///
-/// Only for what cannot be awaited: another process's metrics, a child's memory, a socket that the
-/// kernel holds. Write a condition as `condition.then_some(())`.
+/// Only for conditions without a signal: another process's metrics, a child's memory, a socket of
+/// the kernel. Write a condition as `condition.then_some(())`.
 ///
 /// # Panics
-/// If `deadline` passes first, also within a call of `probe`; the message says `what` did not
-/// happen.
+/// `deadline` passes first, also during a call of `probe`. The message contains `what`.
 pub async fn eventually<T>(
     what: &str,
     deadline: Duration,
     mut probe: impl AsyncFnMut() -> Option<T>,
 ) -> T {
-    let looking = async {
+    let polling = async {
         let mut tick = interval(PERIOD);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -30,7 +29,7 @@ pub async fn eventually<T>(
             }
         }
     };
-    match timeout(deadline, looking).await {
+    match timeout(deadline, polling).await {
         Ok(value) => value,
         Err(_) => panic!("not within {deadline:?}: {what}"),
     }
@@ -41,18 +40,18 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn looks_until_it_is_so() {
-        let mut looks = 0;
-        let seen = eventually("the third look", Duration::from_secs(1), async || {
-            looks += 1;
-            (looks == 3).then_some(looks)
+    async fn polls_until_there_is_a_value() {
+        let mut probes = 0;
+        let seen = eventually("the third probe", Duration::from_secs(1), async || {
+            probes += 1;
+            (probes == 3).then_some(probes)
         });
         assert_eq!(seen.await, 3);
     }
 
     #[tokio::test(start_paused = true)]
     #[should_panic(expected = "not within 1s: the impossible")]
-    async fn gives_up_at_the_deadline_even_within_a_look() {
+    async fn deadline_interrupts_a_probe() {
         eventually("the impossible", Duration::from_secs(1), async || {
             std::future::pending::<Option<()>>().await
         })

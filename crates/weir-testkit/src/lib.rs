@@ -1,21 +1,22 @@
-//! What Weir's tests are made of: a Socket.IO client that knows nothing of the server's code, a
-//! server as a child process, Redis of every kind, and [`eventually`] for what crosses processes.
+//! Test toolkit: Socket.IO clients that share no code with the server, a server as a child
+//! process, real Redis of every kind, and [`eventually`] for conditions in other processes.
 //!
-//! The client is written by hand on a bare TCP stream, so that a fault in the libraries that the
-//! node stands on cannot hide behind the same fault in the test.
+//! The clients are written by hand on a bare TCP stream. A bug in the libraries below the node
+//! cannot hide behind the same bug in a test.
 
 mod client;
 mod eventually;
-mod frame;
-mod packet;
 mod process;
 mod redis;
-mod wire;
+mod socketio;
+mod websocket;
 
-pub use client::{Client, RequestError};
+pub use client::{
+    ConnectError, ConnectOptions, Disconnect, Handshake, RawClient, ReadBuffer, RequestError,
+    TestClient,
+};
 pub use eventually::eventually;
-pub use frame::{FrameError, FrameHeader, Opcode, put_frame};
-pub use packet::{Ack, Arrival, Incoming, MediaHeader, PacketError, placeholder};
-pub use process::{Process, StartError};
+pub use process::{ServerProcess, StartError};
 pub use redis::{RedisProcess, RedisServer};
-pub use wire::{ConnectError, Disconnect, Options, Session, Wire};
+pub use socketio::{Acknowledgement, Arrival, Incoming, MediaHeader, PacketError, placeholder};
+pub use websocket::{FrameError, FrameHeader, Opcode, put_frame};

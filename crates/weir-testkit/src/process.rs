@@ -1,59 +1,61 @@
-//! A server as a child process.
+//! Server as a child process.
 
 use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
 use std::process::{ExitStatus, Stdio};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStderr, Command};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-/// How long a server may take to come up.
+/// Deadline of a server's start.
 const START: Duration = Duration::from_secs(30);
-/// How many of its last log lines are kept.
+/// Number of log lines that are kept.
 const KEPT_LINES: usize = 200;
 
-/// Why a server did not come up.
+/// Failure to start a server.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The program could not be run.
     #[error("{program} could not be started")]
     Spawn {
-        /// The program's path.
+        /// Path of the program.
         program: String,
-        /// What the system says.
+        /// Error of the system.
         source: io::Error,
     },
-    /// It ended, or said nothing of listening within 30 s; its output so far.
-    #[error("{program} did not come up; it said:\n{output}")]
+    /// It ended, or did not listen within 30 s.
+    #[error("{program} did not start; its log:\n{output}")]
     NotUp {
-        /// The program's path.
+        /// Path of the program.
         program: String,
         /// Its standard error.
         output: String,
     },
 }
 
-/// A running server that logs JSON to its standard error and says where it listens in a line with
-/// `"message": "listening"`. It is killed when this is dropped.
+/// Running server, which is killed when this is dropped.
+///
+/// It logs JSON to its standard error. A line with `"message": "listening"` holds its addresses.
 #[derive(Debug)]
-pub struct Process {
+pub struct ServerProcess {
     child: Child,
-    /// The child's id, which stays known after it has ended.
+    /// Id of the child, which stays known after its end.
     pid: u32,
     listen: SocketAddr,
     ops_listen: Option<SocketAddr>,
-    /// The last lines of its log.
+    /// Last lines of its log.
     log: Arc<Mutex<VecDeque<String>>>,
     reader: JoinHandle<()>,
 }
 
-impl Process {
+impl ServerProcess {
     /// Starts `command` and waits until it listens.
     ///
     /// # Errors
@@ -101,28 +103,28 @@ impl Process {
         })
     }
 
-    /// Where clients connect.
+    /// Returns the address for clients.
     pub fn listen(&self) -> SocketAddr {
         self.listen
     }
 
-    /// Where operations are served, if the server said so.
+    /// Returns the operations listener's address, if the server has one.
     pub fn ops_listen(&self) -> Option<SocketAddr> {
         self.ops_listen
     }
 
-    /// The process's id.
+    /// Returns the id of the process.
     pub fn pid(&self) -> u32 {
         self.pid
     }
 
-    /// The last 200 lines of its log.
+    /// Returns the last 200 lines of its log.
     pub fn log(&self) -> String {
-        let lines = self.log.lock().unwrap_or_else(PoisonError::into_inner);
+        let lines = self.log.lock();
         lines.iter().map(|line| format!("{line}\n")).collect()
     }
 
-    /// Waits for the process to end by itself.
+    /// Waits for the end of the process.
     ///
     /// # Errors
     /// The system does not know the process any more.
@@ -139,13 +141,13 @@ impl Process {
     }
 }
 
-impl Drop for Process {
+impl Drop for ServerProcess {
     fn drop(&mut self) {
         self.reader.abort();
     }
 }
 
-/// Reads up to the line that says where the server listens; `None` if there is none.
+/// Reads up to the line with the server's addresses; returns `None` at the end of the log.
 async fn listening(
     lines: &mut Lines<BufReader<ChildStderr>>,
     seen: &mut VecDeque<String>,
@@ -161,10 +163,10 @@ async fn listening(
     None
 }
 
-/// Keeps the pipe empty and the last lines at hand.
+/// Drains the pipe and keeps the last lines.
 async fn keep(mut lines: Lines<BufReader<ChildStderr>>, log: Arc<Mutex<VecDeque<String>>>) {
     while let Ok(Some(line)) = lines.next_line().await {
-        let mut kept = log.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = log.lock();
         if kept.len() == KEPT_LINES {
             kept.pop_front();
         }

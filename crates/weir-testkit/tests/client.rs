@@ -1,4 +1,4 @@
-//! The client against a server of a few lines, over a loopback pair: what each puts on the wire.
+//! Client against a server of a few lines over the loopback: the bytes of each side.
 
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
@@ -9,11 +9,11 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use weir_testkit::{Arrival, Client, ConnectError, Disconnect, RequestError, placeholder};
+use weir_testkit::{Arrival, ConnectError, Disconnect, RequestError, TestClient, placeholder};
 
 const NONE: &[Bytes] = &[];
 
-/// The server's end of one connection.
+/// Server's end of a connection.
 struct Peer {
     stream: TcpStream,
 }
@@ -30,7 +30,7 @@ impl Peer {
             head.starts_with("GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\n"),
             "{head}"
         );
-        // The opening comes along with the answer to the upgrade, as it may.
+        // The opening may come in one packet with the response.
         let mut answer = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\
             Connection: Upgrade\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n"
             .to_vec();
@@ -41,7 +41,7 @@ impl Peer {
         peer
     }
 
-    /// The next frame's opcode and payload.
+    /// Reads a frame; returns its opcode and payload.
     async fn frame(&mut self) -> io::Result<(u8, Vec<u8>)> {
         let [first, second] = [self.stream.read_u8().await?, self.stream.read_u8().await?];
         assert_eq!(second & 0x80, 0x80, "a client must mask");
@@ -97,19 +97,19 @@ async fn listen() -> (TcpListener, SocketAddr) {
     (listener, addr)
 }
 
-async fn pair() -> (Client, Peer) {
+async fn pair() -> (TestClient, Peer) {
     let (listener, addr) = listen().await;
     let server = async {
         let mut peer = Peer::accept(&listener).await;
         peer.send(r#"40{"sid":"socket"}"#).await;
         peer
     };
-    let (client, peer) = tokio::join!(Client::connect(addr), server);
+    let (client, peer) = tokio::join!(TestClient::connect(addr), server);
     (client.unwrap(), peer)
 }
 
 #[tokio::test]
-async fn the_session_is_known_and_the_source_address_is_the_one_asked_for() {
+async fn client_connects_from_its_source_and_keeps_the_handshake() {
     let (listener, addr) = listen().await;
     let source = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 5));
     let server = async {
@@ -117,21 +117,21 @@ async fn the_session_is_known_and_the_source_address_is_the_one_asked_for() {
         peer.send(r#"40{"sid":"socket"}"#).await;
         peer.stream.peer_addr().unwrap().ip()
     };
-    let (client, seen) = tokio::join!(Client::connect_from(source, addr), server);
+    let (client, seen) = tokio::join!(TestClient::connect_from(source, addr), server);
     let client = client.unwrap();
     assert_eq!(seen, source);
-    assert_eq!(client.session().sid, "socket");
-    assert_eq!(client.session().engine["pingInterval"], 25_000);
+    assert_eq!(client.handshake().sid, "socket");
+    assert_eq!(client.handshake().engine["pingInterval"], 25_000);
 }
 
 #[tokio::test]
-async fn a_refusal_carries_the_servers_words() {
+async fn refused_namespace_returns_the_servers_message() {
     let (listener, addr) = listen().await;
     let server = async {
         let mut peer = Peer::accept(&listener).await;
         peer.send(r#"44{"message":"unauthorized: no"}"#).await;
     };
-    let (client, ()) = tokio::join!(Client::connect(addr), server);
+    let (client, ()) = tokio::join!(TestClient::connect(addr), server);
     let Err(ConnectError::Refused(message)) = client else {
         panic!("not refused: {client:?}");
     };
@@ -139,7 +139,7 @@ async fn a_refusal_carries_the_servers_words() {
 }
 
 #[tokio::test]
-async fn answers_find_their_requests_in_any_order() {
+async fn acknowledgements_match_requests_in_any_order() {
     let (client, mut peer) = pair().await;
     let server = async {
         assert_eq!(peer.text().await, r#"420["a",{"x":1}]"#);
@@ -161,7 +161,7 @@ async fn answers_find_their_requests_in_any_order() {
 }
 
 #[tokio::test]
-async fn events_and_unclaimed_answers_keep_the_order_of_the_wire() {
+async fn events_and_acknowledgements_keep_the_order_of_the_wire() {
     let (mut client, mut peer) = pair().await;
     let id = client
         .request_in_order("ask", Value::Null, NONE)
@@ -188,7 +188,7 @@ async fn events_and_unclaimed_answers_keep_the_order_of_the_wire() {
 }
 
 #[tokio::test]
-async fn chunks_go_out_and_come_in_whole() {
+async fn chunks_of_every_size_are_sent_and_received_intact() {
     let (mut client, mut peer) = pair().await;
     for len in [0, 200, 70_000] {
         let payload = vec![7; len];
@@ -218,7 +218,7 @@ async fn chunks_go_out_and_come_in_whole() {
 }
 
 #[tokio::test]
-async fn pings_are_answered_unasked() {
+async fn pings_are_answered() {
     let (_client, mut peer) = pair().await;
     peer.send("2").await;
     assert_eq!(peer.text().await, "3");
@@ -227,11 +227,11 @@ async fn pings_are_answered_unasked() {
 }
 
 #[tokio::test]
-async fn a_paused_client_takes_nothing_until_it_resumes() {
+async fn paused_client_reads_nothing_until_it_resumes() {
     let (mut client, peer) = pair().await;
     client.pause_reading();
     let event = frame(0x81, format!(r#"42["{}"]"#, "x".repeat(1 << 16)).as_bytes());
-    // Fills the kernel's buffers until the client's silence is felt.
+    // Fills the kernel's buffers until the client's pause blocks the server.
     let mut sent = Vec::new();
     loop {
         match peer.stream.try_write(&event[sent.len() % event.len()..]) {
@@ -240,7 +240,7 @@ async fn a_paused_client_takes_nothing_until_it_resumes() {
             Err(error) => panic!("{error}"),
         }
     }
-    // Every turn is one in which a client that reads would read.
+    // A client that is not paused would read in any of these turns.
     for _ in 0..100 {
         tokio::task::yield_now().await;
     }
@@ -252,7 +252,7 @@ async fn a_paused_client_takes_nothing_until_it_resumes() {
 }
 
 #[tokio::test]
-async fn whoever_waits_learns_how_it_ended() {
+async fn pending_requests_return_the_close_reason() {
     let (mut client, mut peer) = pair().await;
     let server = async {
         peer.text().await;
@@ -277,7 +277,7 @@ async fn whoever_waits_learns_how_it_ended() {
 }
 
 #[tokio::test]
-async fn closing_says_goodbye() {
+async fn close_disconnects_namespace_and_websocket() {
     let (client, mut peer) = pair().await;
     let server = async {
         assert_eq!(peer.text().await, "41");
@@ -289,7 +289,7 @@ async fn closing_says_goodbye() {
 }
 
 #[tokio::test]
-async fn vanishing_resets_the_connection() {
+async fn vanish_resets_the_connection() {
     let (client, mut peer) = pair().await;
     client.vanish().await.unwrap();
     let error = peer.frame().await.unwrap_err();

@@ -13,7 +13,7 @@ use std::{
 use common::{PATIENCE, UNHURRIED, ask, cluster, connect, counter, member, publish, signal};
 use serde_json::json;
 use tokio::time::{MissedTickBehavior, interval};
-use weir_testkit::{Client, Process, RedisServer, eventually};
+use weir_testkit::{RedisServer, ServerProcess, TestClient, eventually};
 
 const FROZEN: Duration = Duration::from_secs(5);
 
@@ -28,7 +28,7 @@ const GROWTH: u64 = 64 * 1024 * 1024;
 const FLOWS: Duration = Duration::from_secs(1);
 
 /// Returns the peak resident memory of a process in bytes.
-fn peak(node: &Process) -> u64 {
+fn peak(node: &ServerProcess) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", node.pid()));
     let status = status.expect("the process is there");
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
@@ -123,7 +123,7 @@ struct Flow {
 
 impl Flow {
     /// Reads until a chunk newer than `seq` arrives.
-    async fn read_past(&mut self, viewer: &mut Client, seq: u64) {
+    async fn read_past(&mut self, viewer: &mut TestClient, seq: u64) {
         loop {
             let event = viewer.next().await.expect("an event");
             let gap = &event.args[0];

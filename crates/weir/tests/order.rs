@@ -6,7 +6,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use common::{UNHURRIED, cluster, counter, member, node, publish, room};
 use tokio::{sync::Barrier, task::JoinSet};
-use weir_testkit::{Client, Process, RedisServer};
+use weir_testkit::{RedisServer, ServerProcess, TestClient};
 
 const PUBLISHERS: usize = 8;
 const CHUNKS: u64 = 10_000;
@@ -62,7 +62,7 @@ async fn between_nodes(variables: &[(&str, &str)]) {
 }
 
 /// Sends all chunks from publishers to subscribers spread over the nodes.
-async fn run(nodes: &[Process]) {
+async fn run(nodes: &[ServerProcess]) {
     let opener = common::connect(&nodes[0]).await;
     let room = room(&opener).await;
     let mut tracks = HashMap::new();
@@ -96,7 +96,7 @@ async fn run(nodes: &[Process]) {
     }
 }
 
-async fn send(mut publisher: Client, index: usize, track: u64, round: Arc<Barrier>) {
+async fn send(mut publisher: TestClient, index: usize, track: u64, round: Arc<Barrier>) {
     let mut heard = 0;
     for number in 1..=CHUNKS {
         let ts = i64::try_from(number).expect("small");
@@ -114,7 +114,11 @@ async fn send(mut publisher: Client, index: usize, track: u64, round: Arc<Barrie
     }
 }
 
-async fn receive(mut subscriber: Client, tracks: Arc<HashMap<u64, usize>>, round: Arc<Barrier>) {
+async fn receive(
+    mut subscriber: TestClient,
+    tracks: Arc<HashMap<u64, usize>>,
+    round: Arc<Barrier>,
+) {
     let mut last = [0; PUBLISHERS];
     for _ in 0..CHUNKS / ROUND {
         let mut left = ROUND * PUBLISHERS as u64;

@@ -19,7 +19,7 @@ use tokio::{
     task::JoinHandle,
     time::{MissedTickBehavior, interval},
 };
-use weir_testkit::{Client, Incoming, Process, RedisServer, eventually};
+use weir_testkit::{Incoming, RedisServer, ServerProcess, TestClient, eventually};
 
 /// Maximum time until a request is refused.
 const REFUSED: Duration = Duration::from_secs(2);
@@ -40,11 +40,11 @@ struct Publisher {
     /// Sequence number of the last chunk.
     seq: Arc<AtomicU64>,
     stop: Arc<AtomicBool>,
-    task: JoinHandle<Client>,
+    task: JoinHandle<TestClient>,
 }
 
 impl Publisher {
-    async fn start(node: &Process, room: &str) -> Self {
+    async fn start(node: &ServerProcess, room: &str) -> Self {
         let (mut client, id) = member_with_id(node, room).await;
         let track = publish(&client, "audio").await;
         let (seq, stop) = (
@@ -73,7 +73,7 @@ impl Publisher {
         }
     }
 
-    async fn stop(self) -> Client {
+    async fn stop(self) -> TestClient {
         self.stop.store(true, Ordering::Relaxed);
         self.task.await.expect("it publishes")
     }
@@ -87,7 +87,7 @@ struct Listener {
 }
 
 impl Listener {
-    async fn start(node: &Process, room: &str) -> Self {
+    async fn start(node: &ServerProcess, room: &str) -> Self {
         let (mut client, id) = member_with_id(node, room).await;
         let told = Arc::new(Mutex::new(Vec::new()));
         let keep = Arc::clone(&told);
@@ -166,7 +166,7 @@ impl Drop for Listener {
 }
 
 /// Joins through a node, as soon as the room is available. Returns the answer.
-async fn found(node: &Process, room: &str) -> Value {
+async fn found(node: &ServerProcess, room: &str) -> Value {
     let client = connect(node).await;
     eventually("somebody joins", PATIENCE, async || {
         let asked = client.request("room:join", json!({"room": room})).await;
@@ -185,7 +185,7 @@ struct Scene {
     room: String,
     publishers: [Publisher; 2],
     listeners: Vec<Listener>,
-    nodes: Vec<Process>,
+    nodes: Vec<ServerProcess>,
 }
 
 impl Scene {

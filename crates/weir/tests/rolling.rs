@@ -20,7 +20,7 @@ use tokio::{
     task::JoinSet,
     time::{Instant, interval, sleep_until, timeout},
 };
-use weir_testkit::{Client, RedisServer, eventually};
+use weir_testkit::{RedisServer, TestClient, eventually};
 
 const NODES: usize = 3;
 const MEMBERS: usize = 10;
@@ -60,13 +60,15 @@ impl World {
 
 /// Connection with its member id and track.
 struct Seat {
-    client: Client,
+    client: TestClient,
     id: String,
     track: Option<u64>,
 }
 
 async fn sit(world: &World, room: &str, publishes: bool) -> Seat {
-    let client = Client::connect(world.next()).await.expect("it connects");
+    let client = TestClient::connect(world.next())
+        .await
+        .expect("it connects");
     let id = common::join(&client, room).await;
     let track = if publishes {
         Some(common::publish(&client, "audio").await)
@@ -127,8 +129,10 @@ async fn rolling_replacement_keeps_every_member_in_its_room() {
     let redis = RedisServer::standalone().await;
     let mut nodes = cluster(redis.url(), NODES, DRAIN).await;
     let world = Arc::new(World::default());
-    *world.ready.lock().expect("no panic") =
-        nodes.iter().map(weir_testkit::Process::listen).collect();
+    *world.ready.lock().expect("no panic") = nodes
+        .iter()
+        .map(weir_testkit::ServerProcess::listen)
+        .collect();
 
     let opener = connect(&nodes[0]).await;
     let mut clients = JoinSet::new();
@@ -217,7 +221,7 @@ fn ids(members: &Value) -> Vec<String> {
     ids
 }
 
-async fn until_members(witness: &Client, room: &str, count: usize) {
+async fn until_members(witness: &TestClient, room: &str, count: usize) {
     eventually("all have joined", common::PATIENCE, async || {
         let joined = ask(witness, "room:join", json!({"room": room})).await;
         ask(witness, "room:leave", json!({})).await;

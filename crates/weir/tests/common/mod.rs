@@ -11,13 +11,13 @@ use tokio::{
     process::Command,
     time::timeout,
 };
-use weir_testkit::{Client, Process, eventually};
+use weir_testkit::{ServerProcess, TestClient, eventually};
 
 /// Maximum wait for anything whose duration is not under test.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(40);
 
 /// Starts a node with these environment variables.
-pub(crate) async fn node(variables: &[(&str, &str)]) -> Process {
+pub(crate) async fn node(variables: &[(&str, &str)]) -> ServerProcess {
     let mut command = Command::new(env!("CARGO_BIN_EXE_weir"));
     command
         .args([
@@ -28,11 +28,13 @@ pub(crate) async fn node(variables: &[(&str, &str)]) -> Process {
             "127.0.0.1:0",
         ])
         .envs(variables.iter().copied());
-    Process::start(command).await.expect("the node starts")
+    ServerProcess::start(command)
+        .await
+        .expect("the node starts")
 }
 
 /// Starts a node of the cluster on `redis` with these variables, and waits until it is ready.
-pub(crate) async fn cluster_node(redis: &str, variables: &[(&str, &str)]) -> Process {
+pub(crate) async fn cluster_node(redis: &str, variables: &[(&str, &str)]) -> ServerProcess {
     let mut variables = variables.to_vec();
     variables.push(("WEIR_REDIS__URL", redis));
     let node = node(&variables).await;
@@ -41,7 +43,11 @@ pub(crate) async fn cluster_node(redis: &str, variables: &[(&str, &str)]) -> Pro
 }
 
 /// Starts `count` nodes of one cluster.
-pub(crate) async fn cluster(redis: &str, count: usize, variables: &[(&str, &str)]) -> Vec<Process> {
+pub(crate) async fn cluster(
+    redis: &str,
+    count: usize,
+    variables: &[(&str, &str)],
+) -> Vec<ServerProcess> {
     let mut nodes = Vec::new();
     for _ in 0..count {
         nodes.push(cluster_node(redis, variables).await);
@@ -50,7 +56,7 @@ pub(crate) async fn cluster(redis: &str, count: usize, variables: &[(&str, &str)
 }
 
 /// Waits until a node accepts clients.
-pub(crate) async fn until_ready(node: &Process) {
+pub(crate) async fn until_ready(node: &ServerProcess) {
     let address = node.ops_listen().expect("the node said it");
     eventually("the node is ready", PATIENCE, async || {
         let answer = get(address, "/readyz").await;
@@ -75,19 +81,21 @@ pub(crate) const UNHURRIED: &[(&str, &str)] = &[
     ("WEIR_LIMITS__INGEST_BITS_PER_SECOND", "100000000000"),
 ];
 
-pub(crate) async fn connect(node: &Process) -> Client {
-    Client::connect(node.listen()).await.expect("it connects")
+pub(crate) async fn connect(node: &ServerProcess) -> TestClient {
+    TestClient::connect(node.listen())
+        .await
+        .expect("it connects")
 }
 
 /// Sends a request that must succeed. Returns its answer.
-pub(crate) async fn ask(client: &Client, event: &str, argument: Value) -> Value {
+pub(crate) async fn ask(client: &TestClient, event: &str, argument: Value) -> Value {
     let answer = client.request(event, argument).await.expect("an answer");
     assert_eq!(answer["ok"], true, "{event}: {answer}");
     answer
 }
 
 /// Sends a request that must fail. Returns the error's code.
-pub(crate) async fn refusal(client: &Client, event: &str, argument: Value) -> String {
+pub(crate) async fn refusal(client: &TestClient, event: &str, argument: Value) -> String {
     let answer = client.request(event, argument).await.expect("an answer");
     assert_eq!(answer["ok"], false, "{event}: {answer}");
     code(&answer)
@@ -104,38 +112,38 @@ pub(crate) fn code(answer: &Value) -> String {
 }
 
 /// Creates a room. Returns its id.
-pub(crate) async fn room(client: &Client) -> String {
+pub(crate) async fn room(client: &TestClient) -> String {
     let created = ask(client, "room:create", json!({})).await;
     created["room"]["id"].as_str().expect("an id").to_owned()
 }
 
 /// Joins a client to a room. Returns its member id.
-pub(crate) async fn join(client: &Client, room: &str) -> String {
+pub(crate) async fn join(client: &TestClient, room: &str) -> String {
     let joined = ask(client, "room:join", json!({"room": room})).await;
     joined["self"]["id"].as_str().expect("an id").to_owned()
 }
 
 /// Connects a client and joins it to a room.
-pub(crate) async fn member(node: &Process, room: &str) -> Client {
+pub(crate) async fn member(node: &ServerProcess, room: &str) -> TestClient {
     member_with_id(node, room).await.0
 }
 
 /// Connects a client and joins it to a room. Returns its member id, too.
-pub(crate) async fn member_with_id(node: &Process, room: &str) -> (Client, String) {
+pub(crate) async fn member_with_id(node: &ServerProcess, room: &str) -> (TestClient, String) {
     let client = connect(node).await;
     let id = join(&client, room).await;
     (client, id)
 }
 
 /// Publishes a track. Returns its id.
-pub(crate) async fn publish(client: &Client, kind: &str) -> u64 {
+pub(crate) async fn publish(client: &TestClient, kind: &str) -> u64 {
     let published = ask(client, "track:publish", json!({"kind": kind, "codec": "x"})).await;
     published["track"]["id"].as_u64().expect("an id")
 }
 
 /// Returns the sum of a metric over all samples with the given labels, as in
 /// `weir_egress_chunks_total{way="direct"}`.
-pub(crate) async fn counter(node: &Process, wanted: &str) -> u64 {
+pub(crate) async fn counter(node: &ServerProcess, wanted: &str) -> u64 {
     let address = node.ops_listen().expect("the node said it");
     let answer = get(address, "/metrics").await;
     let (name, labels) = wanted

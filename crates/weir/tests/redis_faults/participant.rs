@@ -11,7 +11,7 @@ use tokio::{
     task::JoinHandle,
     time::{Instant, MissedTickBehavior, interval},
 };
-use weir_testkit::{Arrival, Client, Process, eventually};
+use weir_testkit::{Arrival, ServerProcess, TestClient, eventually};
 
 use super::common::{PATIENCE, connect, publish};
 
@@ -47,7 +47,7 @@ pub(crate) struct Participant {
 }
 
 impl Participant {
-    pub(crate) async fn start(node: &Process, number: usize, room: &str) -> Self {
+    pub(crate) async fn start(node: &ServerProcess, number: usize, room: &str) -> Self {
         let client = connect(node).await;
         let join = json!({"room": room, "create": true});
         let joined = super::common::ask(&client, "room:join", join).await;
@@ -108,7 +108,7 @@ impl Drop for Participant {
     }
 }
 
-async fn live(mut client: Client, track: u64, heard: Arc<Mutex<Heard>>) {
+async fn live(mut client: TestClient, track: u64, heard: Arc<Mutex<Heard>>) {
     let heard = || heard.lock().expect("nobody panicked");
     let mut asked = BTreeMap::new();
     let mut ticks = interval(PERIOD);

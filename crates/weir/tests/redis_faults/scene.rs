@@ -9,7 +9,7 @@ use tokio::{
     task::JoinHandle,
     time::{Instant, MissedTickBehavior, interval},
 };
-use weir_testkit::{Process, eventually};
+use weir_testkit::{ServerProcess, eventually};
 
 use super::{
     common::{cluster, get},
@@ -30,7 +30,7 @@ pub(crate) struct Scene {
     watching: JoinHandle<()>,
     /// Nodes that stayed ready while deaf, and for how long.
     wrong: Arc<Mutex<Vec<(usize, Duration)>>>,
-    _nodes: Vec<Process>,
+    _nodes: Vec<ServerProcess>,
 }
 
 impl Scene {

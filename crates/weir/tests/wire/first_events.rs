@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use crate::common::node;
 use serde_json::json;
 use tokio::task::JoinSet;
-use weir_testkit::{Client, Options};
+use weir_testkit::{ConnectOptions, TestClient};
 
 const CONNECTIONS: usize = 1_000;
 
@@ -17,12 +17,12 @@ async fn first_request_of_each_of_1000_connections_is_answered() {
     for index in 0..CONNECTIONS {
         asking.spawn(async move {
             let last = 1 + (index % 8) as u8;
-            let options = Options {
+            let options = ConnectOptions {
                 source: Some(IpAddr::V4(Ipv4Addr::new(127, 0, 0, last))),
-                ..Options::default()
+                ..ConnectOptions::default()
             };
             // Resolves in the tick that reads the answer to CONNECT.
-            let client = Client::connect_with(address, &options)
+            let client = TestClient::connect_with(address, &options)
                 .await
                 .expect("it connects");
             let asked = client.request("room:create", json!({})).await;

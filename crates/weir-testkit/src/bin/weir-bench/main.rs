@@ -1,29 +1,20 @@
-//! `weir-bench`: Weir beside the same relay on Node, in one run on one machine.
+//! `weir-bench`: measures Weir against the same relay on Node, in one run on one machine.
 //!
-//! One node of each, or with `--cluster` three of each, joined by Redis.
+//! One node of each, or with `--cluster` three of each, joined by Redis, and three bare relays.
 //!
-//! Each load starts fresh servers, connects clients over the loopback, publishes, verifies every
-//! delivery (a lost, repeated, reordered or damaged chunk fails the run), and reads from the
-//! kernel what the servers' processes used. Times on a shared machine are comparable within one run
-//! only, so the servers take turns.
+//! Each load starts new servers, connects clients over the loopback, publishes, and verifies every
+//! delivery. A lost, repeated, reordered or damaged chunk fails the run. The CPU time of the
+//! servers' processes comes from the kernel. Times on a shared machine are comparable within one
+//! run only, so the servers alternate.
 
-mod alone;
 mod args;
-mod chunk;
 mod cluster;
-mod connection;
-mod figures;
-mod idle;
-mod machine;
-mod marks;
+mod load;
+mod measure;
 mod outcome;
-mod peer;
-mod procfs;
-mod report;
-mod scan;
+mod readme;
 mod servers;
-mod stream;
-mod tally;
+mod single;
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -33,7 +24,7 @@ use tokio::runtime::Builder;
 use tokio::task::LocalSet;
 
 use crate::args::Args;
-use crate::marks::Marks;
+use crate::readme::Marks;
 
 fn main() -> ExitCode {
     let args = Args::parse();
@@ -47,17 +38,17 @@ fn main() -> ExitCode {
 }
 
 fn start(args: &Args) -> anyhow::Result<ExitCode> {
-    // One thread: the load generator shares the cores with what it measures.
+    // One thread: the load generator shares the cores with the servers.
     let runtime = Builder::new_current_thread().enable_all().build()?;
     LocalSet::new().block_on(&runtime, run(args))
 }
 
 async fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    machine::require_open_files(args.idle_connections() as u64 + 512)?;
+    measure::require_open_files(args.idle_connections() as u64 + 512)?;
     let (outcome, marks) = if args.cluster {
         (cluster::run(args).await?, Marks("bench-cluster"))
     } else {
-        (alone::run(args).await?, Marks("bench"))
+        (single::run(args).await?, Marks("bench"))
     };
     std::io::stdout().write_all(outcome.table.as_bytes())?;
     if let Some(path) = &args.write {

@@ -1,10 +1,10 @@
-//! What a suite ends with.
+//! Result of a suite.
 
-/// A suite's end.
+/// Result of a suite.
 #[derive(Debug)]
 pub(crate) struct Outcome {
-    /// The Markdown table with the line about the machine.
+    /// Markdown table with a paragraph about the machine.
     pub(crate) table: String,
-    /// The goals that were missed, in words.
+    /// Missed goals, a sentence each.
     pub(crate) misses: Vec<String>,
 }
