@@ -14,7 +14,7 @@ use tokio::time::timeout;
 use weir_cluster::{
     Bus, Directory, DirectoryError, Inbox, Interest, MemoryDirectory, MemoryHub, MemoryOptions,
     NewMember, TrackKey, Watch,
-    contract::{Backend, Recorder, Store, StoreOptions, View},
+    contract::{Backend, Recorder, SharedStore, StoreOptions, View},
     contract_suite,
 };
 use weir_protocol::{Json, LeaveReason, MemberId, RoomEvent, RoomId, TrackId};
@@ -24,18 +24,20 @@ struct Memory;
 struct MemoryStore(MemoryHub);
 
 impl Backend for Memory {
-    fn store(&self, options: StoreOptions) -> BoxFuture<'_, Arc<dyn Store>> {
+    fn store(&self, options: StoreOptions) -> BoxFuture<'_, Arc<dyn SharedStore>> {
         let options = MemoryOptions {
             empty_ttl: options.empty_ttl,
             max_rooms: options.max_rooms,
             room_state_bytes: options.room_state_bytes,
             ..MemoryOptions::default()
         };
-        Box::pin(async move { Arc::new(MemoryStore(MemoryHub::new(options))) as Arc<dyn Store> })
+        Box::pin(
+            async move { Arc::new(MemoryStore(MemoryHub::new(options))) as Arc<dyn SharedStore> },
+        )
     }
 }
 
-impl Store for MemoryStore {
+impl SharedStore for MemoryStore {
     fn directory(&self, inbox: Arc<dyn Inbox>) -> BoxFuture<'_, Arc<dyn Directory>> {
         Box::pin(async move { Arc::new(self.0.directory(inbox)) as Arc<dyn Directory> })
     }

@@ -14,7 +14,7 @@ use std::{
 
 use bytes::Bytes;
 use rand::{Rng, SeedableRng, rngs::StdRng, seq::IndexedRandom};
-use receiver::{Packet, poll};
+use receiver::{ReadPacket, poll};
 use weir_cluster::{MemoryHub, MemoryOptions};
 use weir_engine::{Delivery, Engine, EngineOptions, Outlet, Session, SessionIdentity};
 use weir_protocol::{Frame, Limits};
@@ -33,7 +33,7 @@ struct Strict {
 
 impl Strict {
     fn take(&self, frame: &Frame) {
-        let packet = Packet::read(frame.bytes());
+        let packet = ReadPacket::read(frame.bytes());
         if packet.name == "track:published" {
             self.tracks.fetch_add(1, Ordering::Relaxed);
         }
@@ -264,7 +264,7 @@ async fn whatever_is_asked_for_everybody_can_read_what_is_sent() {
         // A polling client receives the same frames, several per response.
         let frames = member.outlet.frames.lock().expect("nobody panicked");
         for frame in &*frames {
-            poll(&Packet::read(frame.bytes()).polled);
+            poll(&ReadPacket::read(frame.bytes()).polled);
         }
     }
     // The test is meaningful only if every kind of event occurred.
@@ -293,7 +293,7 @@ fn the_checks_find_what_they_look_for() {
     let frame = |body: &str, attachments: usize| {
         let attachments = vec![Bytes::from_static(b"x"); attachments];
         let frame = Frame::new(None, body, &attachments);
-        std::panic::catch_unwind(|| Packet::read(frame.bytes())).is_ok()
+        std::panic::catch_unwind(|| ReadPacket::read(frame.bytes())).is_ok()
     };
     let places = |count: usize| {
         let places: Vec<_> = (0..count)

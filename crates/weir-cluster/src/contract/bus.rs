@@ -7,7 +7,7 @@ use weir_protocol::{Chunk, MemberId, RoomId, TrackId};
 
 use super::{
     Backend, Recorder,
-    node::{Node, json, room},
+    support::{ContractNode, json, room},
 };
 use crate::{Interest, Relayed, Signal, Subscription, TrackKey};
 
@@ -34,12 +34,12 @@ fn chunk(track: &TrackKey, seq: u64) -> Relayed {
     }
 }
 
-fn put(node: &Node, track: &TrackKey, seq: u64) {
+fn put(node: &ContractNode, track: &TrackKey, seq: u64) {
     let published = node.bus.publisher(track).publish(&chunk(track, seq));
     published.expect("the queue has room");
 }
 
-fn say(node: &Node, room: &RoomId, text: &str) -> Arc<Signal> {
+fn say(node: &ContractNode, room: &RoomId, text: &str) -> Arc<Signal> {
     let signal = Arc::new(Signal::Message {
         version: 7,
         from: MemberId::new("ann"),
@@ -53,35 +53,35 @@ fn say(node: &Node, room: &RoomId, text: &str) -> Arc<Signal> {
     signal
 }
 
-async fn subscribe(node: &Node, track: &TrackKey) -> Subscription {
+async fn subscribe(node: &ContractNode, track: &TrackKey) -> Subscription {
     subscribe_to(node, track, &node.inbox).await
 }
 
 /// Subscribes a node to a track, with a log of its own.
-async fn subscribe_to(node: &Node, track: &TrackKey, log: &Arc<Recorder>) -> Subscription {
+async fn subscribe_to(node: &ContractNode, track: &TrackKey, log: &Arc<Recorder>) -> Subscription {
     let subscribed = node.bus.subscribe(track, log.chunks_of(track)).await;
     subscribed.expect("the bus is available")
 }
 
-async fn listen(node: &Node, room: &RoomId) -> Subscription {
+async fn listen(node: &ContractNode, room: &RoomId) -> Subscription {
     listen_to(node, room, &node.inbox).await
 }
 
 /// Has a node listen to a room, with a log of its own.
-async fn listen_to(node: &Node, room: &RoomId, log: &Arc<Recorder>) -> Subscription {
+async fn listen_to(node: &ContractNode, room: &RoomId, log: &Arc<Recorder>) -> Subscription {
     let listening = node.bus.listen(room, log.signals_of(room)).await;
     listening.expect("the bus is available")
 }
 
 /// The numbers of all chunks of a track, once the node has `count` chunks in all.
-async fn numbers(node: &Node, track: &TrackKey, count: usize) -> Vec<u64> {
+async fn numbers(node: &ContractNode, track: &TrackKey, count: usize) -> Vec<u64> {
     let chunks = node.inbox.chunks_until(count).await;
     let chunks = chunks.iter().filter(|(key, _)| key == track);
     chunks.map(|(_, relayed)| relayed.chunk.seq).collect()
 }
 
 pub async fn chunks_keep_their_order(backend: &dyn Backend) {
-    let (_store, [a, b, c]) = Node::several(backend).await;
+    let (_store, [a, b, c]) = ContractNode::several(backend).await;
     let tracks = [key("hall", 1), key("hall", 2)];
     let mut subscriptions = Vec::new();
     for track in &tracks {
@@ -105,7 +105,7 @@ pub async fn chunks_keep_their_order(backend: &dyn Backend) {
 }
 
 pub async fn a_node_receives_no_chunk_of_its_own(backend: &dyn Backend) {
-    let (_store, [a, b]) = Node::several(backend).await;
+    let (_store, [a, b]) = ContractNode::several(backend).await;
     let track = key("hall", 1);
     let _a = subscribe(&a, &track).await;
     let _b = subscribe(&b, &track).await;
@@ -116,7 +116,7 @@ pub async fn a_node_receives_no_chunk_of_its_own(backend: &dyn Backend) {
 }
 
 pub async fn a_dropped_subscription_receives_no_more_chunks(backend: &dyn Backend) {
-    let (_store, [a, b]) = Node::several(backend).await;
+    let (_store, [a, b]) = ContractNode::several(backend).await;
     let (track, other) = (key("hall", 1), key("hall", 2));
     let subscription = subscribe(&b, &track).await;
     let _other = subscribe(&b, &other).await;
@@ -134,7 +134,7 @@ pub async fn a_dropped_subscription_receives_no_more_chunks(backend: &dyn Backen
 }
 
 pub async fn each_subscription_receives_each_chunk_once(backend: &dyn Backend) {
-    let (_store, [a, b]) = Node::several(backend).await;
+    let (_store, [a, b]) = ContractNode::several(backend).await;
     let track = key("hall", 1);
     let early = Arc::new(Recorder::default());
     let first = subscribe_to(&b, &track, &early).await;
@@ -158,7 +158,7 @@ pub async fn each_subscription_receives_each_chunk_once(backend: &dyn Backend) {
 }
 
 pub async fn tracks_of_different_rooms_have_separate_channels(backend: &dyn Backend) {
-    let (_store, [a, b]) = Node::several(backend).await;
+    let (_store, [a, b]) = ContractNode::several(backend).await;
     let (here, there) = (key("hall", 1), key("cellar", 1));
     let _subscription = subscribe(&b, &here).await;
     put(&a, &there, 1);
@@ -168,7 +168,7 @@ pub async fn tracks_of_different_rooms_have_separate_channels(backend: &dyn Back
 }
 
 pub async fn signals_reach_the_other_nodes_in_order(backend: &dyn Backend) {
-    let (_store, [a, b, c]) = Node::several(backend).await;
+    let (_store, [a, b, c]) = ContractNode::several(backend).await;
     let (hall, cellar) = (room("hall"), room("cellar"));
     let _a = listen(&a, &hall).await;
     let _b = listen(&b, &hall).await;
@@ -204,7 +204,7 @@ pub async fn signals_reach_the_other_nodes_in_order(backend: &dyn Backend) {
 }
 
 pub async fn a_node_that_stops_listening_receives_no_more_signals(backend: &dyn Backend) {
-    let (_store, [a, b]) = Node::several(backend).await;
+    let (_store, [a, b]) = ContractNode::several(backend).await;
     let (hall, cellar) = (room("hall"), room("cellar"));
     let subscription = listen(&b, &hall).await;
     let _cellar = listen(&b, &cellar).await;
@@ -218,7 +218,7 @@ pub async fn a_node_that_stops_listening_receives_no_more_signals(backend: &dyn 
 }
 
 pub async fn each_listener_of_a_node_receives_each_signal_once(backend: &dyn Backend) {
-    let (_store, [a, b]) = Node::several(backend).await;
+    let (_store, [a, b]) = ContractNode::several(backend).await;
     let hall = room("hall");
     let early = Arc::new(Recorder::default());
     let first = listen_to(&b, &hall, &early).await;
@@ -236,7 +236,7 @@ pub async fn each_listener_of_a_node_receives_each_signal_once(backend: &dyn Bac
 }
 
 pub async fn interest_is_known_after_the_first_publication(backend: &dyn Backend) {
-    let (_store, [a, b, c]) = Node::several(backend).await;
+    let (_store, [a, b, c]) = ContractNode::several(backend).await;
     let track = key("hall", 1);
     let _own = subscribe(&a, &track).await;
     let others = [subscribe(&b, &track).await, subscribe(&c, &track).await];

@@ -7,7 +7,7 @@ use weir_protocol::{Change, CloseReason};
 
 use super::{
     Backend, StoreOptions,
-    node::{Node, new_member, room},
+    support::{ContractNode, new_member, room},
 };
 use crate::DirectoryError;
 
@@ -19,7 +19,7 @@ fn ttl() -> Duration {
 }
 
 pub async fn a_room_that_nobody_joins_goes(backend: &dyn Backend) {
-    let (store, [a, b]) = Node::several(backend).await;
+    let (store, [a, b]) = ContractNode::several(backend).await;
     let id = room("hall");
     a.create(&id, 10).await;
     let _watch = b.watch(&id).await;
@@ -39,7 +39,7 @@ pub async fn a_room_that_nobody_joins_goes(backend: &dyn Backend) {
 }
 
 pub async fn joining_keeps_a_room(backend: &dyn Backend) {
-    let (store, [a, b]) = Node::several(backend).await;
+    let (store, [a, b]) = ContractNode::several(backend).await;
     let id = room("hall");
     a.create(&id, 10).await;
     store.advance(ttl() - MARGIN).await;
@@ -61,7 +61,7 @@ pub async fn joining_keeps_a_room(backend: &dyn Backend) {
 }
 
 pub async fn each_room_goes_at_its_time(backend: &dyn Backend) {
-    let (store, [a, b]) = Node::several(backend).await;
+    let (store, [a, b]) = ContractNode::several(backend).await;
     let rooms = ["one", "two", "three"].map(room);
     let mut watches = Vec::new();
     for id in &rooms {
@@ -84,7 +84,7 @@ pub async fn each_room_goes_at_its_time(backend: &dyn Backend) {
 }
 
 pub async fn a_room_created_again_has_its_own_time(backend: &dyn Backend) {
-    let (store, [a]) = Node::several(backend).await;
+    let (store, [a]) = ContractNode::several(backend).await;
     let id = room("hall");
     a.create(&id, 10).await;
     let _watch = a.watch(&id).await;
@@ -101,7 +101,7 @@ pub async fn a_room_created_again_has_its_own_time(backend: &dyn Backend) {
 
 /// Whoever joins when a room is due is in a room that stays, or is told that there is none.
 pub async fn joining_at_the_last_moment_finds_the_room_or_none(backend: &dyn Backend) {
-    let (store, [a, b]) = Node::several(backend).await;
+    let (store, [a, b]) = ContractNode::several(backend).await;
     let rooms: Vec<_> = (0..50).map(|n| room(&format!("r{n}"))).collect();
     let mut watches = Vec::new();
     for id in &rooms {
@@ -139,7 +139,7 @@ pub async fn joining_at_the_last_moment_finds_the_room_or_none(backend: &dyn Bac
 }
 
 pub async fn a_watch_may_come_before_its_room_and_outlive_it(backend: &dyn Backend) {
-    let (store, [a, b]) = Node::several(backend).await;
+    let (store, [a, b]) = ContractNode::several(backend).await;
     let id = room("hall");
     let _watch = b.watch(&id).await;
     for round in 0..2 {

@@ -2,7 +2,7 @@
 
 use super::{
     Backend, StoreOptions,
-    node::{Node, new_member, new_room, room},
+    support::{ContractNode, new_member, new_room, room},
 };
 use crate::{DirectoryError, NewMember};
 
@@ -12,7 +12,7 @@ pub async fn rooms_are_limited(backend: &dyn Backend) {
         ..StoreOptions::default()
     };
     let store = backend.store(options).await;
-    let [a, b] = Node::on(&*store).await;
+    let [a, b] = ContractNode::on(&*store).await;
     a.create(&room("one"), 5).await;
     b.create(&room("two"), 5).await;
     a.join(&room("two"), "ann").await;

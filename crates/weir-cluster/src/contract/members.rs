@@ -7,12 +7,12 @@ use weir_protocol::{Change, LeaveReason, MemberId, TrackId};
 
 use super::{
     Backend,
-    node::{Node, json, new_member, room},
+    support::{ContractNode, json, new_member, room},
 };
 use crate::{DirectoryError, NewMember};
 
 pub async fn joining_answers_with_the_room_after_it(backend: &dyn Backend) {
-    let (_store, [a, b]) = Node::several(backend).await;
+    let (_store, [a, b]) = ContractNode::several(backend).await;
     let id = room("hall");
     a.create(&id, 10).await;
     let zoe = b.join(&id, "zoe").await;
@@ -35,7 +35,7 @@ pub async fn joining_answers_with_the_room_after_it(backend: &dyn Backend) {
 }
 
 pub async fn joining_creates_a_missing_room_if_asked_to(backend: &dyn Backend) {
-    let (_store, [a, b]) = Node::several(backend).await;
+    let (_store, [a, b]) = ContractNode::several(backend).await;
     let id = room("hall");
     let ann = NewMember {
         create_missing: Some(1),
@@ -59,7 +59,7 @@ pub async fn joining_creates_a_missing_room_if_asked_to(backend: &dyn Backend) {
 }
 
 pub async fn everybody_who_creates_by_joining_is_in_one_room(backend: &dyn Backend) {
-    let (_store, nodes) = Node::several::<4>(backend).await;
+    let (_store, nodes) = ContractNode::several::<4>(backend).await;
     let id = room("hall");
     let attempts = (0..20).zip(nodes.iter().cycle()).map(|(n, node)| {
         let (node, id) = (node.clone(), id.clone());
@@ -79,7 +79,7 @@ pub async fn everybody_who_creates_by_joining_is_in_one_room(backend: &dyn Backe
 }
 
 pub async fn joining_again_changes_nothing(backend: &dyn Backend) {
-    let (_store, [a]) = Node::several(backend).await;
+    let (_store, [a]) = ContractNode::several(backend).await;
     let id = room("hall");
     a.create(&id, 1).await;
     let first = a.join(&id, "ann").await;
@@ -95,7 +95,7 @@ pub async fn joining_again_changes_nothing(backend: &dyn Backend) {
 
 /// Fencing: a node cannot change what belongs to another node's member.
 pub async fn only_the_owner_of_a_seat_writes(backend: &dyn Backend) {
-    let (_store, [a, b]) = Node::several(backend).await;
+    let (_store, [a, b]) = ContractNode::several(backend).await;
     let id = room("hall");
     a.create(&id, 10).await;
     let ann = a.join(&id, "ann").await.member.id;
@@ -114,7 +114,7 @@ pub async fn only_the_owner_of_a_seat_writes(backend: &dyn Backend) {
 }
 
 pub async fn a_full_room_takes_nobody(backend: &dyn Backend) {
-    let (_store, [a, b]) = Node::several(backend).await;
+    let (_store, [a, b]) = ContractNode::several(backend).await;
     let id = room("hall");
     a.create(&id, 2).await;
     a.join(&id, "ann").await;
@@ -133,7 +133,7 @@ pub async fn a_full_room_takes_nobody(backend: &dyn Backend) {
 }
 
 pub async fn of_many_as_many_join_as_fit(backend: &dyn Backend) {
-    let (_store, nodes) = Node::several::<3>(backend).await;
+    let (_store, nodes) = ContractNode::several::<3>(backend).await;
     let id = room("hall");
     nodes[0].create(&id, 10).await;
     let attempts = (0..40).zip(nodes.iter().cycle()).map(|(n, node)| {
@@ -161,7 +161,7 @@ pub async fn of_many_as_many_join_as_fit(backend: &dyn Backend) {
 }
 
 pub async fn updates_change_what_they_give(backend: &dyn Backend) {
-    let (_store, [a, b]) = Node::several(backend).await;
+    let (_store, [a, b]) = ContractNode::several(backend).await;
     let id = room("hall");
     a.create(&id, 10).await;
     let mut ann = a.join(&id, "ann").await.member;
@@ -188,7 +188,7 @@ pub async fn updates_change_what_they_give(backend: &dyn Backend) {
 }
 
 pub async fn leaving_takes_the_tracks_along(backend: &dyn Backend) {
-    let (_store, [a, b]) = Node::several(backend).await;
+    let (_store, [a, b]) = ContractNode::several(backend).await;
     let id = room("hall");
     a.create(&id, 10).await;
     a.join(&id, "ann").await;
@@ -223,7 +223,7 @@ pub async fn leaving_takes_the_tracks_along(backend: &dyn Backend) {
 }
 
 pub async fn who_is_not_there_can_do_nothing(backend: &dyn Backend) {
-    let (_store, [a, b]) = Node::several(backend).await;
+    let (_store, [a, b]) = ContractNode::several(backend).await;
     let id = room("hall");
     a.create(&id, 10).await;
     a.join(&id, "ann").await;

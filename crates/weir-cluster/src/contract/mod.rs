@@ -11,17 +11,14 @@ pub mod bus;
 pub mod expiry;
 pub mod limits;
 pub mod members;
-mod node;
-mod recorder;
 pub mod rooms;
 pub mod simulation;
 pub mod state;
+mod support;
 pub mod tracks;
-mod view;
 pub mod watches;
 
-pub use recorder::Recorder;
-pub use view::View;
+pub use support::{Recorder, View};
 
 use std::{sync::Arc, time::Duration};
 
@@ -53,11 +50,11 @@ impl Default for StoreOptions {
 /// What makes stores of one kind.
 pub trait Backend: Send + Sync {
     /// A new, empty store.
-    fn store(&self, options: StoreOptions) -> BoxFuture<'_, Arc<dyn Store>>;
+    fn store(&self, options: StoreOptions) -> BoxFuture<'_, Arc<dyn SharedStore>>;
 }
 
 /// What the nodes of one cluster share.
-pub trait Store: Send + Sync {
+pub trait SharedStore: Send + Sync {
     /// The directory of a new node.
     fn directory(&self, inbox: Arc<dyn Inbox>) -> BoxFuture<'_, Arc<dyn Directory>>;
 

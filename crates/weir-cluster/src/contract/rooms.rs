@@ -5,12 +5,12 @@ use weir_protocol::{MemberId, TrackId};
 
 use super::{
     Backend,
-    node::{Node, new_member, new_room, room},
+    support::{ContractNode, new_member, new_room, room},
 };
 use crate::DirectoryError;
 
 pub async fn a_created_room_is_there_for_every_node(backend: &dyn Backend) {
-    let (_store, [a, b]) = Node::several(backend).await;
+    let (_store, [a, b]) = ContractNode::several(backend).await;
     let id = room("hall");
     let new = new_room(&id, 7);
     let created = a.directory.create(new.clone()).await.expect("it is new");
@@ -26,7 +26,7 @@ pub async fn a_created_room_is_there_for_every_node(backend: &dyn Backend) {
 }
 
 pub async fn a_room_is_created_once(backend: &dyn Backend) {
-    let (_store, [a, b]) = Node::several(backend).await;
+    let (_store, [a, b]) = ContractNode::several(backend).await;
     let id = room("hall");
     a.create(&id, 7).await;
     a.join(&id, "ann").await;
@@ -39,7 +39,7 @@ pub async fn a_room_is_created_once(backend: &dyn Backend) {
 }
 
 pub async fn one_of_many_creates_a_room(backend: &dyn Backend) {
-    let (_store, nodes) = Node::several::<4>(backend).await;
+    let (_store, nodes) = ContractNode::several::<4>(backend).await;
     let id = room("hall");
     let attempts = (1..=20).zip(nodes.iter().cycle()).map(|(size, node)| {
         let (node, new) = (node.clone(), new_room(&id, size));
@@ -61,7 +61,7 @@ pub async fn one_of_many_creates_a_room(backend: &dyn Backend) {
 }
 
 pub async fn a_missing_room_is_not_found(backend: &dyn Backend) {
-    let (_store, [node]) = Node::several(backend).await;
+    let (_store, [node]) = ContractNode::several(backend).await;
     let id = room("nowhere");
     let missing = DirectoryError::RoomNotFound(id.clone());
     let refusals = node.refusals(&id, &MemberId::new("ann"), TrackId(1)).await;

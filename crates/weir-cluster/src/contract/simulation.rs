@@ -7,8 +7,8 @@ use rand::{Rng, SeedableRng, rngs::StdRng, seq::IndexedRandom};
 use weir_protocol::{LeaveReason, MemberId, RoomId, TrackId, TrackKind, TrackUpdate};
 
 use super::{
-    Backend, Store, StoreOptions, View,
-    node::{Node, new_member, new_room, room, spec},
+    Backend, SharedStore, StoreOptions, View,
+    support::{ContractNode, new_member, new_room, room, spec},
 };
 use crate::{DirectoryError, NewMember, Watch};
 
@@ -111,7 +111,7 @@ fn room_at(place: usize) -> RoomId {
 
 /// A node and what it knows.
 struct Simulated {
-    node: Node,
+    node: ContractNode,
     number: usize,
     /// Its own members, which nobody else removes.
     members: Vec<(RoomId, MemberId)>,
@@ -129,9 +129,9 @@ struct Watched {
 }
 
 impl Simulated {
-    async fn new(store: &dyn Store, number: usize) -> Self {
+    async fn new(store: &dyn SharedStore, number: usize) -> Self {
         Self {
-            node: Node::new(store).await,
+            node: ContractNode::new(store).await,
             number,
             members: Vec::new(),
             count: 0,

@@ -7,7 +7,7 @@ use weir_protocol::{
 
 use super::{
     Backend, StoreOptions,
-    node::{Node, TRACKS, json, new_member, new_room, room, spec},
+    support::{ContractNode, MAX_TRACKS, json, new_member, new_room, room, spec},
 };
 use crate::{DirectoryError, NewMember};
 
@@ -38,14 +38,19 @@ fn refused<T: std::fmt::Debug>(outcome: Result<T, DirectoryError>) -> usize {
 }
 
 /// Returns the size of a room's state.
-async fn length(node: &Node, room: &RoomId) -> usize {
+async fn length(node: &ContractNode, room: &RoomId) -> usize {
     let snapshot = node.directory.snapshot(room).await;
     snapshot.expect("the room is there").encoded_len()
 }
 
 /// Asserts that the directory's recorded size equals the actual size of the state. Reads the
 /// recorded one from the error of an oversized member update.
-pub(super) async fn assert_counted(node: &Node, room: &RoomId, member: &MemberId, limit: usize) {
+pub(super) async fn assert_counted(
+    node: &ContractNode,
+    room: &RoomId,
+    member: &MemberId,
+    limit: usize,
+) {
     let snapshot = node.directory.snapshot(room).await;
     let snapshot = snapshot.expect("the room is there");
     let known = snapshot.members.iter().find(|one| one.id == *member);
@@ -62,7 +67,7 @@ pub(super) async fn assert_counted(node: &Node, room: &RoomId, member: &MemberId
 
 pub async fn the_state_is_limited_whatever_makes_it_longer(backend: &dyn Backend) {
     let store = backend.store(options()).await;
-    let [a, b] = Node::on(&*store).await;
+    let [a, b] = ContractNode::on(&*store).await;
     let id = room("hall");
     let mut large = new_room(&id, 10);
     large.metadata = text(LIMIT);
@@ -92,7 +97,7 @@ pub async fn the_state_is_limited_whatever_makes_it_longer(backend: &dyn Backend
     assert_eq!(refused(updated.await), LIMIT + 1);
     refused(
         a.directory
-            .publish(&id, &ann, spec(TrackKind::Data), TRACKS)
+            .publish(&id, &ann, spec(TrackKind::Data), MAX_TRACKS)
             .await,
     );
     refused(b.directory.join(&id, new_member("ben")).await);
@@ -109,7 +114,7 @@ pub async fn the_state_is_limited_whatever_makes_it_longer(backend: &dyn Backend
 
 pub async fn a_room_at_the_limit_is_answered_within_it(backend: &dyn Backend) {
     let store = backend.store(options()).await;
-    let [a, b] = Node::on(&*store).await;
+    let [a, b] = ContractNode::on(&*store).await;
     let id = room("hall");
     a.create(&id, 10).await;
     a.join(&id, "ann").await;
@@ -130,7 +135,7 @@ pub async fn a_room_at_the_limit_is_answered_within_it(backend: &dyn Backend) {
 
 pub async fn a_join_that_is_refused_creates_no_room(backend: &dyn Backend) {
     let store = backend.store(options()).await;
-    let [a, b] = Node::on(&*store).await;
+    let [a, b] = ContractNode::on(&*store).await;
     let id = room("hall");
     let large = NewMember {
         metadata: text(LIMIT),
@@ -145,7 +150,7 @@ pub async fn a_join_that_is_refused_creates_no_room(backend: &dyn Backend) {
 
 pub async fn who_is_refused_leaves_no_trace(backend: &dyn Backend) {
     let store = backend.store(options()).await;
-    let [a, b] = Node::on(&*store).await;
+    let [a, b] = ContractNode::on(&*store).await;
     let id = room("hall");
     a.create(&id, 10).await;
     let ann = a.join(&id, "ann").await.member.id;
@@ -154,7 +159,7 @@ pub async fn who_is_refused_leaves_no_trace(backend: &dyn Backend) {
     let large = || Init::encode(&[7; LIMIT]);
     let mut video = spec(TrackKind::Video);
     video.init = Some(large());
-    refused(a.directory.publish(&id, &ann, video, TRACKS).await);
+    refused(a.directory.publish(&id, &ann, video, MAX_TRACKS).await);
     let ben = NewMember {
         metadata: text(LIMIT),
         ..new_member("ben")
@@ -181,7 +186,7 @@ pub async fn the_count_is_the_length_of_the_snapshot(backend: &dyn Backend) {
             ..StoreOptions::default()
         })
         .await;
-    let nodes: [Node; 2] = Node::on(&*store).await;
+    let nodes: [ContractNode; 2] = ContractNode::on(&*store).await;
     let id = room("hall");
     nodes[0].create(&id, 30).await;
     // With the index of the node that each has joined by.
@@ -224,7 +229,7 @@ pub async fn the_count_is_the_length_of_the_snapshot(backend: &dyn Backend) {
                 spec.name = Some(name());
                 spec.frame_rate = [None, Some(30.0), Some(29.97)][step % 3];
                 spec.init = (step % 2 == 0).then(|| Init::encode(&vec![0; bytes]));
-                let published = directory.publish(&id, &member, spec, TRACKS);
+                let published = directory.publish(&id, &member, spec, MAX_TRACKS);
                 published.await.map(drop)
             }
             (75..90, Some(member)) => {

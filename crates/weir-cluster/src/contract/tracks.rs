@@ -5,12 +5,12 @@ use weir_protocol::{Change, Init, MemberId, TrackId, TrackKind, TrackUpdate};
 
 use super::{
     Backend,
-    node::{Node, room, spec},
+    support::{ContractNode, room, spec},
 };
 use crate::DirectoryError;
 
 pub async fn ids_are_never_used_again(backend: &dyn Backend) {
-    let (_store, [a, b]) = Node::several(backend).await;
+    let (_store, [a, b]) = ContractNode::several(backend).await;
     let id = room("hall");
     a.create(&id, 10).await;
     let ann = a.join(&id, "ann").await.member.id;
@@ -29,7 +29,7 @@ pub async fn ids_are_never_used_again(backend: &dyn Backend) {
 }
 
 pub async fn updates_change_what_they_give(backend: &dyn Backend) {
-    let (_store, [a, b]) = Node::several(backend).await;
+    let (_store, [a, b]) = ContractNode::several(backend).await;
     let id = room("hall");
     a.create(&id, 10).await;
     let ann = a.join(&id, "ann").await.member.id;
@@ -66,7 +66,7 @@ pub async fn updates_change_what_they_give(backend: &dyn Backend) {
 }
 
 pub async fn only_the_owner_changes_a_track(backend: &dyn Backend) {
-    let (_store, [a, b]) = Node::several(backend).await;
+    let (_store, [a, b]) = ContractNode::several(backend).await;
     let id = room("hall");
     a.create(&id, 10).await;
     a.join(&id, "ann").await;
@@ -91,7 +91,7 @@ pub async fn only_the_owner_changes_a_track(backend: &dyn Backend) {
 }
 
 pub async fn tracks_are_limited_per_member(backend: &dyn Backend) {
-    let (_store, [a]) = Node::several(backend).await;
+    let (_store, [a]) = ContractNode::several(backend).await;
     let id = room("hall");
     a.create(&id, 10).await;
     let ann = a.join(&id, "ann").await.member.id;
@@ -117,7 +117,7 @@ pub async fn tracks_are_limited_per_member(backend: &dyn Backend) {
 }
 
 pub async fn who_publishes_at_once_stays_within_the_limit(backend: &dyn Backend) {
-    let (_store, [a]) = Node::several(backend).await;
+    let (_store, [a]) = ContractNode::several(backend).await;
     let id = room("hall");
     a.create(&id, 10).await;
     let ann = a.join(&id, "ann").await.member.id;

@@ -5,11 +5,11 @@ use weir_protocol::MemberId;
 
 use super::{
     Backend, View,
-    node::{Node, room},
+    support::{ContractNode, room},
 };
 
 /// A few changes of a room by members of one node, one after the other.
-async fn be_busy(node: Node, room: weir_protocol::RoomId, name: String) {
+async fn be_busy(node: ContractNode, room: weir_protocol::RoomId, name: String) {
     for round in 0..5 {
         // Nobody has an id that was somebody's before.
         let id = format!("{name}-{round}");
@@ -28,7 +28,7 @@ async fn be_busy(node: Node, room: weir_protocol::RoomId, name: String) {
 const BUSY: usize = 5 * 7;
 
 pub async fn every_node_sees_the_same_events_in_order(backend: &dyn Backend) {
-    let (_store, nodes) = Node::several::<4>(backend).await;
+    let (_store, nodes) = ContractNode::several::<4>(backend).await;
     let id = room("hall");
     nodes[0].create(&id, 100).await;
     let watches = join_all(nodes.iter().map(|node| node.watch(&id))).await;
@@ -53,7 +53,7 @@ pub async fn every_node_sees_the_same_events_in_order(backend: &dyn Backend) {
 }
 
 pub async fn a_snapshot_and_later_events_are_the_room(backend: &dyn Backend) {
-    let (_store, nodes) = Node::several::<2>(backend).await;
+    let (_store, nodes) = ContractNode::several::<2>(backend).await;
     let [a, b] = &nodes;
     let id = room("hall");
     a.create(&id, 100).await;
@@ -76,7 +76,7 @@ pub async fn a_snapshot_and_later_events_are_the_room(backend: &dyn Backend) {
 }
 
 pub async fn an_end_of_a_watch_is_an_end_of_events(backend: &dyn Backend) {
-    let (_store, [a, b]) = Node::several(backend).await;
+    let (_store, [a, b]) = ContractNode::several(backend).await;
     let (id, other) = (room("hall"), room("cellar"));
     a.create(&id, 10).await;
     a.create(&other, 10).await;
@@ -100,7 +100,7 @@ pub async fn an_end_of_a_watch_is_an_end_of_events(backend: &dyn Backend) {
 }
 
 pub async fn two_watches_tell_once(backend: &dyn Backend) {
-    let (_store, [a]) = Node::several(backend).await;
+    let (_store, [a]) = ContractNode::several(backend).await;
     let id = room("hall");
     a.create(&id, 10).await;
     let first = a.watch(&id).await;

@@ -1,12 +1,8 @@
 //! Who wants to be told what.
 
-use std::{
-    collections::HashMap,
-    hash::Hash,
-    sync::{Arc, Mutex},
-};
+use std::{collections::HashMap, hash::Hash, sync::Arc};
 
-use super::lock;
+use parking_lot::Mutex;
 
 /// A node that wants to be told.
 #[derive(Debug)]
@@ -45,7 +41,7 @@ impl<K, I: ?Sized> Default for Audience<K, I> {
 impl<K: Hash + Eq + Clone, I: ?Sized> Audience<K, I> {
     /// Those who want to be told of `key` now.
     pub(super) fn of(&self, key: &K) -> Option<Arc<[Listener<I>]>> {
-        lock(&self.0).get(key).cloned()
+        self.0.lock().get(key).cloned()
     }
 
     /// Adds a guard of `node`, which is told once however many it holds.
@@ -74,7 +70,7 @@ impl<K: Hash + Eq + Clone, I: ?Sized> Audience<K, I> {
     }
 
     fn change(&self, key: &K, change: impl FnOnce(&mut Vec<Listener<I>>)) {
-        let mut table = lock(&self.0);
+        let mut table = self.0.lock();
         let mut listeners = table.get(key).map(|list| list.to_vec()).unwrap_or_default();
         change(&mut listeners);
         if listeners.is_empty() {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use weir_protocol::RoomId;
 
-use super::{channel::Channel, hub::MemoryHub};
+use super::{channel::MemoryChannel, hub::MemoryHub};
 use crate::{
     Bus, BusError, ChunkPublisher, ChunkSink, Interest, Relayed, Signal, SignalSender, SignalSink,
     Subscription, TrackKey,
@@ -21,9 +21,12 @@ pub struct MemoryBus {
     node: u64,
 }
 
-impl MemoryBus {
-    pub(super) fn new(hub: MemoryHub, node: u64) -> Self {
-        Self { hub, node }
+impl MemoryHub {
+    /// Returns the bus of a new node.
+    #[must_use]
+    pub fn bus(&self) -> MemoryBus {
+        let (hub, node) = (self.clone(), self.shared().number());
+        MemoryBus { hub, node }
     }
 }
 
@@ -64,7 +67,7 @@ impl Bus for MemoryBus {
 /// Publisher of a track on a [`MemoryBus`].
 #[derive(Debug)]
 struct MemoryPublisher {
-    channel: Arc<Channel<TrackKey, dyn ChunkSink>>,
+    channel: Arc<MemoryChannel<TrackKey, dyn ChunkSink>>,
     node: u64,
 }
 
@@ -83,7 +86,7 @@ impl ChunkPublisher for MemoryPublisher {
 /// Sender of a room's signals on a [`MemoryBus`].
 #[derive(Debug)]
 struct MemorySender {
-    channel: Arc<Channel<RoomId, dyn SignalSink>>,
+    channel: Arc<MemoryChannel<RoomId, dyn SignalSink>>,
     node: u64,
 }
 

@@ -1,4 +1,4 @@
-//! Channels of the bus in memory.
+//! MemoryChannels of the bus in memory.
 
 use std::{
     collections::HashMap,
@@ -13,19 +13,19 @@ use parking_lot::Mutex;
 
 use crate::Subscription;
 
-/// Channels in use, by key.
+/// MemoryChannels in use, by key.
 #[derive(Debug)]
-pub(super) struct Channels<K: Hash + Eq, S: ?Sized> {
+pub(super) struct MemoryChannels<K: Hash + Eq, S: ?Sized> {
     /// Locked to look a channel up, to insert one or to remove one.
-    open: Mutex<HashMap<K, Weak<Channel<K, S>>>>,
+    open: Mutex<HashMap<K, Weak<MemoryChannel<K, S>>>>,
     /// Source of subscription ids.
     ids: AtomicU64,
 }
 
 /// Subscriptions to one channel.
 #[derive(Debug)]
-pub(super) struct Channel<K: Hash + Eq, S: ?Sized> {
-    channels: Weak<Channels<K, S>>,
+pub(super) struct MemoryChannel<K: Hash + Eq, S: ?Sized> {
+    channels: Weak<MemoryChannels<K, S>>,
     key: K,
     /// Replaced as a whole, so that no lock is held while sinks are called.
     receivers: Mutex<Arc<[Receiver<S>]>>,
@@ -48,7 +48,7 @@ impl<S: ?Sized> Clone for Receiver<S> {
     }
 }
 
-impl<K: Hash + Eq, S: ?Sized> Default for Channels<K, S> {
+impl<K: Hash + Eq, S: ?Sized> Default for MemoryChannels<K, S> {
     fn default() -> Self {
         Self {
             open: Mutex::default(),
@@ -57,18 +57,18 @@ impl<K: Hash + Eq, S: ?Sized> Default for Channels<K, S> {
     }
 }
 
-impl<K, S> Channels<K, S>
+impl<K, S> MemoryChannels<K, S>
 where
     K: Hash + Eq + Clone + Send + Sync + 'static,
     S: ?Sized + Send + Sync + 'static,
 {
     /// Returns the channel of `key`, which exists while somebody holds it.
-    pub(super) fn open(self: &Arc<Self>, key: &K) -> Arc<Channel<K, S>> {
+    pub(super) fn open(self: &Arc<Self>, key: &K) -> Arc<MemoryChannel<K, S>> {
         let mut open = self.open.lock();
         if let Some(channel) = open.get(key).and_then(Weak::upgrade) {
             return channel;
         }
-        let channel = Arc::new(Channel {
+        let channel = Arc::new(MemoryChannel {
             channels: Arc::downgrade(self),
             key: key.clone(),
             receivers: Mutex::new(Arc::new([])),
@@ -86,7 +86,7 @@ where
     }
 }
 
-impl<K: Hash + Eq, S: ?Sized> Channel<K, S> {
+impl<K: Hash + Eq, S: ?Sized> MemoryChannel<K, S> {
     /// Calls `deliver` with the sink of each subscription of another node than `node`.
     pub(super) fn to_others(&self, node: u64, deliver: impl FnMut(&S)) {
         let receivers = Arc::clone(&self.receivers.lock());
@@ -115,7 +115,7 @@ impl<K: Hash + Eq, S: ?Sized> Channel<K, S> {
     }
 }
 
-impl<K: Hash + Eq, S: ?Sized> Drop for Channel<K, S> {
+impl<K: Hash + Eq, S: ?Sized> Drop for MemoryChannel<K, S> {
     fn drop(&mut self) {
         let Some(channels) = self.channels.upgrade() else {
             return;

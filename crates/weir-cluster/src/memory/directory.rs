@@ -9,7 +9,7 @@ use weir_protocol::{
 };
 
 use super::{
-    hub::{MemoryHub, Shared},
+    hub::{HubState, MemoryHub},
     room::RoomState,
 };
 use crate::{Directory, DirectoryError, Inbox, Joined, NewMember, NewRoom, Watch};
@@ -22,12 +22,17 @@ pub struct MemoryDirectory {
     inbox: Arc<dyn Inbox>,
 }
 
-impl MemoryDirectory {
-    pub(super) fn new(hub: MemoryHub, node: u64, inbox: Arc<dyn Inbox>) -> Self {
-        Self { hub, node, inbox }
+impl MemoryHub {
+    /// Returns the directory of a new node, which reports to `inbox`.
+    #[must_use]
+    pub fn directory(&self, inbox: Arc<dyn Inbox>) -> MemoryDirectory {
+        let (hub, node) = (self.clone(), self.shared().number());
+        MemoryDirectory { hub, node, inbox }
     }
+}
 
-    fn shared(&self) -> &Shared {
+impl MemoryDirectory {
+    fn shared(&self) -> &HubState {
         self.hub.shared()
     }
 

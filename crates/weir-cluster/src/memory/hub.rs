@@ -3,23 +3,22 @@
 use std::{
     collections::{HashMap, hash_map::Entry},
     sync::{
-        Arc, Mutex,
+        Arc,
         atomic::{AtomicU64, Ordering},
     },
     time::{Duration, SystemTime},
 };
 
+use parking_lot::Mutex;
 use tokio::task::JoinHandle;
 use weir_protocol::{CloseReason, Limits, Room, RoomId};
 
 use super::{
-    MemoryBus, MemoryDirectory,
-    channel::Channels,
+    channel::MemoryChannels,
     expiry::{Expiry, Ticket},
-    lock,
     room::{RoomCell, RoomState, Watchers},
 };
-use crate::{ChunkSink, DirectoryError, Inbox, NewRoom, SignalSink, TrackKey};
+use crate::{ChunkSink, DirectoryError, NewRoom, SignalSink, TrackKey};
 
 /// How rooms are kept in memory.
 #[derive(Debug, Clone, Copy)]
@@ -66,24 +65,12 @@ impl MemoryHub {
     /// Outside of a tokio runtime with time enabled.
     #[must_use]
     pub fn new(options: MemoryOptions) -> Self {
-        let shared = Arc::new(Shared::new(options));
+        let shared = Arc::new(HubState::new(options));
         let sweeper = tokio::spawn(sweep(Arc::clone(&shared)));
         Self(Arc::new(Sweeping { shared, sweeper }))
     }
 
-    /// The directory of a node, which is told through `inbox`.
-    #[must_use]
-    pub fn directory(&self, inbox: Arc<dyn Inbox>) -> MemoryDirectory {
-        MemoryDirectory::new(self.clone(), self.shared().number(), inbox)
-    }
-
-    /// Returns the bus of a new node.
-    #[must_use]
-    pub fn bus(&self) -> MemoryBus {
-        MemoryBus::new(self.clone(), self.shared().number())
-    }
-
-    pub(super) fn shared(&self) -> &Arc<Shared> {
+    pub(super) fn shared(&self) -> &Arc<HubState> {
         &self.0.shared
     }
 }
@@ -91,7 +78,7 @@ impl MemoryHub {
 /// The shared state and the task that sweeps it, which ends with the last handle.
 #[derive(Debug)]
 struct Sweeping {
-    shared: Arc<Shared>,
+    shared: Arc<HubState>,
     sweeper: JoinHandle<()>,
 }
 
@@ -102,7 +89,7 @@ impl Drop for Sweeping {
 }
 
 /// Closes rooms as they become due.
-async fn sweep(shared: Arc<Shared>) {
+async fn sweep(shared: Arc<HubState>) {
     loop {
         let (ticket, room) = shared.expiry.due().await;
         shared.expire(ticket, &room);
@@ -112,20 +99,20 @@ async fn sweep(shared: Arc<Shared>) {
 /// What the nodes share. The locks are taken in this order: a room's, then any other, of which no
 /// two are held together and none while an inbox is called.
 #[derive(Debug)]
-pub(super) struct Shared {
+pub(super) struct HubState {
     options: MemoryOptions,
     /// The rooms; a closed one may stay for the moment between its closing and its removal.
     rooms: Mutex<HashMap<RoomId, Arc<RoomCell>>>,
-    pub(super) expiry: Expiry,
+    pub(super) expiry: Expiry<RoomCell>,
     pub(super) watchers: Watchers,
     /// Channels of tracks.
-    pub(super) tracks: Arc<Channels<TrackKey, dyn ChunkSink>>,
+    pub(super) tracks: Arc<MemoryChannels<TrackKey, dyn ChunkSink>>,
     /// Channels of rooms' signals.
-    pub(super) signals: Arc<Channels<RoomId, dyn SignalSink>>,
+    pub(super) signals: Arc<MemoryChannels<RoomId, dyn SignalSink>>,
     nodes: AtomicU64,
 }
 
-impl Shared {
+impl HubState {
     fn new(options: MemoryOptions) -> Self {
         Self {
             options,
@@ -139,7 +126,7 @@ impl Shared {
     }
 
     /// A number for a node's handle.
-    fn number(&self) -> u64 {
+    pub(super) fn number(&self) -> u64 {
         self.nodes.fetch_add(1, Ordering::Relaxed)
     }
 
@@ -153,10 +140,10 @@ impl Shared {
         id: &RoomId,
         work: impl FnOnce(&Arc<RoomCell>, &mut RoomState) -> Result<T, DirectoryError>,
     ) -> Result<T, DirectoryError> {
-        let found = lock(&self.rooms).get(id).cloned();
+        let found = self.rooms.lock().get(id).cloned();
         let missing = || DirectoryError::RoomNotFound(id.clone());
         let cell = found.ok_or_else(missing)?;
-        let mut room = lock(&cell);
+        let mut room = cell.lock();
         if room.is_closed() {
             return Err(missing());
         }
@@ -187,9 +174,9 @@ impl Shared {
             self.options.room_state_bytes,
         )?));
         // Held from before the room can be found, so that nobody joins it before it has its ticket.
-        let mut room = lock(&cell);
+        let mut room = cell.lock();
         while let Some(present) = self.insert(&id, &cell)? {
-            if !lock(&present).is_closed() {
+            if !present.lock().is_closed() {
                 return Err(DirectoryError::RoomExists(id));
             }
             self.remove(&id, &present);
@@ -210,7 +197,7 @@ impl Shared {
         id: &RoomId,
         cell: &Arc<RoomCell>,
     ) -> Result<Option<Arc<RoomCell>>, DirectoryError> {
-        let mut rooms = lock(&self.rooms);
+        let mut rooms = self.rooms.lock();
         let limit = self.options.max_rooms;
         let count = rooms.len();
         match rooms.entry(id.clone()) {
@@ -225,7 +212,7 @@ impl Shared {
 
     /// Takes a closed room out, unless another is in its place by now.
     fn remove(&self, id: &RoomId, cell: &Arc<RoomCell>) {
-        if let Entry::Occupied(present) = lock(&self.rooms).entry(id.clone())
+        if let Entry::Occupied(present) = self.rooms.lock().entry(id.clone())
             && Arc::ptr_eq(present.get(), cell)
         {
             present.remove();
@@ -234,7 +221,7 @@ impl Shared {
 
     /// Closes a room whose deadline has come, unless somebody has joined it.
     fn expire(&self, ticket: Ticket, cell: &Arc<RoomCell>) {
-        let mut room = lock(cell);
+        let mut room = cell.lock();
         if room.ticket != Some(ticket) {
             return;
         }
@@ -259,7 +246,7 @@ mod tests {
             ..MemoryOptions::default()
         };
         MemoryHub(Arc::new(Sweeping {
-            shared: Arc::new(Shared::new(options)),
+            shared: Arc::new(HubState::new(options)),
             sweeper: tokio::spawn(std::future::pending()),
         }))
     }
@@ -296,7 +283,7 @@ mod tests {
         let shared = hub.shared();
         let id = shared.create(hall(5)).expect("it is new").id;
         let (_, old) = shared.expiry.due().await;
-        lock(&old).close(CloseReason::Expired, &shared.watchers);
+        old.lock().close(CloseReason::Expired, &shared.watchers);
         let missing = DirectoryError::RoomNotFound(id.clone());
         assert_eq!(shared.with_room(&id, |_, _| Ok(())), Err(missing));
 

@@ -1,10 +1,8 @@
 //! One room's state and its changes.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex},
-};
+use std::{collections::BTreeMap, sync::Arc};
 
+use parking_lot::Mutex;
 use weir_protocol::{
     Change, CloseReason, Json, LeaveReason, Member, MemberId, Room, RoomEvent, RoomId, Snapshot,
     StateSize, Track, TrackId, TrackSpec, TrackUpdate,

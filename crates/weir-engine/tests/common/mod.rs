@@ -2,7 +2,7 @@
 
 #![allow(dead_code, reason = "each test uses a part of it")]
 
-pub(crate) mod trouble;
+pub(crate) mod faulty;
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -46,13 +46,13 @@ pub(crate) struct Told {
 
 /// An outlet that keeps what it is given.
 #[derive(Debug, Default)]
-pub(crate) struct Recorder {
+pub(crate) struct FrameRecorder {
     told: Mutex<Vec<Told>>,
     /// Takes no chunks while it is set.
     pub(crate) full: AtomicBool,
 }
 
-impl Recorder {
+impl FrameRecorder {
     fn keep(&self, frame: &Frame) {
         let mut values: Vec<Value> = serde_json::from_str(frame.body()).expect("JSON");
         let (event, argument) = match frame.ack() {
@@ -74,7 +74,7 @@ impl Recorder {
     }
 }
 
-impl Outlet for Recorder {
+impl Outlet for FrameRecorder {
     fn notice(&self, frame: &Frame) -> Delivery {
         self.keep(frame);
         Delivery::Sent
@@ -93,15 +93,15 @@ impl Outlet for Recorder {
 }
 
 /// A client of an engine.
-pub(crate) struct Client {
+pub(crate) struct TestClient {
     pub(crate) session: Session,
-    pub(crate) outlet: Arc<Recorder>,
+    pub(crate) outlet: Arc<FrameRecorder>,
     acks: AtomicI64,
 }
 
-impl Client {
+impl TestClient {
     pub(crate) fn new(engine: &Engine) -> Self {
-        let outlet = Arc::new(Recorder::default());
+        let outlet = Arc::new(FrameRecorder::default());
         Self {
             session: engine.session(
                 outlet.clone(),
@@ -173,12 +173,12 @@ impl Client {
 
 /// Creates a room; answers with its id.
 pub(crate) fn room(engine: &Engine) -> Value {
-    let created = Client::new(engine).request("room:create", json!({}));
+    let created = TestClient::new(engine).request("room:create", json!({}));
     created["room"]["id"].clone()
 }
 
 /// Publishes a track; answers with its id.
-pub(crate) fn publish(client: &Client, kind: &str) -> Value {
+pub(crate) fn publish(client: &TestClient, kind: &str) -> Value {
     let published = client.request("track:publish", json!({"kind": kind, "codec": "x"}));
     assert_eq!(published["ok"], true, "{published}");
     published["track"]["id"].clone()
@@ -186,7 +186,7 @@ pub(crate) fn publish(client: &Client, kind: &str) -> Value {
 
 /// A room as a client knows it: from its answer when it joined, and what it was told since.
 pub(crate) fn view(
-    client: &Client,
+    client: &TestClient,
     joined: &Value,
 ) -> (BTreeMap<String, Value>, BTreeMap<u64, Value>) {
     let list = |name: &str| joined[name].as_array().expect("a list").clone();

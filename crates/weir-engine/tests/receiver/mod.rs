@@ -1,4 +1,4 @@
-//! Client with the combined limits of all stock clients. It shares no code with the server.
+//! TestClient with the combined limits of all stock clients. It shares no code with the server.
 
 use std::collections::{BTreeSet, HashSet};
 
@@ -29,7 +29,7 @@ const RESERVED: &[&str] = &[
 
 /// Parsed packet.
 #[derive(Debug)]
-pub(crate) struct Packet {
+pub(crate) struct ReadPacket {
     /// Name of the event, or `answer`.
     pub(crate) name: String,
     pub(crate) attachments: usize,
@@ -37,7 +37,7 @@ pub(crate) struct Packet {
     pub(crate) polled: Vec<String>,
 }
 
-impl Packet {
+impl ReadPacket {
     /// Parses the WebSocket frames of one packet.
     ///
     /// # Panics

@@ -11,7 +11,7 @@ use std::{
 use tokio::{runtime::Handle, sync::OnceCell, task::spawn_blocking};
 use weir_cluster::{
     BoxFuture, Bus, Directory, Inbox,
-    contract::{Backend, Store, StoreOptions},
+    contract::{Backend, SharedStore, StoreOptions},
 };
 use weir_redis::{DirectoryOptions, Health, RedisBus, RedisDirectory};
 use weir_testkit::RedisServer;
@@ -57,7 +57,7 @@ struct RedisStore {
 }
 
 impl Backend for Kind {
-    fn store(&self, options: StoreOptions) -> BoxFuture<'_, Arc<dyn Store>> {
+    fn store(&self, options: StoreOptions) -> BoxFuture<'_, Arc<dyn SharedStore>> {
         Box::pin(async move {
             let server = self.server().await;
             let number = PREFIXES.fetch_add(1, Ordering::Relaxed);
@@ -65,12 +65,12 @@ impl Backend for Kind {
                 server,
                 prefix: format!("test{number}"),
                 options,
-            }) as Arc<dyn Store>
+            }) as Arc<dyn SharedStore>
         })
     }
 }
 
-impl Store for RedisStore {
+impl SharedStore for RedisStore {
     fn directory(&self, inbox: Arc<dyn Inbox>) -> BoxFuture<'_, Arc<dyn Directory>> {
         Box::pin(async move {
             let options = DirectoryOptions {

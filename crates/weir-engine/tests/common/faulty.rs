@@ -17,7 +17,7 @@ use super::Late;
 
 /// A bus with faults.
 #[derive(Debug)]
-pub(crate) struct Trouble {
+pub(crate) struct FaultyBus {
     bus: Arc<dyn Bus>,
     faults: Arc<Faults>,
 }
@@ -34,13 +34,13 @@ pub(crate) struct Faults {
 }
 
 /// A node of a cluster in memory, whose bus does wrong what it is told to.
-pub(crate) struct Node {
+pub(crate) struct FaultyNode {
     pub(crate) engine: Engine,
     pub(crate) faults: Arc<Faults>,
     pub(crate) events: Arc<Late>,
 }
 
-impl Node {
+impl FaultyNode {
     /// A node whose events come at once and whose bus works.
     pub(crate) fn new(hub: &MemoryHub) -> Self {
         let node = Self::slow(hub);
@@ -59,7 +59,7 @@ impl Node {
         let mut events = None;
         let engine = Engine::new(EngineOptions::default(), |inbox| {
             let inbox = events.insert(Late::new(inbox)).clone();
-            let bus = Trouble {
+            let bus = FaultyBus {
                 bus: Arc::new(hub.bus()),
                 faults: Arc::clone(&faults),
             };
@@ -90,7 +90,7 @@ impl Faults {
     }
 }
 
-impl Bus for Trouble {
+impl Bus for FaultyBus {
     fn publisher(&self, track: &TrackKey) -> Arc<dyn ChunkPublisher> {
         Arc::new(Faulty {
             handle: self.bus.publisher(track),

@@ -6,22 +6,23 @@ use weir_protocol::{
     Init, Json, LeaveReason, MemberId, RoomId, Track, TrackId, TrackKind, TrackSpec, TrackUpdate,
 };
 
-use super::{Backend, Recorder, Store, StoreOptions};
+use super::recorder::Recorder;
+use crate::contract::{Backend, SharedStore, StoreOptions};
 use crate::{Bus, Directory, DirectoryError, Joined, NewMember, NewRoom, Watch};
 
 /// How many tracks the cases allow a member, unless they are about it.
-pub(super) const TRACKS: usize = 16;
+pub(in crate::contract) const MAX_TRACKS: usize = 16;
 
 /// A node: its end of both planes, and what it was told.
 #[derive(Debug, Clone)]
-pub(super) struct Node {
-    pub(super) directory: Arc<dyn Directory>,
-    pub(super) bus: Arc<dyn Bus>,
-    pub(super) inbox: Arc<Recorder>,
+pub(in crate::contract) struct ContractNode {
+    pub(in crate::contract) directory: Arc<dyn Directory>,
+    pub(in crate::contract) bus: Arc<dyn Bus>,
+    pub(in crate::contract) inbox: Arc<Recorder>,
 }
 
-impl Node {
-    pub(super) async fn new(store: &dyn Store) -> Self {
+impl ContractNode {
+    pub(in crate::contract) async fn new(store: &dyn SharedStore) -> Self {
         let inbox = Arc::new(Recorder::default());
         Self {
             directory: store.directory(inbox.clone()).await,
@@ -31,16 +32,16 @@ impl Node {
     }
 
     /// `N` nodes on one store with the default options.
-    pub(super) async fn several<const N: usize>(
+    pub(in crate::contract) async fn several<const N: usize>(
         backend: &dyn Backend,
-    ) -> (Arc<dyn Store>, [Self; N]) {
+    ) -> (Arc<dyn SharedStore>, [Self; N]) {
         let store = backend.store(StoreOptions::default()).await;
         let nodes = Self::on(&*store).await;
         (store, nodes)
     }
 
     /// `N` nodes on a store.
-    pub(super) async fn on<const N: usize>(store: &dyn Store) -> [Self; N] {
+    pub(in crate::contract) async fn on<const N: usize>(store: &dyn SharedStore) -> [Self; N] {
         let mut nodes = Vec::new();
         for _ in 0..N {
             nodes.push(Self::new(store).await);
@@ -49,24 +50,24 @@ impl Node {
     }
 
     /// Creates a room for `max_members`.
-    pub(super) async fn create(&self, id: &RoomId, max_members: u32) {
+    pub(in crate::contract) async fn create(&self, id: &RoomId, max_members: u32) {
         let created = self.directory.create(new_room(id, max_members)).await;
         created.expect("the room is new");
     }
 
     /// Joins a room that is there.
-    pub(super) async fn join(&self, room: &RoomId, id: &str) -> Joined {
+    pub(in crate::contract) async fn join(&self, room: &RoomId, id: &str) -> Joined {
         let joined = self.directory.join(room, new_member(id)).await;
         joined.expect("there is a place in the room")
     }
 
-    pub(super) async fn leave(&self, room: &RoomId, id: &str) {
+    pub(in crate::contract) async fn leave(&self, room: &RoomId, id: &str) {
         let id = MemberId::new(id);
         let left = self.directory.leave(room, &id, LeaveReason::Left).await;
         left.expect("the member is there");
     }
 
-    pub(super) async fn rename(&self, room: &RoomId, id: &str, name: &str) {
+    pub(in crate::contract) async fn rename(&self, room: &RoomId, id: &str, name: &str) {
         let id = MemberId::new(id);
         let updated = self
             .directory
@@ -75,22 +76,22 @@ impl Node {
         updated.expect("the member is there");
     }
 
-    pub(super) async fn publish(&self, room: &RoomId, member: &str) -> Track {
+    pub(in crate::contract) async fn publish(&self, room: &RoomId, member: &str) -> Track {
         let member = MemberId::new(member);
         let published = self
             .directory
-            .publish(room, &member, spec(TrackKind::Video), TRACKS)
+            .publish(room, &member, spec(TrackKind::Video), MAX_TRACKS)
             .await;
         published.expect("the member may publish")
     }
 
-    pub(super) async fn watch(&self, room: &RoomId) -> Watch {
+    pub(in crate::contract) async fn watch(&self, room: &RoomId) -> Watch {
         let watch = self.directory.watch(room).await;
         watch.expect("the store is there")
     }
 
     /// The error of each operation but `create` and `watch`, by its name.
-    pub(super) async fn refusals(
+    pub(in crate::contract) async fn refusals(
         &self,
         room: &RoomId,
         member: &MemberId,
@@ -109,7 +110,10 @@ impl Node {
             ),
             (
                 "publish",
-                directory.publish(room, member, spec, TRACKS).await.err(),
+                directory
+                    .publish(room, member, spec, MAX_TRACKS)
+                    .await
+                    .err(),
             ),
             (
                 "update_track",
@@ -133,15 +137,15 @@ impl Node {
     }
 }
 
-pub(super) fn room(id: &str) -> RoomId {
+pub(in crate::contract) fn room(id: &str) -> RoomId {
     RoomId::made(id)
 }
 
-pub(super) fn json(text: &str) -> Json {
+pub(in crate::contract) fn json(text: &str) -> Json {
     serde_json::from_str(text).expect("the cases' own JSON is right")
 }
 
-pub(super) fn new_room(id: &RoomId, max_members: u32) -> NewRoom {
+pub(in crate::contract) fn new_room(id: &RoomId, max_members: u32) -> NewRoom {
     NewRoom {
         id: id.clone(),
         metadata: json(r#"{"topic":"weather"}"#),
@@ -149,7 +153,7 @@ pub(super) fn new_room(id: &RoomId, max_members: u32) -> NewRoom {
     }
 }
 
-pub(super) fn new_member(id: &str) -> NewMember {
+pub(in crate::contract) fn new_member(id: &str) -> NewMember {
     NewMember {
         id: MemberId::new(id),
         name: format!("called {id}"),
@@ -158,7 +162,7 @@ pub(super) fn new_member(id: &str) -> NewMember {
     }
 }
 
-pub(super) fn spec(kind: TrackKind) -> TrackSpec {
+pub(in crate::contract) fn spec(kind: TrackKind) -> TrackSpec {
     TrackSpec {
         kind,
         source: Some("camera".into()),
