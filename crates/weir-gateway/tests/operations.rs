@@ -97,7 +97,7 @@ fn documented_spans_are_those_of_the_code() {
     assert_eq!(documented, made);
     for made_of in [
         "format!(\"directory.{operation}\")",
-        "event.clone().into_string()",
+        "let name = event.to_owned();",
     ] {
         assert!(source.contains(made_of), "{made_of}");
     }
