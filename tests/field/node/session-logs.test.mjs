@@ -146,8 +146,8 @@ test("a node of a cluster logs its id and the loss and return of Redis", async (
   assert.deepEqual([start.message, start.cluster], ["starting", "redis"]);
   assert.match(start.node, /^[0-9a-f]{16}$/);
   // The directory, and the probe of each pub/sub plane.
-  const LOST = ["the directory cannot be reached", "Redis: what this node publishes does not come back"];
-  const BACK = ["the directory is reached", "Redis: what this node publishes comes back"];
+  const LOST = ["the directory cannot be reached", "Redis does not deliver the messages of this node"];
+  const BACK = ["the directory is reached", "Redis delivers the messages of this node"];
   const told = (message, plane) => lines(node).filter((line) => line.message === message && line.plane === plane);
   const all = ([directory, planes]) => [told(directory), told(planes, "events"), told(planes, "subscriptions")];
   const before = all(BACK).map(({ length }) => length);
