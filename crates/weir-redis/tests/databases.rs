@@ -2,17 +2,20 @@
 //!
 //! Pub/sub has one set of channels for all databases: redis/ioredis#1208, valkey-io/valkey#1868.
 
+mod common;
+
 use std::{
     sync::{Arc, Mutex},
     time::Duration,
 };
 
+use common::options;
 use weir_cluster::{
     Bus, ChunkSink, Directory, Inbox, NewMember, Relayed, Signal, SignalSink, Subscription,
     TrackKey, Watch,
 };
 use weir_protocol::{Chunk, Json, MemberId, RoomEvent, RoomId, TrackId};
-use weir_redis::{DirectoryOptions, Health, RedisBus, RedisDirectory};
+use weir_redis::{Health, RedisBus, RedisDirectory};
 use weir_testkit::{RedisServer, eventually};
 
 const SOON: Duration = Duration::from_secs(20);
@@ -68,11 +71,7 @@ struct Node {
 impl Node {
     async fn start(directory_url: &str, bus_url: &str) -> Self {
         let heard = Arc::new(Heard::default());
-        let options = DirectoryOptions {
-            prefix: "test".to_owned(),
-            empty_ttl: Duration::from_secs(60),
-            room_state_bytes: 4 * 1024 * 1024,
-        };
+        let options = options("test");
         let target = directory_url.parse().expect("a Redis");
         let directory = RedisDirectory::new(&target, &options, heard.clone());
         let directory = directory.expect("a good target");

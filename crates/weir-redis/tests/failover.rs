@@ -1,16 +1,19 @@
 //! What becomes of subscriptions and rooms when another Redis takes over.
 
+mod common;
+
 use std::{
     sync::{Arc, Mutex},
     time::Duration,
 };
 
+use common::options;
 use tokio::time::Instant;
 use weir_cluster::{
     Bus, ChunkSink, Directory, Inbox, NewMember, Relayed, Subscription, TrackKey, Watch,
 };
 use weir_protocol::{Change, Chunk, Json, MemberId, RoomEvent, RoomId, TrackId};
-use weir_redis::{DirectoryOptions, Health, RedisBus, RedisDirectory};
+use weir_redis::{Health, RedisBus, RedisDirectory};
 use weir_testkit::{RedisServer, eventually};
 
 const SOON: Duration = Duration::from_secs(40);
@@ -49,11 +52,7 @@ impl Inbox for Told {
 impl Node {
     async fn start(server: &RedisServer) -> Self {
         let told = Arc::new(Told::default());
-        let options = DirectoryOptions {
-            prefix: "test".to_owned(),
-            empty_ttl: Duration::from_secs(60),
-            room_state_bytes: 4 * 1024 * 1024,
-        };
+        let options = options("test");
         let target = server.url().parse().expect("a Redis");
         let directory = RedisDirectory::new(&target, &options, told.clone());
         let node = Self {

@@ -1,29 +1,19 @@
 //! The Redis permissions in docs/redis.md are sufficient: a node needs no others.
 
+mod common;
+
 use std::{sync::Arc, time::Duration};
 
+use common::{Nobody, options};
 use tokio::time::timeout;
-use weir_cluster::{Bus, Directory, Inbox, NewMember, NewRoom, Signal, SignalSink};
-use weir_protocol::{Json, LeaveReason, MemberId, RoomEvent, RoomId};
-use weir_redis::{DirectoryOptions, Health, RedisBus, RedisDirectory};
+use weir_cluster::{Bus, Directory, NewMember, NewRoom};
+use weir_protocol::{Json, LeaveReason, MemberId, RoomId};
+use weir_redis::{Health, RedisBus, RedisDirectory};
 use weir_testkit::RedisServer;
 
 const SOON: Duration = Duration::from_secs(30);
 
 const DOCUMENTED: &str = include_str!("../../../docs/redis.md");
-
-#[derive(Debug)]
-struct Nobody;
-
-impl SignalSink for Nobody {
-    fn signal(&self, _: Arc<Signal>) {}
-
-    fn interrupted(&self) {}
-}
-
-impl Inbox for Nobody {
-    fn room_event(&self, _: &RoomId, _: &Arc<RoomEvent>) {}
-}
 
 /// Creates the documented user on the servers that hold data, and uses it.
 async fn documented_user_is_enough(redis: RedisServer, servers: usize, url: String) {
@@ -36,11 +26,7 @@ async fn documented_user_is_enough(redis: RedisServer, servers: usize, url: Stri
         assert_eq!(made, "OK");
     }
     let target = url.parse().expect("a Redis");
-    let options = DirectoryOptions {
-        prefix: "weir".to_owned(),
-        empty_ttl: Duration::from_secs(60),
-        room_state_bytes: 4 * 1024 * 1024,
-    };
+    let options = options("weir");
     let directory = RedisDirectory::new(&target, &options, Arc::new(Nobody)).expect("a target");
     let bus = RedisBus::new(&target, "weir");
     let planes = [

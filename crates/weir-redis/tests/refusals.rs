@@ -3,6 +3,8 @@
 //! The errors are real ones. A primary that becomes a replica: redis-rb/redis-client#69,
 //! redis/redis-py#935, n8n-io/n8n#25038.
 
+mod common;
+
 use std::{
     process::{Child, Command, Stdio},
     sync::{
@@ -12,6 +14,7 @@ use std::{
     time::Duration,
 };
 
+use common::{Nobody, options};
 use tokio::{
     io::copy_bidirectional,
     net::{TcpListener, TcpStream},
@@ -19,9 +22,9 @@ use tokio::{
     task::AbortHandle,
     time::Instant,
 };
-use weir_cluster::{Directory, Inbox, NewMember};
-use weir_protocol::{Json, MemberId, RoomEvent, RoomId};
-use weir_redis::{DirectoryOptions, Health, RedisDirectory};
+use weir_cluster::{Directory, NewMember};
+use weir_protocol::{Json, MemberId, RoomId};
+use weir_redis::{Health, RedisDirectory};
 use weir_testkit::{RedisServer, eventually};
 
 const SOON: Duration = Duration::from_secs(30);
@@ -29,19 +32,8 @@ const SOON: Duration = Duration::from_secs(30);
 /// Maximum time until a requester gets an answer, per command.
 const ANSWERED: Duration = Duration::from_secs(2);
 
-#[derive(Debug)]
-struct Nobody;
-
-impl Inbox for Nobody {
-    fn room_event(&self, _: &RoomId, _: &Arc<RoomEvent>) {}
-}
-
 async fn directory(url: &str) -> RedisDirectory {
-    let options = DirectoryOptions {
-        prefix: "test".to_owned(),
-        empty_ttl: Duration::from_secs(60),
-        room_state_bytes: 4 * 1024 * 1024,
-    };
+    let options = options("test");
     let target = url.parse().expect("a Redis");
     let directory = RedisDirectory::new(&target, &options, Arc::new(Nobody));
     let directory = directory.expect("a good target");

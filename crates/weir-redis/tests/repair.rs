@@ -1,17 +1,20 @@
 //! What becomes of rooms when Redis, or a node, goes away.
 
+mod common;
+
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex},
     time::Duration,
 };
 
+use common::options;
 use tokio::time::{Instant, timeout};
 use weir_cluster::{Directory, DirectoryError, Inbox, Joined, NewMember, NewRoom, Watch};
 use weir_protocol::{
     Change, Init, Json, LeaveReason, MemberId, RoomEvent, RoomId, TrackKind, TrackSpec,
 };
-use weir_redis::{DirectoryOptions, RedisDirectory};
+use weir_redis::RedisDirectory;
 use weir_testkit::{RedisServer, eventually};
 
 /// A node, and what it was told.
@@ -62,11 +65,7 @@ impl Told {
 
 impl Node {
     async fn start(server: &RedisServer) -> Self {
-        let options = DirectoryOptions {
-            prefix: "test".to_owned(),
-            empty_ttl: Duration::from_secs(60),
-            room_state_bytes: 4 * 1024 * 1024,
-        };
+        let options = options("test");
         let told = Arc::new(Told::default());
         let inbox: Arc<dyn Inbox> = told.clone();
         let directory =

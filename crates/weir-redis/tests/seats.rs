@@ -1,5 +1,6 @@
 //! Ownership of seats: stale nodes are fenced off, and no ghost stays, whoever restores a room.
 
+mod common;
 mod forwarder;
 
 use std::{
@@ -8,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use common::options;
 use forwarder::Forwarder;
 use rand::{Rng, SeedableRng, rngs::StdRng, seq::IndexedRandom};
 use tokio::time::timeout;
@@ -15,7 +17,7 @@ use weir_cluster::{Directory, DirectoryError, NewMember, Watch, contract::Record
 use weir_protocol::{
     Change, Json, LeaveReason, MemberId, RoomId, TrackKind, TrackSpec, TrackUpdate,
 };
-use weir_redis::{DirectoryOptions, RedisDirectory};
+use weir_redis::RedisDirectory;
 use weir_testkit::{RedisServer, eventually};
 
 /// Time limit for what a lease, its reaping and a few heartbeats may take.
@@ -32,11 +34,7 @@ struct Node {
 
 impl Node {
     async fn start(server: &RedisServer) -> Self {
-        let options = DirectoryOptions {
-            prefix: "test".to_owned(),
-            empty_ttl: Duration::from_secs(60),
-            room_state_bytes: 4 * 1024 * 1024,
-        };
+        let options = options("test");
         let network = Forwarder::to(server.processes[0].port).await;
         let target = format!("redis://127.0.0.1:{}", network.port);
         let inbox = Arc::new(Recorder::default());

@@ -4,27 +4,18 @@
 //! `HELLO` as one unquoted line (redis-protocol 6.0.0, `gen_hello` in `resp3/encode.rs`). IPv6:
 //! redis/node-redis#2734, redis/hiredis#276. Sentinels: redis/redis-py#1172.
 
+mod common;
+
 use std::{sync::Arc, time::Duration};
 
+use common::{Nobody, options};
 use tokio::time::timeout;
-use weir_cluster::{Bus, Directory, Inbox, NewRoom, Signal, SignalSink};
-use weir_protocol::{Json, RoomEvent, RoomId, TrackId};
-use weir_redis::{DirectoryOptions, Health, RedisBus, RedisDirectory, Target};
+use weir_cluster::{Bus, Directory, NewRoom, Signal};
+use weir_protocol::{Json, RoomId, TrackId};
+use weir_redis::{Health, RedisBus, RedisDirectory, Target};
 use weir_testkit::RedisServer;
 
 const SOON: Duration = Duration::from_secs(20);
-
-#[derive(Debug)]
-struct Nobody;
-
-impl SignalSink for Nobody {
-    fn signal(&self, _: Arc<Signal>) {}
-    fn interrupted(&self) {}
-}
-
-impl Inbox for Nobody {
-    fn room_event(&self, _: &RoomId, _: &Arc<RoomEvent>) {}
-}
 
 /// Returns all printable ASCII characters, and some of other scripts.
 fn characters() -> Vec<char> {
@@ -37,11 +28,7 @@ fn percent_encoded(text: &str) -> String {
 
 /// Asserts that both planes become healthy and execute operations.
 async fn both_work(target: &Target, prefix: &str) {
-    let options = DirectoryOptions {
-        prefix: prefix.to_owned(),
-        empty_ttl: Duration::from_secs(60),
-        room_state_bytes: 4 * 1024 * 1024,
-    };
+    let options = options(prefix);
     let directory = RedisDirectory::new(target, &options, Arc::new(Nobody)).expect("a target");
     let bus = RedisBus::new(target, prefix);
     let planes = [
