@@ -1,4 +1,4 @@
-//! How long chunks take on their way through a node, measured on some of them.
+//! Latency of chunks on each hop through the cluster, measured on a sample.
 
 use std::{sync::LazyLock, time::Duration};
 
@@ -6,34 +6,34 @@ use opentelemetry::{KeyValue, global, metrics::Histogram, trace::SpanContext};
 
 use crate::trace;
 
-/// One in so many chunks of a track is measured.
+/// One in this many chunks of a track is measured.
 const EVERY: u64 = 64;
 
-/// The bounds by which durations are counted, in seconds.
+/// Bucket bounds of histograms of durations, in seconds.
 pub const DURATION_BOUNDS: [f64; 15] = [
     0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5,
     1.0, 2.5,
 ];
 
-/// A part of a chunk's way.
+/// Hop of a chunk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Hop {
-    /// From its arrival at its publisher's node to all subscribers there.
+    /// From its arrival at the publisher's node to all subscribers there.
     Own,
-    /// From the outbox to Redis' answer.
+    /// From the outbox to the reply of Redis.
     Bus,
     /// From the bus to all subscribers on another node.
     Remote,
 }
 
 impl Hop {
-    /// Whether the chunk of this number is one of those that are measured.
+    /// Returns whether the latency of chunk `seq` is measured.
     #[must_use]
     pub fn is_measured(seq: u64) -> bool {
         seq % EVERY == 1
     }
 
-    /// Its name in metrics and spans.
+    /// Returns the name in metrics and spans.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -43,14 +43,14 @@ impl Hop {
         }
     }
 
-    /// Notes a span for it, which took so long until now.
-    pub fn traced(self, chunk: &SpanContext, took: Duration) {
+    /// Records a span that has just ended, below the span of the chunk.
+    pub fn trace(self, chunk: &SpanContext, took: Duration) {
         let attributes = vec![KeyValue::new("weir.hop", self.name())];
-        trace::note("chunk hop", chunk, took, attributes);
+        trace::record("chunk hop", chunk, took, attributes);
     }
 
-    /// Notes how long it took.
-    pub fn took(self, duration: Duration) {
+    /// Records the latency of a chunk.
+    pub fn record(self, took: Duration) {
         static HISTOGRAM: LazyLock<Histogram<f64>> = LazyLock::new(|| {
             global::meter(trace::SCOPE)
                 .f64_histogram("weir.chunk.hop.duration")
@@ -59,6 +59,6 @@ impl Hop {
                 .with_boundaries(DURATION_BOUNDS.to_vec())
                 .build()
         });
-        HISTOGRAM.record(duration.as_secs_f64(), &[KeyValue::new("hop", self.name())]);
+        HISTOGRAM.record(took.as_secs_f64(), &[KeyValue::new("hop", self.name())]);
     }
 }

@@ -1,7 +1,7 @@
-//! Spans, and how their context crosses between nodes.
+//! Spans, and the propagation of their context between nodes.
 //!
-//! Where nobody collects traces the API of OpenTelemetry makes spans of nothing: some small
-//! allocations per request, and nothing per chunk.
+//! Without a collector, OpenTelemetry's spans are no-ops: they cost a few small allocations per
+//! request, and nothing per chunk.
 
 use std::{
     borrow::Cow,
@@ -14,16 +14,16 @@ use opentelemetry::{
     trace::{SpanContext, SpanKind, Status, TraceContextExt, TraceState, Tracer},
 };
 
-/// Who says all this: the instrumentation scope.
+/// Instrumentation scope of all spans and metrics.
 pub const SCOPE: &str = "weir";
 
-/// The field of the W3C's Trace Context (section 3.2).
+/// Field of W3C Trace Context, section 3.2.
 const FIELD: &str = "traceparent";
 
-/// Begins a span below that of `parent`. It ends with the last clone of the answer, or when it is told
-/// to.
+/// Starts a span below that of `parent`. It ends when the last clone of the returned context is
+/// dropped, or with [`end`].
 #[must_use]
-pub fn begin(
+pub fn start(
     name: impl Into<Cow<'static, str>>,
     kind: SpanKind,
     parent: &Context,
@@ -38,7 +38,7 @@ pub fn begin(
     parent.with_span(span)
 }
 
-/// Ends the span of a context, as failed if there was an error.
+/// Ends the span of a context, with the status of `error` if there was one.
 pub fn end(context: &Context, error: Option<String>) {
     let span = context.span();
     if let Some(error) = error {
@@ -47,8 +47,8 @@ pub fn end(context: &Context, error: Option<String>) {
     span.end();
 }
 
-/// A span that has just ended, and took so long.
-pub fn note(
+/// Records a span that has just ended and lasted `took`. Returns its context.
+pub fn record(
     name: &'static str,
     parent: &SpanContext,
     took: Duration,
@@ -71,9 +71,9 @@ pub fn note(
     context.span().span_context().clone()
 }
 
-/// The context of whoever runs now, as text; `None` without one.
+/// Returns the current context as a `traceparent`; `None` without a span.
 #[must_use]
-pub fn said() -> Option<String> {
+pub fn inject() -> Option<String> {
     let context = Context::current();
     if !context.span().span_context().is_valid() {
         return None;
@@ -83,9 +83,9 @@ pub fn said() -> Option<String> {
     fields.remove(FIELD)
 }
 
-/// The context that a text says; an empty one if it says none.
+/// Returns the context of a `traceparent`; an empty one if it is absent or malformed.
 #[must_use]
-pub fn heard(traceparent: Option<&str>) -> Context {
+pub fn extract(traceparent: Option<&str>) -> Context {
     let Some(traceparent) = traceparent else {
         return Context::new();
     };
@@ -95,7 +95,7 @@ pub fn heard(traceparent: Option<&str>) -> Context {
     })
 }
 
-/// A span of another node, of which only the ids are known.
+/// Returns the context of a span of another node, of which only the ids are known.
 #[must_use]
 pub fn remote(trace: [u8; 16], span: [u8; 8]) -> SpanContext {
     SpanContext::new(

@@ -77,8 +77,8 @@ fn documented_spans_are_those_of_the_code() {
     let source = source();
     // The name of a span is the first argument of each call that creates one.
     let calls = source
-        .split("trace::begin(")
-        .chain(source.split("trace::note("))
+        .split("trace::start(")
+        .chain(source.split("trace::record("))
         .skip(1);
     let made: BTreeSet<_> = calls
         .filter_map(|call| {

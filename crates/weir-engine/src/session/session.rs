@@ -224,7 +224,7 @@ impl SessionState {
                 } => self.handle(&event, request, ack).await,
                 Job::Leave => {
                     let span =
-                        trace::begin("disconnect", SpanKind::Server, &self.context, Vec::new());
+                        trace::start("disconnect", SpanKind::Server, &self.context, Vec::new());
                     let left = self.leave(LeaveReason::Disconnected);
                     // No client is left to be answered, and the failure is logged.
                     let _ = left.with_context(span.clone()).await;
@@ -238,7 +238,7 @@ impl SessionState {
     async fn handle(&self, event: &str, request: Request, ack: Option<i64>) {
         let reply = self.reply(event, ack);
         let name = event.to_owned();
-        let span = trace::begin(name, SpanKind::Server, &self.context, Vec::new());
+        let span = trace::start(name, SpanKind::Server, &self.context, Vec::new());
         let answered = self.answer(request, &reply).with_context(span.clone());
         let answered = answered.await;
         let error = answered.as_ref().err();
@@ -269,7 +269,7 @@ impl SessionState {
         };
         let seq = track.publish(&published, now, options.chunk_sampling);
         if Hop::is_measured(seq) {
-            Hop::Own.took(self.engine.now().saturating_sub(now));
+            Hop::Own.record(self.engine.now().saturating_sub(now));
         }
         Ok(seq)
     }

@@ -150,8 +150,8 @@ impl IngestTrack {
             KeyValue::new("weir.track", i64::from(self.key.track.0)),
             KeyValue::new("weir.seq", i64::try_from(seq).unwrap_or(i64::MAX)),
         ];
-        let chunk = trace::note("chunk", &SpanContext::NONE, took, attributes);
-        Hop::Own.traced(&chunk, took);
+        let chunk = trace::record("chunk", &SpanContext::NONE, took, attributes);
+        Hop::Own.trace(&chunk, took);
         chunk.is_sampled().then_some(chunk)
     }
 

@@ -47,6 +47,8 @@ pub(super) struct RelayedMedia {
     pub(super) claims: usize,
     /// Whether a task keeps the subscription.
     pub(super) running: bool,
+    /// Whether the track has ended.
+    ended: bool,
     /// Whether the subscription holds, so that a position of the publisher counts.
     pub(super) subscribed: bool,
     /// Queue of the current subscription.
@@ -124,6 +126,7 @@ impl RelayedTrack {
                 started: watch::Sender::new(false),
                 claims: 0,
                 running: false,
+                ended: false,
                 subscribed: false,
                 inflow: None,
                 batch: VecDeque::new(),
@@ -152,6 +155,7 @@ impl RelayedTrack {
         let mut media = self.media();
         while self.deliver_next(&mut media) {}
         media.subscribers.clear();
+        media.ended = true;
         media.need.send_replace(Need::Ended);
         // No claim waits any longer.
         media.started.send_replace(true);
@@ -201,17 +205,17 @@ impl RelayedTrack {
         self.arrive(media, relayed);
         let took = at.elapsed();
         if Hop::is_measured(seq) {
-            Hop::Remote.took(took);
+            Hop::Remote.record(took);
         }
         if let Some(trace) = &trace {
-            Hop::Remote.traced(trace, took);
+            Hop::Remote.trace(trace, took);
         }
         true
     }
 
     /// Sends a chunk to the subscribers on this node, or keeps it until the position is known.
     fn arrive(&self, media: &mut RelayedMedia, relayed: Relayed) {
-        if !media.running || *media.need.borrow() == Need::Ended {
+        if !media.running || media.ended {
             return;
         }
         let counters = &*self.address.counters;

@@ -125,20 +125,20 @@ impl Subscribers {
             gaps,
         } = *outcomes;
         let (counters, kind) = (&*self.counters, self.kind);
+        if sent > 0 {
+            counters.chunks_sent.of(kind).add(sent);
+        }
+        if queued > 0 {
+            counters.chunks_queued.of(kind).add(queued);
+        }
         counters
             .chunk_bytes_sent
             .of(kind)
             .add((sent + queued) * bytes);
-        for (count, counter) in [
-            (sent, &counters.chunks_sent),
-            (queued, &counters.chunks_queued),
-            (dropped, &counters.chunks_dropped),
-            (closed, &counters.chunks_closed),
-            (gaps, &counters.gaps_announced),
-        ] {
-            if count > 0 {
-                counter.of(kind).add(count);
-            }
+        if dropped + closed + gaps > 0 {
+            counters.chunks_dropped.of(kind).add(dropped);
+            counters.chunks_closed.of(kind).add(closed);
+            counters.gaps_announced.of(kind).add(gaps);
         }
     }
 }

@@ -136,7 +136,7 @@ fn connect(
     }
     client.transport.bind(socket.id, io, terms.direct.clone());
     let traceparent = said.traceparent.or_else(|| client.traceparent.clone());
-    let parent = trace::heard(traceparent.as_deref());
+    let parent = trace::extract(traceparent.as_deref());
     let transport = match socket.transport_type() {
         TransportType::Websocket => "websocket",
         TransportType::Polling => "polling",
@@ -147,7 +147,7 @@ fn connect(
         KeyValue::new("weir.transport", transport),
         KeyValue::new("client.address", address.to_string()),
     ];
-    let span = trace::begin("connect", SpanKind::Server, &parent, attributes);
+    let span = trace::start("connect", SpanKind::Server, &parent, attributes);
     trace::end(&span, None);
     let identity = SessionIdentity {
         session: socket.id.to_string().into(),

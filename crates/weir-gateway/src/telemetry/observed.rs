@@ -42,7 +42,7 @@ impl ObservedDirectory {
         Box::pin(async move {
             let start = Instant::now();
             let name = format!("directory.{operation}");
-            let span = trace::begin(name, SpanKind::Client, &Context::current(), Vec::new());
+            let span = trace::start(name, SpanKind::Client, &Context::current(), Vec::new());
             let outcome = done.with_context(span.clone()).await;
             let error = outcome.as_ref().err();
             trace::end(&span, error.map(ToString::to_string));

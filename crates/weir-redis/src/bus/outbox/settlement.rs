@@ -49,10 +49,10 @@ impl Settlement {
                 message.topic.set_interest(epoch, *nodes);
                 if let MessageKind::Chunk { measured, trace } = &message.kind {
                     if *measured {
-                        Hop::Bus.took(message.at.elapsed());
+                        Hop::Bus.record(message.at.elapsed());
                     }
                     if let Some(trace) = trace {
-                        Hop::Bus.traced(trace, message.at.elapsed());
+                        Hop::Bus.trace(trace, message.at.elapsed());
                     }
                 }
             }

@@ -98,8 +98,8 @@ impl WatchedRoom {
             KeyValue::new("weir.room", self.room.as_str().to_owned()),
             KeyValue::new("weir.event", event.change.event()),
         ];
-        let parent = trace::heard(trace);
-        let span = trace::begin("room event", SpanKind::Consumer, &parent, attributes);
+        let parent = trace::extract(trace);
+        let span = trace::start("room event", SpanKind::Consumer, &parent, attributes);
         let _current = span.clone().attach();
         self.inbox.room_event(&self.room, &event);
         trace::end(&span, None);

@@ -87,7 +87,7 @@ impl RoomStore {
         writer: Option<&Incarnation>,
         arguments: impl IntoIterator<Item = Value>,
     ) -> Result<Answer, DirectoryError> {
-        let publish = match trace::said() {
+        let publish = match trace::inject() {
             Some(trace) => format!("{} {trace}", self.publish).into(),
             None => self.publish.into(),
         };
