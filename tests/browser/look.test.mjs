@@ -12,23 +12,39 @@ const SCREENS = [
   ["phone", "dark", { viewport: { width: 390, height: 844 }, deviceScaleFactor: 2 }],
 ];
 
+/** Takes a screenshot of the page, and asserts that it is accessible and not wider than the screen. */
+async function look(t, page, name, screen) {
+  await page.screenshot({ path: artefact(`${name}-${screen}.png`) });
+  const { score, rules, broken } = await audit(page);
+  t.diagnostic(`${name}: ${Math.round(score)} of 100 by ${rules} rules`);
+  assert.ok(score >= 95, `${name}: ${broken.join("; ")}`);
+  assert.deepEqual(broken, [], name);
+  const { scroll, width } = await page.evaluate(() => ({
+    scroll: document.documentElement.scrollWidth,
+    width: innerWidth,
+  }));
+  assert.ok(scroll <= width, `${name} is ${scroll} pixels wide, and the window is ${width}`);
+}
+
+/** Asserts that every tile is within the main area and wide enough. */
+async function assertTilesFit(page) {
+  const area = await page.getByRole("main").boundingBox();
+  for (const tile of await page.getByTestId("tile").all()) {
+    const box = await tile.boundingBox();
+    const inside =
+      box.x >= area.x && box.x + box.width <= area.x + area.width + 1 &&
+      box.y >= area.y && box.y + box.height <= area.y + area.height + 1;
+    assert.ok(inside, `a tile at ${JSON.stringify(box)} is not within ${JSON.stringify(area)}`);
+    assert.ok(box.width >= 80, `a tile is only ${box.width} pixels wide`);
+  }
+}
+
 for (const [screen, colorScheme, options] of SCREENS) {
   test(`every page is accessible and fits the screen (${screen}, ${colorScheme})`, async (t) => {
     const node = await startNode(t);
     const browser = await startBrowser(t);
     const page = await openPage(t, browser, node.url, { colorScheme, ...options });
-    const looked = async (name) => {
-      await page.screenshot({ path: artefact(`${name}-${screen}.png`) });
-      const { score, rules, broken } = await audit(page);
-      t.diagnostic(`${name}: ${Math.round(score)} of 100 by ${rules} rules`);
-      assert.ok(score >= 95, `${name}: ${broken.join("; ")}`);
-      assert.deepEqual(broken, [], name);
-      const { scroll, width } = await page.evaluate(() => ({
-        scroll: document.documentElement.scrollWidth,
-        width: innerWidth,
-      }));
-      assert.ok(scroll <= width, `${name} is ${scroll} pixels wide, and the window is ${width}`);
-    };
+    const looked = (name) => look(t, page, name, screen);
 
     await page.getByTestId("preview").locator("video").waitFor();
     await looked("start");
@@ -64,15 +80,7 @@ for (const [screen, colorScheme, options] of SCREENS) {
       await peer.ask("room:join", { room, name: `Guest ${guest}` });
     }
     await eventually("sixteen are there", async () => (await page.getByTestId("tile").count()) === 16);
-    const area = await page.getByRole("main").boundingBox();
-    for (const tile of await page.getByTestId("tile").all()) {
-      const box = await tile.boundingBox();
-      const inside =
-        box.x >= area.x && box.x + box.width <= area.x + area.width + 1 &&
-        box.y >= area.y && box.y + box.height <= area.y + area.height + 1;
-      assert.ok(inside, `a tile at ${JSON.stringify(box)} is not within ${JSON.stringify(area)}`);
-      assert.ok(box.width >= 80, `a tile is only ${box.width} pixels wide`);
-    }
+    await assertTilesFit(page);
     await looked("sixteen");
     await page.getByTestId("leave").click();
     await page.getByText("You have left the room").waitFor();

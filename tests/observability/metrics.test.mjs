@@ -38,6 +38,31 @@ function labels(sample) {
   return [...sample.matchAll(/(\w+)="([^"]*)"/g)].map(([, key, value]) => [key, value]);
 }
 
+/** Asserts that names, types and labels follow Prometheus' conventions and are those of the documentation. */
+async function assertDocumented(nodes) {
+  const known = await documented();
+  const said = new Map();
+  for (const node of nodes) {
+    const page = await metricsPage(node);
+    const checked = spawnSync(tool("promtool"), ["check", "metrics"], { input: page, encoding: "utf8" });
+    assert.deepEqual([checked.status, checked.stdout, checked.stderr], [0, "", ""], checked.error?.message);
+    for (const [, name, type] of page.matchAll(/^# TYPE (\w+) (\w+)$/gm)) said.set(name, type);
+    for (const [sample] of page.matchAll(/^(?!#|target_info)\S+(?= )/gm)) {
+      const name = sample.split("{")[0];
+      const { values, type } = known.get(name) ?? known.get(name.replace(/_(bucket|sum|count)$/, "")) ?? {};
+      for (const [key, value] of labels(sample)) {
+        if (type === "histogram" && key === "le") continue;
+        assert.ok(values?.get(key)?.includes(value), `${sample}: ${key} is documented otherwise`);
+      }
+    }
+  }
+  said.delete("target_info");
+  // Exists only with a collector; another test covers it.
+  known.delete("weir_telemetry_records_total");
+  const types = [...known].map(([name, { type }]) => [name, type]);
+  assert.deepEqual([...said].sort(), types.sort());
+}
+
 test("metrics count events, follow Prometheus' conventions and match the documentation", async (t) => {
   const { nodes } = await startCluster(t, 2);
   const [a, b] = nodes;
@@ -86,27 +111,7 @@ test("metrics count events, follow Prometheus' conventions and match the documen
   const copies = (at) => at['weir_egress_chunks_total{kind="audio",way="direct"}'] + at['weir_egress_chunks_total{kind="audio",way="queued"}'];
   assert.deepEqual([copies(atA), copies(atB)], [CHUNKS, CHUNKS]);
 
-  const known = await documented();
-  const said = new Map();
-  for (const node of nodes) {
-    const page = await metricsPage(node);
-    const checked = spawnSync(tool("promtool"), ["check", "metrics"], { input: page, encoding: "utf8" });
-    assert.deepEqual([checked.status, checked.stdout, checked.stderr], [0, "", ""], checked.error?.message);
-    for (const [, name, type] of page.matchAll(/^# TYPE (\w+) (\w+)$/gm)) said.set(name, type);
-    for (const [sample] of page.matchAll(/^(?!#|target_info)\S+(?= )/gm)) {
-      const name = sample.split("{")[0];
-      const { values, type } = known.get(name) ?? known.get(name.replace(/_(bucket|sum|count)$/, "")) ?? {};
-      for (const [key, value] of labels(sample)) {
-        if (type === "histogram" && key === "le") continue;
-        assert.ok(values?.get(key)?.includes(value), `${sample}: ${key} is documented otherwise`);
-      }
-    }
-  }
-  said.delete("target_info");
-  // Exists only with a collector; another test covers it.
-  known.delete("weir_telemetry_records_total");
-  const types = [...known].map(([name, { type }]) => [name, type]);
-  assert.deepEqual([...said].sort(), types.sort());
+  await assertDocumented(nodes);
 });
 
 test("metrics show the queue of a client that does not read", async (t) => {

@@ -1,7 +1,7 @@
 //! The directory on real Redis of every kind keeps the contract.
 
 mod backend;
-use backend::Kind;
+use backend::ServerKind;
 use weir_cluster::contract_suite;
 
 mod standalone {
@@ -9,7 +9,7 @@ mod standalone {
 
     contract_suite!(directory:
         #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-        Kind::Standalone
+        ServerKind::Standalone
     );
 }
 
@@ -18,7 +18,7 @@ mod cluster {
 
     contract_suite!(directory:
         #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-        Kind::Cluster
+        ServerKind::Cluster
     );
 }
 
@@ -27,6 +27,6 @@ mod sentinel {
 
     contract_suite!(directory:
         #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-        Kind::Sentinel
+        ServerKind::Sentinel
     );
 }

@@ -1,7 +1,6 @@
 //! Ownership of seats: stale nodes are fenced off, and no ghost stays, whoever restores a room.
 
 mod common;
-mod forwarder;
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -10,7 +9,6 @@ use std::{
 };
 
 use common::options;
-use forwarder::Forwarder;
 use rand::{Rng, SeedableRng, rngs::StdRng, seq::IndexedRandom};
 use tokio::time::timeout;
 use weir_cluster::{Directory, DirectoryError, NewMember, Watch, contract::Recorder};
@@ -18,7 +16,7 @@ use weir_protocol::{
     Change, Json, LeaveReason, MemberId, RoomId, TrackKind, TrackSpec, TrackUpdate,
 };
 use weir_redis::RedisDirectory;
-use weir_testkit::{RedisServer, eventually};
+use weir_testkit::{Forwarder, RedisServer, eventually};
 
 /// Time limit for what a lease, its reaping and a few heartbeats may take.
 const SOON: Duration = Duration::from_secs(60);
@@ -36,7 +34,7 @@ impl Node {
     async fn start(server: &RedisServer) -> Self {
         let options = options("test");
         let network = Forwarder::to(server.processes[0].port).await;
-        let target = format!("redis://127.0.0.1:{}", network.port);
+        let target = network.redis_url();
         let inbox = Arc::new(Recorder::default());
         let target = target.parse().expect("a Redis");
         let directory = RedisDirectory::new(&target, &options, inbox.clone());

@@ -6,6 +6,7 @@
 
 mod client;
 mod eventually;
+mod forwarder;
 mod process;
 mod redis;
 mod socketio;
@@ -16,6 +17,7 @@ pub use client::{
     TestClient,
 };
 pub use eventually::eventually;
+pub use forwarder::Forwarder;
 pub use process::{ServerProcess, StartError};
 pub use redis::{RedisProcess, RedisServer};
 pub use socketio::{Acknowledgement, Arrival, Incoming, MediaHeader, PacketError, placeholder};

@@ -53,7 +53,8 @@ async function send(publisher, tracks, ms, header = {}) {
   }
 }
 
-test("each undecodable track reports one error until its codec changes", async (t) => {
+/** Starts a page that watches a room, and a stock client that publishes in it. */
+async function startScene(t) {
   const node = await startNode(t);
   const pages = await servePages(t);
   const page = await openParticipant(t, await startBrowser(t), pages);
@@ -61,6 +62,70 @@ test("each undecodable track reports one error until its codec changes", async (
   const { room } = await publisher.request("room:create");
   await publisher.join(room.id);
   await watch(page, node.url, room.id);
+  return { page, publisher };
+}
+
+/** Publishes pictures under each spelling of a codec. `window.asked` counts the key chunk requests of each. Runs in a page. */
+async function publishPictures(spellings) {
+  window.asked = {};
+  const canvas = document.createElement("canvas");
+  [canvas.width, canvas.height] = [320, 180];
+  const context = canvas.getContext("2d");
+  for (const [codec, encoded] of spellings) {
+    const track = await room.publishChunks({ kind: "video", codec, width: 320, height: 180 });
+    let key = true;
+    asked[codec] = 0;
+    track.on("keyrequest", () => {
+      asked[codec] += 1;
+      key = true;
+    });
+    const encoder = new VideoEncoder({
+      output: (chunk) => {
+        const payload = new Uint8Array(chunk.byteLength);
+        chunk.copyTo(payload);
+        track.write(payload, { key: chunk.type === "key" });
+      },
+      error: (error) => console.error(String(error)),
+    });
+    const annexb = encoded.startsWith("avc1") ? { avc: { format: "annexb" } } : {};
+    encoder.configure({ codec: encoded, width: 320, height: 180, bitrate: 200_000, latencyMode: "realtime", ...annexb });
+    let count = 0;
+    setInterval(() => {
+      context.fillStyle = `hsl(${(count * 20) % 360} 80% 50%)`;
+      context.fillRect(0, 0, 320, 180);
+      const frame = new VideoFrame(canvas, { timestamp: count++ * 100_000 });
+      if (encoder.encodeQueueSize < 3) {
+        encoder.encode(frame, { keyFrame: key });
+        key = false;
+      }
+      frame.close();
+    }, 100);
+  }
+}
+
+/** Publishes sound under a spelling of Opus. Runs in a page. */
+async function publishSound(codec) {
+  const sound = await room.publishChunks({ kind: "audio", codec, sampleRate: 48_000, channels: 1 });
+  const encoder = new AudioEncoder({
+    output: (chunk) => {
+      const payload = new Uint8Array(chunk.byteLength);
+      chunk.copyTo(payload);
+      sound.write(payload, { key: true });
+    },
+    error: (error) => console.error(String(error)),
+  });
+  encoder.configure({ codec: "opus", sampleRate: 48_000, numberOfChannels: 1 });
+  let samples = 0;
+  setInterval(() => {
+    const data = new Float32Array(4_800).map((_, index) => Math.sin((samples + index) / 20) / 4);
+    const timestamp = Math.round((samples * 1_000_000) / 48_000);
+    samples += data.length;
+    encoder.encode(new AudioData({ format: "f32", sampleRate: 48_000, numberOfFrames: data.length, numberOfChannels: 1, timestamp, data }));
+  }, 100);
+}
+
+test("each undecodable track reports one error until its codec changes", async (t) => {
+  const { page, publisher } = await startScene(t);
 
   const ids = [];
   for (const description of UNPLAYABLE) {
@@ -87,13 +152,7 @@ test("each undecodable track reports one error until its codec changes", async (
 });
 
 test("unanswered key chunk requests back off", async (t) => {
-  const node = await startNode(t);
-  const pages = await servePages(t);
-  const page = await openParticipant(t, await startBrowser(t), pages);
-  const publisher = await SocketPeer.connect(t, node.url);
-  const { room } = await publisher.request("room:create");
-  await publisher.join(room.id);
-  await watch(page, node.url, room.id);
+  const { page, publisher } = await startScene(t);
   const { track } = await publisher.request("track:publish", { kind: "video", codec: "vp8" });
   // One marked chunk, so that unmarked ones do not count as key chunks.
   publisher.emit("media", { track: track.id, ts: 0, key: true }, Buffer.from([1]));
@@ -116,65 +175,16 @@ test("codec names are case-insensitive, and raw tracks receive key chunk request
     window.room = await sdk.connect(url);
     const { id } = await room.create();
     await room.join(id);
-    window.asked = {};
-    const canvas = document.createElement("canvas");
-    [canvas.width, canvas.height] = [320, 180];
-    const context = canvas.getContext("2d");
-    for (const [codec, encoded] of [
-      ["VP8", "vp8"],
-      ["Vp09.00.10.08", "vp09.00.10.08"],
-      ["AVC1.42e01f", "avc1.42E01F"],
-      ["AV01.0.04m.08", "av01.0.04M.08"],
-      ["H264", "avc1.42E01F"],
-    ]) {
-      const track = await room.publishChunks({ kind: "video", codec, width: 320, height: 180 });
-      let key = true;
-      asked[codec] = 0;
-      track.on("keyrequest", () => {
-        asked[codec] += 1;
-        key = true;
-      });
-      const encoder = new VideoEncoder({
-        output: (chunk) => {
-          const payload = new Uint8Array(chunk.byteLength);
-          chunk.copyTo(payload);
-          track.write(payload, { key: chunk.type === "key" });
-        },
-        error: (error) => console.error(String(error)),
-      });
-      const annexb = encoded.startsWith("avc1") ? { avc: { format: "annexb" } } : {};
-      encoder.configure({ codec: encoded, width: 320, height: 180, bitrate: 200_000, latencyMode: "realtime", ...annexb });
-      let count = 0;
-      setInterval(() => {
-        context.fillStyle = `hsl(${(count * 20) % 360} 80% 50%)`;
-        context.fillRect(0, 0, 320, 180);
-        const frame = new VideoFrame(canvas, { timestamp: count++ * 100_000 });
-        if (encoder.encodeQueueSize < 3) {
-          encoder.encode(frame, { keyFrame: key });
-          key = false;
-        }
-        frame.close();
-      }, 100);
-    }
-    const sound = await room.publishChunks({ kind: "audio", codec: "Opus", sampleRate: 48_000, channels: 1 });
-    const encoder = new AudioEncoder({
-      output: (chunk) => {
-        const payload = new Uint8Array(chunk.byteLength);
-        chunk.copyTo(payload);
-        sound.write(payload, { key: true });
-      },
-      error: (error) => console.error(String(error)),
-    });
-    encoder.configure({ codec: "opus", sampleRate: 48_000, numberOfChannels: 1 });
-    let samples = 0;
-    setInterval(() => {
-      const data = new Float32Array(4_800).map((_, index) => Math.sin((samples + index) / 20) / 4);
-      const timestamp = Math.round((samples * 1_000_000) / 48_000);
-      samples += data.length;
-      encoder.encode(new AudioData({ format: "f32", sampleRate: 48_000, numberOfFrames: data.length, numberOfChannels: 1, timestamp, data }));
-    }, 100);
     return id;
   }, node.url);
+  await publisher.evaluate(publishPictures, [
+    ["VP8", "vp8"],
+    ["Vp09.00.10.08", "vp09.00.10.08"],
+    ["AVC1.42e01f", "avc1.42E01F"],
+    ["AV01.0.04m.08", "av01.0.04M.08"],
+    ["H264", "avc1.42E01F"],
+  ]);
+  await publisher.evaluate(publishSound, "Opus");
   await watch(viewer, node.url, id);
   await eventually("all are seen or heard", async () => {
     const told = await viewer.evaluate(() => told);

@@ -16,9 +16,9 @@ use weir_cluster::{
 use weir_redis::{DirectoryOptions, Health, RedisBus, RedisDirectory};
 use weir_testkit::RedisServer;
 
-/// Which kind of Redis.
+/// Kind of Redis deployment.
 #[derive(Clone, Copy)]
-pub(crate) enum Kind {
+pub(crate) enum ServerKind {
     Standalone,
     Cluster,
     Sentinel,
@@ -30,7 +30,7 @@ static PREFIXES: AtomicUsize = AtomicUsize::new(0);
 /// The servers of each kind, which all tests of a process share.
 static SERVERS: [OnceCell<Arc<RedisServer>>; 3] = [const { OnceCell::const_new() }; 3];
 
-impl Kind {
+impl ServerKind {
     async fn server(self) -> Arc<RedisServer> {
         let server = SERVERS[self as usize].get_or_init(|| async {
             // What waits for servers cannot be sent between threads, which a store's future must.
@@ -56,7 +56,7 @@ struct RedisStore {
     options: StoreOptions,
 }
 
-impl Backend for Kind {
+impl Backend for ServerKind {
     fn store(&self, options: StoreOptions) -> BoxFuture<'_, Arc<dyn SharedStore>> {
         Box::pin(async move {
             let server = self.server().await;

@@ -8,16 +8,14 @@
 
 #[path = "../common/mod.rs"]
 mod common;
-mod forwarder;
 mod participant;
 mod scene;
 
 use std::time::Duration;
 
-use forwarder::Forwarder;
 use scene::Scene;
 use tokio::time::{MissedTickBehavior, interval};
-use weir_testkit::RedisServer;
+use weir_testkit::{Forwarder, RedisServer};
 
 fn rounds() -> usize {
     let rounds = std::env::var("WEIR_TEST_FAULTS_ROUNDS").ok();
@@ -106,12 +104,16 @@ async fn rooms_survive_sentinel_failover_with_live_old_master() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nodes_leave_a_demoted_primary() {
     let redis = RedisServer::replicated().await;
-    let forwarder = Forwarder::start(redis.processes[0].port).await;
-    let scene = Scene::start(&forwarder.url(), &["hall".to_owned(), "yard".to_owned()]).await;
+    let forwarder = Forwarder::to(redis.processes[0].port).await;
+    let scene = Scene::start(
+        &forwarder.redis_url(),
+        &["hall".to_owned(), "yard".to_owned()],
+    )
+    .await;
     for round in 0..rounds() {
         let (old, new) = (round % 2, (round + 1) % 2);
         redis.hand_over(old, new).await;
-        forwarder.lead_to(redis.processes[new].port);
+        forwarder.redirect(redis.processes[new].port);
         scene
             .until_everybody_hears("the address leads to another")
             .await;
