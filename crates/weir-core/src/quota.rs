@@ -77,8 +77,13 @@ impl Quota {
     /// If less is left; then nothing is taken.
     pub fn take(&mut self, now: Duration, amount: u64) -> Result<(), Exceeded> {
         self.check(now, amount)?;
-        self.left -= i128::from(amount) * NANOS;
+        self.spend(amount);
         Ok(())
+    }
+
+    /// Takes `amount` units that a check has granted.
+    fn spend(&mut self, amount: u64) {
+        self.left -= i128::from(amount) * NANOS;
     }
 
     /// Brings the bucket up to `now` and says whether `amount` units could be taken.
@@ -132,7 +137,8 @@ impl IngestQuota {
         let bytes = u64::try_from(payload_bytes).unwrap_or(u64::MAX);
         self.chunks.check(now, 1)?;
         self.bits.take(now, bytes.saturating_mul(8))?;
-        self.chunks.take(now, 1)
+        self.chunks.spend(1);
+        Ok(())
     }
 }
 

@@ -4,7 +4,7 @@ mod common;
 
 use std::{sync::atomic::Ordering, time::Duration};
 
-use common::{TestClient, faulty::FaultyNode, publish, room};
+use common::{EngineClient, faulty::FaultyNode, publish, room};
 use serde_json::{Value, json};
 use tokio::task::yield_now;
 use weir_cluster::{MemoryHub, MemoryOptions};
@@ -17,7 +17,7 @@ async fn settle() {
 }
 
 /// Sends a request and waits for its answer.
-async fn ask(client: &TestClient, event: &str, argument: Value) -> Value {
+async fn ask(client: &EngineClient, event: &str, argument: Value) -> Value {
     let ack = client.send(event, argument);
     for _ in 0..100 {
         if let Some(answer) = client.answer(ack) {
@@ -28,14 +28,14 @@ async fn ask(client: &TestClient, event: &str, argument: Value) -> Value {
     panic!("{event} is not answered");
 }
 
-async fn join(client: &TestClient, room: &Value) -> Value {
+async fn join(client: &EngineClient, room: &Value) -> Value {
     let joined = ask(client, "room:join", json!({"room": room})).await;
     assert_eq!(joined["ok"], true, "{joined}");
     joined
 }
 
 /// What a client was sent of media: each chunk's number, and each gap's bounds and reason.
-async fn media(client: &TestClient) -> Vec<String> {
+async fn media(client: &EngineClient) -> Vec<String> {
     settle().await;
     let shown = |(name, argument): (String, Value)| match name.as_str() {
         "media" => Some(argument["seq"].to_string()),
@@ -55,8 +55,8 @@ fn hub() -> MemoryHub {
 
 /// A publisher on one node and a subscriber on another, in one room; answers also with the room's
 /// id.
-async fn pair(a: &FaultyNode, b: &FaultyNode) -> (TestClient, TestClient, Value) {
-    let (ann, bob) = (TestClient::new(&a.engine), TestClient::new(&b.engine));
+async fn pair(a: &FaultyNode, b: &FaultyNode) -> (EngineClient, EngineClient, Value) {
+    let (ann, bob) = (EngineClient::new(&a.engine), EngineClient::new(&b.engine));
     let room = room(&a.engine);
     join(&ann, &room).await;
     join(&bob, &room).await;
@@ -67,7 +67,7 @@ async fn pair(a: &FaultyNode, b: &FaultyNode) -> (TestClient, TestClient, Value)
 async fn chunks_cross_only_while_somebody_elsewhere_wants_them() {
     let hub = hub();
     let (a, b) = (FaultyNode::new(&hub), FaultyNode::new(&hub));
-    let (ann, carl) = (TestClient::new(&a.engine), TestClient::new(&a.engine));
+    let (ann, carl) = (EngineClient::new(&a.engine), EngineClient::new(&a.engine));
     let room = room(&a.engine);
     join(&ann, &room).await;
     join(&carl, &room).await;
@@ -77,7 +77,7 @@ async fn chunks_cross_only_while_somebody_elsewhere_wants_them() {
     }
     assert_eq!(a.relayed(), 0);
 
-    let bob = TestClient::new(&b.engine);
+    let bob = EngineClient::new(&b.engine);
     join(&bob, &room).await;
     for ts in 10..20 {
         ann.chunk(&track, ts, false);
@@ -151,7 +151,7 @@ async fn who_joins_in_mid_stream_on_another_node_starts_at_a_key_chunk_without_a
     for ts in 0..5 {
         ann.chunk(&track, ts, ts == 0);
     }
-    let eve = TestClient::new(&b.engine);
+    let eve = EngineClient::new(&b.engine);
     join(&eve, &room).await;
     ann.chunk(&track, 5, false);
     ann.chunk(&track, 6, true);
@@ -164,7 +164,7 @@ async fn who_joins_in_mid_stream_on_another_node_starts_at_a_key_chunk_without_a
 async fn from_its_answer_on_a_joiner_gets_every_chunk() {
     let hub = hub();
     let a = FaultyNode::new(&hub);
-    let ann = TestClient::new(&a.engine);
+    let ann = EngineClient::new(&a.engine);
     let room = room(&a.engine);
     join(&ann, &room).await;
     let track = publish(&ann, "audio");
@@ -172,7 +172,7 @@ async fn from_its_answer_on_a_joiner_gets_every_chunk() {
     a.events.hold();
     for n in 0..20 {
         let node = FaultyNode::new(&hub);
-        let client = TestClient::new(&node.engine);
+        let client = EngineClient::new(&node.engine);
         join(&client, &room).await;
         ann.chunk(&track, n, false);
         assert_eq!(media(&client).await.len(), 1, "client {n}");
@@ -184,12 +184,12 @@ async fn from_its_answer_on_a_joiner_gets_every_chunk() {
 async fn a_publisher_whose_node_is_silent_keeps_nobody_from_joining_for_long() {
     let hub = hub();
     let (a, b) = (FaultyNode::new(&hub), FaultyNode::new(&hub));
-    let ann = TestClient::new(&a.engine);
+    let ann = EngineClient::new(&a.engine);
     let room = room(&a.engine);
     join(&ann, &room).await;
     publish(&ann, "audio");
     a.faults.away.store(true, Ordering::Relaxed);
-    let bob = TestClient::new(&b.engine);
+    let bob = EngineClient::new(&b.engine);
     let asked = bob.send("room:join", json!({"room": room}));
     settle().await;
     assert_eq!(bob.answer(asked), None);
@@ -204,7 +204,7 @@ async fn messages_come_after_what_their_sender_knew() {
     let (a, b) = (FaultyNode::new(&hub), FaultyNode::new(&hub));
     let (ann, bob, room) = pair(&a, &b).await;
     b.events.hold();
-    let eve = TestClient::new(&a.engine);
+    let eve = EngineClient::new(&a.engine);
     let eve_joined = join(&eve, &room).await;
     let id = eve_joined["self"]["id"].clone();
     ask(&eve, "message", json!({"data": "hello"})).await;
@@ -221,10 +221,10 @@ async fn messages_and_requests_for_key_chunks_reach_members_of_other_nodes() {
     let hub = hub();
     let (a, b) = (FaultyNode::new(&hub), FaultyNode::new(&hub));
     let (ann, bob, room) = pair(&a, &b).await;
-    let (carl, dora) = (TestClient::new(&a.engine), TestClient::new(&b.engine));
+    let (carl, dora) = (EngineClient::new(&a.engine), EngineClient::new(&b.engine));
     join(&carl, &room).await;
     let dora_id = join(&dora, &room).await["self"]["id"].clone();
-    let heard = async |client: &TestClient| {
+    let heard = async |client: &EngineClient| {
         settle().await;
         let messages = client.events().into_iter();
         let messages = messages.filter(|(name, _)| name == "message");
@@ -259,7 +259,7 @@ async fn messages_and_requests_for_key_chunks_reach_members_of_other_nodes() {
 }
 
 /// Returns the number of key chunk requests that a publisher received for `track`.
-fn keyframe_requests(client: &TestClient, track: &Value) -> usize {
+fn keyframe_requests(client: &EngineClient, track: &Value) -> usize {
     let events = client.events().into_iter();
     let asked = events.filter(|(name, argument)| {
         name == "track:keyframe-requested" && argument["track"] == *track
@@ -272,11 +272,11 @@ async fn a_publisher_is_asked_for_a_key_chunk_once_a_second_and_track() {
     let hub = hub();
     let (a, b) = (FaultyNode::new(&hub), FaultyNode::new(&hub));
     let (ann, bob, room) = pair(&a, &b).await;
-    let carl = TestClient::new(&a.engine);
+    let carl = EngineClient::new(&a.engine);
     join(&carl, &room).await;
     let (track, other) = (publish(&ann, "video"), publish(&ann, "video"));
     settle().await;
-    let request = async |client: &TestClient, track: &Value| {
+    let request = async |client: &EngineClient, track: &Value| {
         let answer = ask(client, "track:request-keyframe", json!({ "track": track })).await;
         assert_eq!(answer, json!({"ok": true}), "whoever asks is answered");
         settle().await;
@@ -322,14 +322,14 @@ async fn nobody_joins_while_the_bus_is_away_and_the_others_go_on() {
     let hub = hub();
     let (a, b) = (FaultyNode::new(&hub), FaultyNode::new(&hub));
     let (ann, bob, room) = pair(&a, &b).await;
-    let carl = TestClient::new(&a.engine);
+    let carl = EngineClient::new(&a.engine);
     join(&carl, &room).await;
     let track = publish(&ann, "audio");
     settle().await;
     a.faults.away.store(true, Ordering::Relaxed);
     let c = FaultyNode::new(&hub);
     c.faults.away.store(true, Ordering::Relaxed);
-    let eve = TestClient::new(&c.engine);
+    let eve = EngineClient::new(&c.engine);
     let refused = ask(&eve, "room:join", json!({"room": room})).await;
     assert_eq!(refused["error"]["code"], "unavailable");
     for ts in 0..3 {

@@ -4,14 +4,14 @@ mod common;
 
 use std::sync::atomic::Ordering;
 
-use common::{TestClient, engine, publish, room};
+use common::{EngineClient, engine, publish, room};
 use serde_json::{Value, json};
 use weir_engine::{Engine, EngineOptions};
 
 /// A publisher, its track, and a subscriber.
-fn pair(engine: &Engine, kind: &str) -> (TestClient, Value, TestClient) {
+fn pair(engine: &Engine, kind: &str) -> (EngineClient, Value, EngineClient) {
     let room = room(engine);
-    let (publisher, subscriber) = (TestClient::new(engine), TestClient::new(engine));
+    let (publisher, subscriber) = (EngineClient::new(engine), EngineClient::new(engine));
     publisher.join(&room);
     subscriber.join(&room);
     let track = publish(&publisher, kind);
@@ -19,7 +19,7 @@ fn pair(engine: &Engine, kind: &str) -> (TestClient, Value, TestClient) {
 }
 
 /// What a client was told of media: `seq`s, and gaps as pairs.
-fn media(client: &TestClient) -> Vec<Value> {
+fn media(client: &EngineClient) -> Vec<Value> {
     let events = client.events().into_iter();
     let media = events.filter_map(|(name, argument)| match name.as_str() {
         "media" => Some(argument["seq"].clone()),
@@ -125,7 +125,7 @@ async fn only_the_owner_may_send_and_only_while_the_track_is_there() {
 async fn who_does_not_subscribe_by_itself_gets_what_it_asks_for() {
     let engine = engine(EngineOptions::default());
     let room = room(&engine);
-    let (publisher, subscriber) = (TestClient::new(&engine), TestClient::new(&engine));
+    let (publisher, subscriber) = (EngineClient::new(&engine), EngineClient::new(&engine));
     publisher.join(&room);
     let wish = json!({"room": room, "autoSubscribe": false});
     assert_eq!(subscriber.request("room:join", wish)["ok"], true);

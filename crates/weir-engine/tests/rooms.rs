@@ -4,7 +4,7 @@ mod common;
 
 use std::{convert::Infallible, sync::Arc};
 
-use common::{TestClient, engine, publish, room, view};
+use common::{EngineClient, engine, publish, room, view};
 use serde_json::json;
 use weir_cluster::{MemoryHub, MemoryOptions};
 use weir_engine::{Engine, EngineOptions, Ports};
@@ -14,7 +14,7 @@ use weir_protocol::{Change, CloseReason, Limits, RoomEvent, RoomId};
 async fn each_is_told_of_the_others_and_not_of_its_own_coming_and_going() {
     let engine = engine(EngineOptions::default());
     let room = room(&engine);
-    let (ann, bob) = (TestClient::new(&engine), TestClient::new(&engine));
+    let (ann, bob) = (EngineClient::new(&engine), EngineClient::new(&engine));
     let ann_joined = ann.join(&room);
     let bob_joined = bob.join(&room);
     assert_eq!(ann_joined["version"], 1);
@@ -44,7 +44,7 @@ async fn each_is_told_of_the_others_and_not_of_its_own_coming_and_going() {
 async fn who_leaves_has_its_tracks_unpublished_first_each_with_its_own_version() {
     let engine = engine(EngineOptions::default());
     let room = room(&engine);
-    let (ann, bob) = (TestClient::new(&engine), TestClient::new(&engine));
+    let (ann, bob) = (EngineClient::new(&engine), EngineClient::new(&engine));
     let joined = ann.join(&room);
     bob.join(&room);
     publish(&bob, "audio");
@@ -69,7 +69,7 @@ async fn who_leaves_has_its_tracks_unpublished_first_each_with_its_own_version()
 async fn messages_reach_all_others_or_those_who_are_named() {
     let engine = engine(EngineOptions::default());
     let room = room(&engine);
-    let clients: Vec<_> = (0..4).map(|_| TestClient::new(&engine)).collect();
+    let clients: Vec<_> = (0..4).map(|_| EngineClient::new(&engine)).collect();
     let ids: Vec<_> = clients
         .iter()
         .map(|c| c.join(&room)["self"]["id"].clone())
@@ -110,7 +110,7 @@ async fn requests_beyond_the_quota_are_refused_and_answered() {
         limits,
         ..EngineOptions::default()
     });
-    let client = TestClient::new(&engine);
+    let client = EngineClient::new(&engine);
     let codes: Vec<_> = (0..7)
         .map(|_| client.request("room:leave", json!({}))["error"]["code"].clone())
         .collect();
@@ -123,13 +123,13 @@ async fn requests_beyond_the_quota_are_refused_and_answered() {
 async fn joining_may_create_the_room_where_that_is_configured() {
     let request = json!({"room": "lobby"});
     let strict =
-        TestClient::new(&engine(EngineOptions::default())).request("room:join", request.clone());
+        EngineClient::new(&engine(EngineOptions::default())).request("room:join", request.clone());
     assert_eq!(strict["error"]["code"], "room_not_found");
     let options = EngineOptions {
         create_on_join: true,
         ..EngineOptions::default()
     };
-    let joined = TestClient::new(&engine(options)).request("room:join", request);
+    let joined = EngineClient::new(&engine(options)).request("room:join", request);
     assert_eq!(joined["room"]["id"], "lobby");
     assert_eq!(joined["room"]["maxMembers"], 1_000);
 }
@@ -138,7 +138,7 @@ async fn joining_may_create_the_room_where_that_is_configured() {
 async fn a_request_says_whether_joining_creates_the_room_whatever_is_configured() {
     let ask = |id: &str, create: bool| json!({"room": id, "create": create});
     let node = engine(EngineOptions::default());
-    let (ann, ben) = (TestClient::new(&node), TestClient::new(&node));
+    let (ann, ben) = (EngineClient::new(&node), EngineClient::new(&node));
     let created = ann.request("room:join", ask("lobby", true));
     assert_eq!(created["room"]["id"], "lobby");
     assert_eq!(created["room"]["maxMembers"], 1_000);
@@ -151,7 +151,7 @@ async fn a_request_says_whether_joining_creates_the_room_whatever_is_configured(
         create_on_join: true,
         ..EngineOptions::default()
     };
-    let strict = TestClient::new(&engine(options)).request("room:join", ask("lobby", false));
+    let strict = EngineClient::new(&engine(options)).request("room:join", ask("lobby", false));
     assert_eq!(strict["error"]["code"], "room_not_found");
 }
 
@@ -168,7 +168,7 @@ async fn who_is_in_a_room_that_is_closed_is_told_and_may_join_another() {
     });
     let engine = engine.expect("it cannot fail");
     let (closed, other) = (room(&engine), room(&engine));
-    let client = TestClient::new(&engine);
+    let client = EngineClient::new(&engine);
     client.join(&closed);
     let track = publish(&client, "audio");
     let id = RoomId::made(closed.as_str().expect("an id"));

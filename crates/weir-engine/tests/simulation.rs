@@ -5,7 +5,7 @@ mod common;
 
 use std::{sync::Arc, time::Duration};
 
-use common::{TestClient, Waiting, view};
+use common::{EngineClient, Waiting, view};
 use rand::{Rng, SeedableRng, rngs::StdRng, seq::IndexedRandom};
 use serde_json::{Value, json};
 use tokio::{sync::Semaphore, task::yield_now, time::timeout};
@@ -45,12 +45,12 @@ async fn simulate(mut rng: StdRng) {
     let nodes: Vec<_> = (0..NODES)
         .map(|_| Waiting::node(options(), &hub, &turns))
         .collect();
-    let client = |at: usize| TestClient::new(&nodes[at % NODES].0);
+    let client = |at: usize| EngineClient::new(&nodes[at % NODES].0);
     let mut clients: Vec<_> = (0..CLIENTS).map(client).collect();
     // A room that never is empty, so that it is one room all the time.
     let (watching, its_events) = Waiting::node(options(), &hub, &turns);
     its_events.pass(usize::MAX);
-    let witness = TestClient::new(&watching);
+    let witness = EngineClient::new(&watching);
     let joins = witness.send("room:join", json!({"room": "r"}));
     turns.add_permits(4);
     while witness.answer(joins).is_none() {
@@ -66,7 +66,7 @@ async fn simulate(mut rng: StdRng) {
             3 => {
                 client.send("room:leave", json!({}));
             }
-            4 => clients[at] = TestClient::new(&nodes[at % NODES].0),
+            4 => clients[at] = EngineClient::new(&nodes[at % NODES].0),
             5 => {
                 client.send("member:update", json!({"name": "x"}));
             }
@@ -134,7 +134,7 @@ async fn simulate(mut rng: StdRng) {
 }
 
 /// The changes that a client was told, by version; those of one membership have no holes.
-fn changes(client: &TestClient) -> Vec<(u64, (String, Value))> {
+fn changes(client: &EngineClient) -> Vec<(u64, (String, Value))> {
     let mut last = None;
     let mut changes = Vec::new();
     for told in client.told() {

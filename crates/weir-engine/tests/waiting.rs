@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{TestClient, Waiting, view};
+use common::{EngineClient, Waiting, view};
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 use weir_engine::EngineOptions;
@@ -16,7 +16,7 @@ async fn turn(turns: &Semaphore, count: usize) {
     }
 }
 
-async fn room(client: &TestClient, turns: &Semaphore) -> Value {
+async fn room(client: &EngineClient, turns: &Semaphore) -> Value {
     let ack = client.send("room:create", json!({}));
     turn(turns, 2).await;
     client.answer(ack).expect("the room")["room"]["id"].clone()
@@ -25,7 +25,7 @@ async fn room(client: &TestClient, turns: &Semaphore) -> Value {
 #[tokio::test]
 async fn requests_of_one_client_are_answered_in_their_order() {
     let (engine, turns) = Waiting::engine(EngineOptions::default());
-    let client = TestClient::new(&engine);
+    let client = EngineClient::new(&engine);
     let room = room(&client, &turns).await;
     let asked = [
         client.send("room:join", json!({"room": room})),
@@ -46,7 +46,7 @@ async fn requests_of_one_client_are_answered_in_their_order() {
 #[tokio::test]
 async fn what_happens_between_the_snapshot_and_its_arrival_is_told_after_it() {
     let (engine, turns) = Waiting::engine(EngineOptions::default());
-    let (ann, bob) = (TestClient::new(&engine), TestClient::new(&engine));
+    let (ann, bob) = (EngineClient::new(&engine), EngineClient::new(&engine));
     let room = room(&ann, &turns).await;
     let ann_joins = ann.send("room:join", json!({"room": room}));
     turn(&turns, 4).await;
@@ -72,7 +72,7 @@ async fn what_happens_between_the_snapshot_and_its_arrival_is_told_after_it() {
 #[tokio::test]
 async fn who_goes_while_joining_is_gone() {
     let (engine, turns) = Waiting::engine(EngineOptions::default());
-    let (ann, bob) = (TestClient::new(&engine), TestClient::new(&engine));
+    let (ann, bob) = (EngineClient::new(&engine), EngineClient::new(&engine));
     let room = room(&ann, &turns).await;
     ann.send("room:join", json!({"room": room}));
     turn(&turns, 4).await;
@@ -85,7 +85,7 @@ async fn who_goes_while_joining_is_gone() {
 #[tokio::test]
 async fn who_is_refused_leaves_no_seat_behind() {
     let (engine, turns) = Waiting::engine(EngineOptions::default());
-    let client = TestClient::new(&engine);
+    let client = EngineClient::new(&engine);
     turns.add_permits(1_000);
     for _ in 0..3 {
         let ack = client.send("room:join", json!({"room": "nowhere"}));

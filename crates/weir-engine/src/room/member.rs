@@ -1,20 +1,16 @@
 //! A member of a room that is connected to this node.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
 };
 
-use parking_lot::Mutex;
-use weir_core::IngestQuota;
-use weir_protocol::{Fault, Limits, MemberId, TrackId};
+use weir_protocol::{Limits, MemberId};
 
-use crate::{Outlet, track::IngestTrack};
+use super::publishing::Publishing;
+use crate::Outlet;
 
-/// A member, with its connection and the tracks that it publishes.
+/// A member and its connection.
 #[derive(Debug)]
 pub(crate) struct ConnectedMember {
     pub(crate) id: MemberId,
@@ -23,78 +19,36 @@ pub(crate) struct ConnectedMember {
     pub(crate) auto_subscribe: bool,
     /// Whether it was removed without having left.
     removed: AtomicBool,
-    /// Locked for a moment per chunk, by the task of its own connection.
-    publishing: Mutex<Publishing>,
-}
-
-/// Tracks that a member publishes.
-#[derive(Debug)]
-struct Publishing {
-    quota: IngestQuota,
-    tracks: Vec<Arc<IngestTrack>>,
+    pub(super) publishing: Arc<Publishing>,
 }
 
 impl ConnectedMember {
+    /// Creates a member that publishes no track yet.
     pub(crate) fn new(
         id: MemberId,
         outlet: Arc<dyn Outlet>,
         auto_subscribe: bool,
+        publishing: Arc<Publishing>,
         limits: &Limits,
     ) -> Self {
+        publishing.open(limits);
         Self {
             id,
             outlet,
             auto_subscribe,
             removed: AtomicBool::new(false),
-            publishing: Mutex::new(Publishing {
-                quota: IngestQuota::new(limits),
-                tracks: Vec::new(),
-            }),
+            publishing,
         }
     }
 
     /// Marks the member as removed: its room was closed, or its seat was removed.
     pub(super) fn set_removed(&self) {
         self.removed.store(true, Ordering::Release);
+        self.publishing.close();
     }
 
     /// Returns whether the member was removed without having left.
     pub(crate) fn is_removed(&self) -> bool {
         self.removed.load(Ordering::Acquire)
-    }
-
-    /// Permits the member to publish chunks of `track`.
-    pub(super) fn add_track(&self, track: &Arc<IngestTrack>) {
-        self.publishing.lock().tracks.push(Arc::clone(track));
-    }
-
-    /// Withdraws the permission to publish chunks of `track`.
-    pub(super) fn remove_track(&self, track: TrackId) {
-        let tracks = &mut self.publishing.lock().tracks;
-        tracks.retain(|own| own.id != track);
-    }
-
-    /// Returns whether the member publishes a track.
-    pub(crate) fn publishes(&self) -> bool {
-        !self.publishing.lock().tracks.is_empty()
-    }
-
-    /// Admits a chunk of `bytes` bytes of one of the member's tracks, and returns the track; `None`
-    /// if it is not one of its own.
-    ///
-    /// # Errors
-    /// `rate_limited` over the member's quota.
-    pub(crate) fn admit(
-        &self,
-        track: TrackId,
-        now: Duration,
-        bytes: usize,
-    ) -> Result<Option<Arc<IngestTrack>>, Fault> {
-        let Publishing { quota, tracks } = &mut *self.publishing.lock();
-        let Some(track) = tracks.iter().find(|own| own.id == track) else {
-            return Ok(None);
-        };
-        quota.take(now, bytes)?;
-        Ok(Some(Arc::clone(track)))
     }
 }

@@ -265,7 +265,7 @@ impl RoomMirror {
             track
                 .as_ingest()
                 .into_iter()
-                .for_each(|ingest| owner.add_track(ingest));
+                .for_each(|ingest| owner.publishing.add(ingest));
             track
         } else {
             ActiveTrack::relayed(record, address, !subscribers.is_empty())
@@ -281,7 +281,7 @@ impl RoomMirror {
             return;
         };
         if let Some(owner) = self.seats.get(&track.owner) {
-            owner.remove_track(id);
+            owner.publishing.remove(id);
         }
         // Waits for a chunk that is being fanned out, so that none comes after the track's end.
         track.close();

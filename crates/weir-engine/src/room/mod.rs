@@ -6,9 +6,11 @@ mod early;
 mod keyframe;
 mod member;
 mod mirror;
+mod publishing;
 mod reservation;
 mod seats;
 mod signals;
 
 pub(crate) use active_room::ActiveRoom;
 pub(crate) use member::ConnectedMember;
+pub(crate) use publishing::Publishing;

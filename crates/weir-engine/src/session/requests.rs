@@ -146,6 +146,7 @@ impl SessionState {
             id::member(),
             Arc::clone(&self.outlet),
             join.auto_subscribe,
+            Arc::clone(&self.publishing),
             &options.limits,
         ));
         let reservation = room.reserve(&member);

@@ -23,7 +23,12 @@ use super::{
     queue::{Job, Queue},
     reply::Reply,
 };
-use crate::{Engine, Outlet, outlet::notify, registry::RoomUse, room::ConnectedMember};
+use crate::{
+    Engine, Outlet,
+    outlet::notify,
+    registry::RoomUse,
+    room::{ConnectedMember, Publishing},
+};
 
 /// Identity of a session in the log.
 #[derive(Debug)]
@@ -52,6 +57,8 @@ pub(super) struct SessionState {
     queue: Mutex<Queue>,
     /// Locked to read or to change it, never while something is sent.
     membership: Mutex<Option<Arc<Membership>>>,
+    /// Tracks that its member publishes.
+    pub(super) publishing: Arc<Publishing>,
 }
 
 /// Membership of a client in a room.
@@ -80,6 +87,7 @@ impl Engine {
             context,
             queue,
             membership: Mutex::default(),
+            publishing: Arc::default(),
         }))
     }
 }
@@ -143,8 +151,7 @@ impl Session {
     /// Returns whether its member publishes a track.
     #[must_use]
     pub fn publishes(&self) -> bool {
-        let membership = self.0.membership();
-        membership.is_ok_and(|membership| membership.member.publishes())
+        !self.0.publishing.is_empty()
     }
 
     /// Notifies the client that the node drains, and when to connect to another one.
@@ -257,13 +264,8 @@ impl SessionState {
         let options = self.engine.options();
         let published = Published::parse(array, payload, &options.limits)?;
         let now = self.engine.now();
-        let admitted = match &*self.membership.lock() {
-            Some(membership) if !membership.member.is_removed() => {
-                let (track, bytes) = (published.track, published.payload.len());
-                membership.member.admit(track, now, bytes)?
-            }
-            _ => return Err(not_joined()),
-        };
+        let bytes = published.payload.len();
+        let admitted = self.publishing.admit(published.track, now, bytes)?;
         let Some(track) = admitted else {
             return Err(self.membership()?.room.not_own(published.track));
         };
@@ -293,7 +295,9 @@ impl SessionState {
 
     /// Ends the client's membership, if it has one.
     pub(super) fn exit(&self) -> Option<Arc<Membership>> {
-        self.membership.lock().take()
+        let membership = self.membership.lock().take();
+        self.publishing.close();
+        membership
     }
 }
 

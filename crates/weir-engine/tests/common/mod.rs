@@ -93,13 +93,13 @@ impl Outlet for FrameRecorder {
 }
 
 /// A client of an engine.
-pub(crate) struct TestClient {
+pub(crate) struct EngineClient {
     pub(crate) session: Session,
     pub(crate) outlet: Arc<FrameRecorder>,
     acks: AtomicI64,
 }
 
-impl TestClient {
+impl EngineClient {
     pub(crate) fn new(engine: &Engine) -> Self {
         let outlet = Arc::new(FrameRecorder::default());
         Self {
@@ -173,12 +173,12 @@ impl TestClient {
 
 /// Creates a room; answers with its id.
 pub(crate) fn room(engine: &Engine) -> Value {
-    let created = TestClient::new(engine).request("room:create", json!({}));
+    let created = EngineClient::new(engine).request("room:create", json!({}));
     created["room"]["id"].clone()
 }
 
 /// Publishes a track; answers with its id.
-pub(crate) fn publish(client: &TestClient, kind: &str) -> Value {
+pub(crate) fn publish(client: &EngineClient, kind: &str) -> Value {
     let published = client.request("track:publish", json!({"kind": kind, "codec": "x"}));
     assert_eq!(published["ok"], true, "{published}");
     published["track"]["id"].clone()
@@ -186,7 +186,7 @@ pub(crate) fn publish(client: &TestClient, kind: &str) -> Value {
 
 /// A room as a client knows it: from its answer when it joined, and what it was told since.
 pub(crate) fn view(
-    client: &TestClient,
+    client: &EngineClient,
     joined: &Value,
 ) -> (BTreeMap<String, Value>, BTreeMap<u64, Value>) {
     let list = |name: &str| joined[name].as_array().expect("a list").clone();
