@@ -165,69 +165,72 @@ fn trusted_proxies_are_a_list_or_text_separated_by_commas() {
     assert!(error.contains("server.trusted_proxies"), "{error}");
 }
 
+/// Invalid files, with parts of their errors.
+const INVALID: &[(&str, &[&str])] = &[
+    (
+        "[server]\nlisen = \"a\"\n",
+        &["server.lisen", "\"a\"", "did you mean server.listen?"],
+    ),
+    (
+        "[limits]\nchunk_bytes = 0\n",
+        &["limits.chunk_bytes = 0", "a whole number of bytes from 1"],
+    ),
+    (
+        "[limits]\nchunk_bytes = \"1\"\n",
+        &["limits.chunk_bytes = \"1\"", "a whole number"],
+    ),
+    (
+        "[limits]\nchunk_bytes = -1\n",
+        &["limits.chunk_bytes = -1", "a whole number"],
+    ),
+    (
+        "[limits]\nchunk_bytes = 1.5\n",
+        &["limits.chunk_bytes = 1.5", "a whole number"],
+    ),
+    (
+        "[server]\nlisten = \"localhost\"\n",
+        &["server.listen = \"localhost\"", "an IP address and a port"],
+    ),
+    (
+        "[log]\nformat = \"xml\"\n",
+        &["log.format = \"xml\"", "\"auto\", \"human\", \"json\""],
+    ),
+    (
+        "[log]\nfilter = \"a=b=c\"\n",
+        &["log.filter", "a level (error, warn"],
+    ),
+    (
+        "[rooms]\ncreate_on_join = 1\n",
+        &["rooms.create_on_join = 1", "true or false"],
+    ),
+    (
+        "[romms]\nempty_ttl_ms = 1\n",
+        &["romms.empty_ttl_ms", "did you mean rooms.empty_ttl_ms?"],
+    ),
+    (
+        "listen = \"0.0.0.0:1\"\n",
+        &["listen = ", "did you mean server.listen?"],
+    ),
+    (
+        "[limits]\nchunk_bytes = 5000000\n",
+        &[
+            "limits.chunk_bytes = 5000000",
+            "limits.websocket_message_bytes",
+            "egress.queue_bytes",
+        ],
+    ),
+    (
+        "[server]\nops_listen = \"127.0.0.1:8080\"\n",
+        &["server.ops_listen", "server.listen", "use different ports"],
+    ),
+    ("[server\n", &["cannot load", "--config"]),
+];
+
 #[test]
 fn errors_name_the_key_the_value_and_valid_values() {
-    for (file, parts) in [
-        (
-            "[server]\nlisen = \"a\"\n",
-            vec!["server.lisen", "\"a\"", "did you mean server.listen?"],
-        ),
-        (
-            "[limits]\nchunk_bytes = 0\n",
-            vec!["limits.chunk_bytes = 0", "a whole number of bytes from 1"],
-        ),
-        (
-            "[limits]\nchunk_bytes = \"1\"\n",
-            vec!["limits.chunk_bytes = \"1\"", "a whole number"],
-        ),
-        (
-            "[limits]\nchunk_bytes = -1\n",
-            vec!["limits.chunk_bytes = -1", "a whole number"],
-        ),
-        (
-            "[limits]\nchunk_bytes = 1.5\n",
-            vec!["limits.chunk_bytes = 1.5", "a whole number"],
-        ),
-        (
-            "[server]\nlisten = \"localhost\"\n",
-            vec!["server.listen = \"localhost\"", "an IP address and a port"],
-        ),
-        (
-            "[log]\nformat = \"xml\"\n",
-            vec!["log.format = \"xml\"", "\"auto\", \"human\", \"json\""],
-        ),
-        (
-            "[log]\nfilter = \"a=b=c\"\n",
-            vec!["log.filter", "a level (error, warn"],
-        ),
-        (
-            "[rooms]\ncreate_on_join = 1\n",
-            vec!["rooms.create_on_join = 1", "true or false"],
-        ),
-        (
-            "[romms]\nempty_ttl_ms = 1\n",
-            vec!["romms.empty_ttl_ms", "did you mean rooms.empty_ttl_ms?"],
-        ),
-        (
-            "listen = \"0.0.0.0:1\"\n",
-            vec!["listen = ", "did you mean server.listen?"],
-        ),
-        (
-            "[limits]\nchunk_bytes = 5000000\n",
-            vec![
-                "limits.chunk_bytes = 5000000",
-                "limits.websocket_message_bytes",
-                "egress.queue_bytes",
-            ],
-        ),
-        (
-            "[server]\nops_listen = \"127.0.0.1:8080\"\n",
-            vec!["server.ops_listen", "server.listen", "use different ports"],
-        ),
-        ("[server\n", vec!["cannot load", "--config"]),
-    ] {
+    for (file, parts) in INVALID {
         let error = refused(sources(file, &[], &[]));
-        for part in parts {
+        for part in *parts {
             assert!(error.contains(part), "{file}: no {part:?} in {error}");
         }
     }
