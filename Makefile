@@ -1,7 +1,7 @@
 # Commands for developers and CI. `make` lists them.
 
 .DEFAULT_GOAL := help
-.PHONY: help clients run cluster test check bench bench-cluster outage redis-faults rolling repeat telemetry-cost image chart test-install
+.PHONY: help clients run cluster test check bench bench-cluster outage redis-faults rolling repeat telemetry-cost chunk-cost image chart test-install
 
 help: ## List all targets
 	@sed -n 's/^\([a-z-]*\):[a-z ]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 15
@@ -54,6 +54,11 @@ telemetry-cost: ## Count telemetry's instructions per chunk in the release build
 	tests/setup.sh
 	cargo build --release -p weir
 	WEIR_BIN=target/release/weir WEIR_TEST_COST_CHUNKS=40000 node --test tests/cost/telemetry-cost.test.mjs
+
+chunk-cost: ## Count the instructions per chunk in the release build (make test: debug build)
+	tests/setup.sh
+	cargo build --release -p weir
+	WEIR_BIN=target/release/weir WEIR_TEST_COST_BUILD=release WEIR_TEST_COST_CHUNKS=4000 node --test tests/cost/chunk-cost.test.mjs
 
 image: ## Build the container image weir:local
 	docker build --file deploy/Dockerfile --tag weir:local \
