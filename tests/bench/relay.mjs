@@ -1,13 +1,11 @@
-// The relay that Socket.IO's tutorials teach, speaking the part of Weir's wire contract that
-// weir-bench needs. Nothing is held back and nothing is tuned: stock `socket.io` on stock `ws`,
-// rooms by `socket.join`, media by `socket.to(room).emit`, default heartbeat, compression off
-// as it is by default. WebSocket only, as are all connections of the benchmark.
+// Relay as the tutorials of Socket.IO teach it, with the part of Weir's wire contract that weir-bench needs: stock
+// `socket.io` on stock `ws`, rooms by `socket.join`, media by `socket.to(room).emit`. Heartbeat and compression (off)
+// have their defaults. WebSocket only, as all connections of the benchmark.
 //
-// With REDIS_URL it is one node of several, joined by `@socket.io/redis-adapter` as its manual
-// says: ADAPTER is `classic` (createAdapter) or `sharded` (createShardedAdapter), each with its
-// defaults, on `redis` 4, which the adapter is developed with. Events cross nodes; the members,
-// tracks and versions that a join answers with are those of its own node, since what would share
-// them costs Node more, not less.
+// With REDIS_URL it is a node of a cluster that `@socket.io/redis-adapter` joins as its manual says, on `redis` 4, with
+// which the adapter is developed. ADAPTER is `classic` (createAdapter) or `sharded` (createShardedAdapter), each with its
+// defaults. Events cross nodes; members, tracks and versions in the answer to a join are those of the own node. Sharing
+// them would cost Node more, not less.
 
 import { createServer } from "node:http";
 import { randomBytes } from "node:crypto";
@@ -19,7 +17,7 @@ const { ADAPTER, REDIS_URL } = process.env;
 
 async function adapter(url, kind) {
   const create = { classic: createAdapter, sharded: createShardedAdapter }[kind];
-  if (!create) throw new Error(`ADAPTER is ${kind}: classic and sharded there are`);
+  if (!create) throw new Error(`ADAPTER must be classic or sharded, is ${kind}`);
   const publishing = createClient({ url });
   const subscribing = publishing.duplicate();
   for (const client of [publishing, subscribing]) {
@@ -37,7 +35,7 @@ const io = new Server(http, {
   ...(REDIS_URL && { adapter: await adapter(REDIS_URL, ADAPTER) }),
 });
 
-/** Room id → { members: Map<member id, member>, tracks: Map<track id, track>, version }. */
+/** Rooms by id: `{ members: Map<member id, member>, tracks: Map<track id, track>, version }`. */
 const rooms = new Map();
 
 const open = (id) => {
@@ -59,7 +57,7 @@ io.on("connection", (socket) => {
 
   socket.on("room:join", ({ room: id, name = "" }, ack) => {
     if (room) return fail(ack, "already_joined", `already in room "${room.id}"`);
-    // Another node may have it: only one that is alone knows that there is none.
+    // Another node may have the room; only a node without a cluster knows that it does not exist.
     if (!rooms.has(id) && REDIS_URL) open(id);
     if (!rooms.has(id)) return fail(ack, "room_not_found", `no room "${id}"`);
     room = rooms.get(id);
