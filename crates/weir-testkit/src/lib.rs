@@ -13,8 +13,8 @@ mod socketio;
 mod websocket;
 
 pub use client::{
-    ConnectError, ConnectOptions, Disconnect, Handshake, RawClient, ReadBuffer, RequestError,
-    TestClient,
+    ConnectError, ConnectOptions, Disconnect, RawClient, ReadBuffer, RequestError, SessionOpening,
+    SocketClient,
 };
 pub use eventually::eventually;
 pub use forwarder::Forwarder;

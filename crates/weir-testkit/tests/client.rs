@@ -9,7 +9,7 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use weir_testkit::{Arrival, ConnectError, Disconnect, RequestError, TestClient, placeholder};
+use weir_testkit::{Arrival, ConnectError, Disconnect, RequestError, SocketClient, placeholder};
 
 const NONE: &[Bytes] = &[];
 
@@ -97,14 +97,14 @@ async fn listen() -> (TcpListener, SocketAddr) {
     (listener, addr)
 }
 
-async fn pair() -> (TestClient, Peer) {
+async fn pair() -> (SocketClient, Peer) {
     let (listener, addr) = listen().await;
     let server = async {
         let mut peer = Peer::accept(&listener).await;
         peer.send(r#"40{"sid":"socket"}"#).await;
         peer
     };
-    let (client, peer) = tokio::join!(TestClient::connect(addr), server);
+    let (client, peer) = tokio::join!(SocketClient::connect(addr), server);
     (client.unwrap(), peer)
 }
 
@@ -117,11 +117,11 @@ async fn client_connects_from_its_source_and_keeps_the_handshake() {
         peer.send(r#"40{"sid":"socket"}"#).await;
         peer.stream.peer_addr().unwrap().ip()
     };
-    let (client, seen) = tokio::join!(TestClient::connect_from(source, addr), server);
+    let (client, seen) = tokio::join!(SocketClient::connect_from(source, addr), server);
     let client = client.unwrap();
     assert_eq!(seen, source);
-    assert_eq!(client.handshake().sid, "socket");
-    assert_eq!(client.handshake().engine["pingInterval"], 25_000);
+    assert_eq!(client.opening().sid, "socket");
+    assert_eq!(client.opening().engine["pingInterval"], 25_000);
 }
 
 #[tokio::test]
@@ -131,7 +131,7 @@ async fn refused_namespace_returns_the_servers_message() {
         let mut peer = Peer::accept(&listener).await;
         peer.send(r#"44{"message":"unauthorized: no"}"#).await;
     };
-    let (client, ()) = tokio::join!(TestClient::connect(addr), server);
+    let (client, ()) = tokio::join!(SocketClient::connect(addr), server);
     let Err(ConnectError::Refused(message)) = client else {
         panic!("not refused: {client:?}");
     };

@@ -12,7 +12,7 @@ use std::{
 use common::{UNHURRIED, ask, cluster, connect, counter, member, publish};
 use serde_json::json;
 use tokio::task::JoinSet;
-use weir_testkit::{RedisServer, ServerProcess, TestClient, eventually};
+use weir_testkit::{RedisServer, ServerProcess, SocketClient, eventually};
 
 const NODES: usize = 20;
 const ROOMS: usize = 100;
@@ -112,7 +112,7 @@ fn subscribers(redis: &RedisServer) -> HashMap<u64, usize> {
 }
 
 /// Sends all chunks of a track at a steady pace.
-async fn send(client: &TestClient, track: u64) {
+async fn send(client: &SocketClient, track: u64) {
     let mut ticks = tokio::time::interval(Duration::from_millis(50));
     for _ in 0..CHUNKS {
         ticks.tick().await;
@@ -122,7 +122,7 @@ async fn send(client: &TestClient, track: u64) {
 }
 
 /// Reads `count` chunks and asserts that none is missing.
-async fn receive(client: &mut TestClient, mut count: u64) {
+async fn receive(client: &mut SocketClient, mut count: u64) {
     while count > 0 {
         let event = client.next().await.expect("an event");
         assert_ne!(event.event, "media:gap", "{event:?}");

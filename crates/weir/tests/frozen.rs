@@ -13,7 +13,7 @@ use std::{
 use common::{PATIENCE, UNHURRIED, ask, cluster, connect, counter, member, publish, signal};
 use serde_json::json;
 use tokio::time::{MissedTickBehavior, interval};
-use weir_testkit::{RedisServer, ServerProcess, TestClient, eventually};
+use weir_testkit::{RedisServer, ServerProcess, SocketClient, eventually};
 
 const FROZEN: Duration = Duration::from_secs(5);
 
@@ -123,7 +123,7 @@ struct Flow {
 
 impl Flow {
     /// Reads until a chunk newer than `seq` arrives.
-    async fn read_past(&mut self, viewer: &mut TestClient, seq: u64) {
+    async fn read_past(&mut self, viewer: &mut SocketClient, seq: u64) {
         loop {
             let event = viewer.next().await.expect("an event");
             let gap = &event.args[0];

@@ -10,7 +10,7 @@ use std::{
 use common::{UNHURRIED, ask, cluster, connect, member, member_with_id, publish, room, signal};
 use serde_json::{Value, json};
 use tokio::{task::JoinSet, time::timeout};
-use weir_testkit::{RedisServer, TestClient};
+use weir_testkit::{RedisServer, SocketClient};
 
 const MEMBERS: usize = 1_000;
 
@@ -29,7 +29,7 @@ const BIG_ROOMS: &[(&str, &str)] = &[
 /// Reads `count` events and returns the ids in them. Asserts that no id repeats and that versions
 /// increase.
 async fn ids(
-    client: &mut TestClient,
+    client: &mut SocketClient,
     event: &str,
     count: usize,
     check: fn(&Value),

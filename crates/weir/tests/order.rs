@@ -6,7 +6,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use common::{UNHURRIED, cluster, counter, member, node, publish, room};
 use tokio::{sync::Barrier, task::JoinSet};
-use weir_testkit::{RedisServer, ServerProcess, TestClient};
+use weir_testkit::{RedisServer, ServerProcess, SocketClient};
 
 const PUBLISHERS: usize = 8;
 const CHUNKS: u64 = 10_000;
@@ -96,7 +96,7 @@ async fn run(nodes: &[ServerProcess]) {
     }
 }
 
-async fn send(mut publisher: TestClient, index: usize, track: u64, round: Arc<Barrier>) {
+async fn send(mut publisher: SocketClient, index: usize, track: u64, round: Arc<Barrier>) {
     let mut heard = 0;
     for number in 1..=CHUNKS {
         let ts = i64::try_from(number).expect("small");
@@ -115,7 +115,7 @@ async fn send(mut publisher: TestClient, index: usize, track: u64, round: Arc<Ba
 }
 
 async fn receive(
-    mut subscriber: TestClient,
+    mut subscriber: SocketClient,
     tracks: Arc<HashMap<u64, usize>>,
     round: Arc<Barrier>,
 ) {

@@ -19,7 +19,7 @@ use tokio::{
     task::JoinHandle,
     time::{MissedTickBehavior, interval},
 };
-use weir_testkit::{Incoming, RedisServer, ServerProcess, TestClient, eventually};
+use weir_testkit::{Incoming, RedisServer, ServerProcess, SocketClient, eventually};
 
 /// Maximum time until a request is refused.
 const REFUSED: Duration = Duration::from_secs(2);
@@ -40,7 +40,7 @@ struct Publisher {
     /// Sequence number of the last chunk.
     seq: Arc<AtomicU64>,
     stop: Arc<AtomicBool>,
-    task: JoinHandle<TestClient>,
+    task: JoinHandle<SocketClient>,
 }
 
 impl Publisher {
@@ -73,7 +73,7 @@ impl Publisher {
         }
     }
 
-    async fn stop(self) -> TestClient {
+    async fn stop(self) -> SocketClient {
         self.stop.store(true, Ordering::Relaxed);
         self.task.await.expect("it publishes")
     }

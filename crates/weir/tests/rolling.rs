@@ -20,7 +20,7 @@ use tokio::{
     task::JoinSet,
     time::{Instant, interval, sleep_until, timeout},
 };
-use weir_testkit::{RedisServer, TestClient, eventually};
+use weir_testkit::{RedisServer, SocketClient, eventually};
 
 const NODES: usize = 3;
 const MEMBERS: usize = 10;
@@ -60,13 +60,13 @@ impl World {
 
 /// Connection with its member id and track.
 struct Seat {
-    client: TestClient,
+    client: SocketClient,
     id: String,
     track: Option<u64>,
 }
 
 async fn sit(world: &World, room: &str, publishes: bool) -> Seat {
-    let client = TestClient::connect(world.next())
+    let client = SocketClient::connect(world.next())
         .await
         .expect("it connects");
     let id = common::join(&client, room).await;
@@ -221,7 +221,7 @@ fn ids(members: &Value) -> Vec<String> {
     ids
 }
 
-async fn until_members(witness: &TestClient, room: &str, count: usize) {
+async fn until_members(witness: &SocketClient, room: &str, count: usize) {
     eventually("all have joined", common::PATIENCE, async || {
         let joined = ask(witness, "room:join", json!({"room": room})).await;
         ask(witness, "room:leave", json!({})).await;

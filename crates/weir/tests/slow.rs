@@ -4,24 +4,24 @@ mod common;
 
 use common::{UNHURRIED, ask, counter, member, node, publish, room};
 use serde_json::json;
-use weir_testkit::{ConnectOptions, Incoming, ServerProcess, TestClient};
+use weir_testkit::{ConnectOptions, Incoming, ServerProcess, SocketClient};
 
 const CHUNK: usize = 16 * 1024;
 const GROUP: u64 = 30;
 
-async fn slow_member(node: &ServerProcess, room: &str) -> TestClient {
+async fn slow_member(node: &ServerProcess, room: &str) -> SocketClient {
     let options = ConnectOptions {
         receive_buffer: Some(64 * 1024),
         ..ConnectOptions::default()
     };
-    let client = TestClient::connect_with(node.listen(), &options)
+    let client = SocketClient::connect_with(node.listen(), &options)
         .await
         .expect("it connects");
     ask(&client, "room:join", json!({"room": room})).await;
     client
 }
 
-async fn send(publisher: &TestClient, track: u64, numbers: std::ops::RangeInclusive<u64>) {
+async fn send(publisher: &SocketClient, track: u64, numbers: std::ops::RangeInclusive<u64>) {
     for number in numbers {
         let ts = i64::try_from(number).expect("small");
         publisher
@@ -33,7 +33,7 @@ async fn send(publisher: &TestClient, track: u64, numbers: std::ops::RangeInclus
 
 /// Subscriber that checks each event against the contract.
 struct Subscriber {
-    client: TestClient,
+    client: SocketClient,
     /// Number of the next chunk that is neither received nor announced as missing.
     next: u64,
     /// Whether the previous event announced a gap.
@@ -44,7 +44,7 @@ struct Subscriber {
 }
 
 impl Subscriber {
-    fn new(client: TestClient) -> Self {
+    fn new(client: SocketClient) -> Self {
         Self {
             client,
             next: 1,

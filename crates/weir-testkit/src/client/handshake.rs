@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use bytes::BytesMut;
 use serde_json::Value;
@@ -10,6 +11,8 @@ use tokio::net::{TcpSocket, TcpStream};
 
 use super::errors::{ConnectError, Disconnect};
 
+/// Deadline of the handshakes or an answer.
+pub(super) const DEADLINE: Duration = Duration::from_secs(30);
 /// Example key of RFC 6455, section 1.3; a test client needs no random one.
 const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
 /// `Sec-WebSocket-Accept` that answers [`KEY`].
@@ -28,7 +31,7 @@ pub struct ConnectOptions {
 
 /// Answers of the server when it opened the connection.
 #[derive(Debug, Clone, Default)]
-pub struct Handshake {
+pub struct SessionOpening {
     /// Id of the Socket.IO socket, from the CONNECT answer.
     pub sid: String,
     /// Engine.IO opening: `sid`, `pingInterval`, `pingTimeout`, `maxPayload`, `upgrades`.

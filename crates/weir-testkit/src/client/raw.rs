@@ -13,9 +13,8 @@ use tokio::io::{AsyncRead as _, AsyncReadExt as _, AsyncWriteExt as _, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::DEADLINE;
 use super::errors::{ConnectError, Disconnect, RequestError};
-use super::handshake::{ConnectOptions, Handshake, connect, upgrade};
+use super::handshake::{ConnectOptions, DEADLINE, SessionOpening, connect, upgrade};
 use super::packets::{PacketReader, ReadEvent, pong};
 use crate::socketio::{Arrival, ServerPacket, event_text, put_packet};
 use crate::websocket::Opcode;
@@ -33,13 +32,13 @@ impl ReadBuffer {
 
 /// Connected Socket.IO client that reads, and answers pings, only within its calls.
 ///
-/// Tests use [`TestClient`](crate::TestClient). Load generators use this one, and
+/// Tests use [`SocketClient`](crate::SocketClient). Load generators use this one, and
 /// [`read_frames`](Self::read_frames) after the setup.
 #[derive(Debug)]
 pub struct RawClient {
     pub(super) stream: TcpStream,
     pub(super) packets: PacketReader,
-    pub(super) handshake: Handshake,
+    pub(super) opening: SessionOpening,
     next_ack: u64,
     /// Engine.IO pings to answer.
     pings: usize,
@@ -62,7 +61,7 @@ impl RawClient {
         let mut client = Self {
             stream,
             packets: PacketReader::new(unread),
-            handshake: Handshake::default(),
+            opening: SessionOpening::default(),
             next_ack: 0,
             pings: 0,
         };
@@ -75,7 +74,7 @@ impl RawClient {
         match client.receive().await? {
             ServerPacket::Connected(answer) => {
                 let sid = answer["sid"].as_str().unwrap_or_default().into();
-                client.handshake = Handshake { sid, engine };
+                client.opening = SessionOpening { sid, engine };
                 Ok(client)
             }
             ServerPacket::Refused(error) => Err(ConnectError::Refused(

@@ -1,4 +1,4 @@
-//! Reading task of a [`TestClient`](super::TestClient), and the state that both share.
+//! Reading task of a [`SocketClient`](super::SocketClient), and the state that both share.
 
 use std::collections::HashMap;
 use std::io;

@@ -11,7 +11,7 @@ use tokio::{
     process::Command,
     time::timeout,
 };
-use weir_testkit::{ServerProcess, TestClient, eventually};
+use weir_testkit::{ServerProcess, SocketClient, eventually};
 
 /// Maximum wait for anything whose duration is not under test.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(40);
@@ -81,21 +81,21 @@ pub(crate) const UNHURRIED: &[(&str, &str)] = &[
     ("WEIR_LIMITS__INGEST_BITS_PER_SECOND", "100000000000"),
 ];
 
-pub(crate) async fn connect(node: &ServerProcess) -> TestClient {
-    TestClient::connect(node.listen())
+pub(crate) async fn connect(node: &ServerProcess) -> SocketClient {
+    SocketClient::connect(node.listen())
         .await
         .expect("it connects")
 }
 
 /// Sends a request that must succeed. Returns its answer.
-pub(crate) async fn ask(client: &TestClient, event: &str, argument: Value) -> Value {
+pub(crate) async fn ask(client: &SocketClient, event: &str, argument: Value) -> Value {
     let answer = client.request(event, argument).await.expect("an answer");
     assert_eq!(answer["ok"], true, "{event}: {answer}");
     answer
 }
 
 /// Sends a request that must fail. Returns the error's code.
-pub(crate) async fn refusal(client: &TestClient, event: &str, argument: Value) -> String {
+pub(crate) async fn refusal(client: &SocketClient, event: &str, argument: Value) -> String {
     let answer = client.request(event, argument).await.expect("an answer");
     assert_eq!(answer["ok"], false, "{event}: {answer}");
     code(&answer)
@@ -112,31 +112,31 @@ pub(crate) fn code(answer: &Value) -> String {
 }
 
 /// Creates a room. Returns its id.
-pub(crate) async fn room(client: &TestClient) -> String {
+pub(crate) async fn room(client: &SocketClient) -> String {
     let created = ask(client, "room:create", json!({})).await;
     created["room"]["id"].as_str().expect("an id").to_owned()
 }
 
 /// Joins a client to a room. Returns its member id.
-pub(crate) async fn join(client: &TestClient, room: &str) -> String {
+pub(crate) async fn join(client: &SocketClient, room: &str) -> String {
     let joined = ask(client, "room:join", json!({"room": room})).await;
     joined["self"]["id"].as_str().expect("an id").to_owned()
 }
 
 /// Connects a client and joins it to a room.
-pub(crate) async fn member(node: &ServerProcess, room: &str) -> TestClient {
+pub(crate) async fn member(node: &ServerProcess, room: &str) -> SocketClient {
     member_with_id(node, room).await.0
 }
 
 /// Connects a client and joins it to a room. Returns its member id, too.
-pub(crate) async fn member_with_id(node: &ServerProcess, room: &str) -> (TestClient, String) {
+pub(crate) async fn member_with_id(node: &ServerProcess, room: &str) -> (SocketClient, String) {
     let client = connect(node).await;
     let id = join(&client, room).await;
     (client, id)
 }
 
 /// Publishes a track. Returns its id.
-pub(crate) async fn publish(client: &TestClient, kind: &str) -> u64 {
+pub(crate) async fn publish(client: &SocketClient, kind: &str) -> u64 {
     let published = ask(client, "track:publish", json!({"kind": kind, "codec": "x"})).await;
     published["track"]["id"].as_u64().expect("an id")
 }

@@ -9,17 +9,17 @@ use common::{UNHURRIED, ask, code, connect, member, node, publish, room};
 use faults::{BadRequest, Targets};
 use serde_json::{Value, json};
 use weir_protocol::REQUESTS;
-use weir_testkit::{ServerProcess, TestClient, placeholder};
+use weir_testkit::{ServerProcess, SocketClient, placeholder};
 
 /// Node with clients for the cases to refer to.
 struct Scene {
     node: ServerProcess,
     /// Client in the room, with a track of its own.
-    inside: TestClient,
+    inside: SocketClient,
     /// Client in no room.
-    outside: TestClient,
+    outside: SocketClient,
     /// Client in the room, with another track.
-    _other: TestClient,
+    _other: SocketClient,
     targets: Targets,
 }
 
@@ -60,7 +60,7 @@ fn check(case: &BadRequest, error: &Value) {
 }
 
 /// Sends a case with an acknowledgement and without one, and checks both refusals.
-async fn refuse(client: &mut TestClient, case: &BadRequest) {
+async fn refuse(client: &mut SocketClient, case: &BadRequest) {
     let arguments = Value::Array(case.arguments.clone());
     let answer = client
         .request_binary(case.event, arguments.clone(), &case.attachments)

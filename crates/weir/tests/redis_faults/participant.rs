@@ -11,7 +11,7 @@ use tokio::{
     task::JoinHandle,
     time::{Instant, MissedTickBehavior, interval},
 };
-use weir_testkit::{Arrival, ServerProcess, TestClient, eventually};
+use weir_testkit::{Arrival, ServerProcess, SocketClient, eventually};
 
 use super::common::{PATIENCE, connect, publish};
 
@@ -108,7 +108,7 @@ impl Drop for Participant {
     }
 }
 
-async fn live(mut client: TestClient, track: u64, heard: Arc<Mutex<Heard>>) {
+async fn live(mut client: SocketClient, track: u64, heard: Arc<Mutex<Heard>>) {
     let heard = || heard.lock().expect("nobody panicked");
     let mut asked = BTreeMap::new();
     let mut ticks = interval(PERIOD);

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use crate::common::node;
 use serde_json::json;
 use tokio::task::JoinSet;
-use weir_testkit::{ConnectOptions, TestClient};
+use weir_testkit::{ConnectOptions, SocketClient};
 
 const CONNECTIONS: usize = 1_000;
 
@@ -22,7 +22,7 @@ async fn first_request_of_each_of_1000_connections_is_answered() {
                 ..ConnectOptions::default()
             };
             // Resolves in the tick that reads the answer to CONNECT.
-            let client = TestClient::connect_with(address, &options)
+            let client = SocketClient::connect_with(address, &options)
                 .await
                 .expect("it connects");
             let asked = client.request("room:create", json!({})).await;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::SingleKind;
+use super::kind::SingleKind;
 use crate::measure::StreamFigures;
 
 /// Figures of a run.

@@ -2,80 +2,22 @@
 
 mod figures;
 mod idle;
+mod kind;
+mod load;
 mod report;
 
-use std::fmt;
+pub(crate) use self::kind::SingleKind;
+pub(crate) use self::load::SingleLoad;
 
 use anyhow::Context as _;
-use clap::ValueEnum;
 
 use self::figures::{LoadFigures, SingleFigures};
-use crate::args::{Args, Timing};
-use crate::load::{self, FirstChunk, Shape};
+use self::load::{FAN_OUT, ROOMS, TIMING};
+use crate::args::Args;
+use crate::load::{FirstChunk, run as stream};
 use crate::measure;
 use crate::outcome::Outcome;
 use crate::servers::{Servers, install_relay, relay, weir};
-
-/// Timing of a load, unless the run is short.
-const TIMING: Timing = Timing {
-    warm_up: 2,
-    measured: 10,
-};
-
-/// One publisher of video, 200 subscribers.
-const FAN_OUT: Shape = Shape {
-    rooms: 1,
-    subscribers: 200,
-    chunk_size: 6_000,
-    per_second: 30,
-};
-
-/// 20 rooms of 10 members, each with one publisher.
-const ROOMS: Shape = Shape {
-    rooms: 20,
-    subscribers: 9,
-    chunk_size: 1_200,
-    per_second: 50,
-};
-
-/// Kind of server.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum SingleKind {
-    /// `weir serve`, the release build.
-    Weir,
-    /// The same relay on Node, `tests/bench/relay.mjs`.
-    Node,
-}
-
-impl fmt::Display for SingleKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Weir => "Weir",
-            Self::Node => "Node",
-        })
-    }
-}
-
-/// Load of a single node.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum SingleLoad {
-    /// One publisher, 200 subscribers.
-    FanOut,
-    /// 20 rooms of 10 members.
-    Rooms,
-    /// Many silent connections.
-    Idle,
-}
-
-impl fmt::Display for SingleLoad {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::FanOut => "1 publisher × 200 subscribers",
-            Self::Rooms => "20 rooms of 10",
-            Self::Idle => "idle connections",
-        })
-    }
-}
 
 /// Runs the suite.
 pub(crate) async fn run(args: &Args) -> anyhow::Result<Outcome> {
@@ -129,10 +71,8 @@ async fn drive(args: &Args, kind: SingleLoad, servers: &Servers) -> anyhow::Resu
     let timing = args.timing(TIMING);
     let first = FirstChunk::First;
     Ok(match kind {
-        SingleLoad::FanOut => {
-            LoadFigures::FanOut(load::run(&FAN_OUT, timing, servers, first).await?)
-        }
-        SingleLoad::Rooms => LoadFigures::Rooms(load::run(&ROOMS, timing, servers, first).await?),
+        SingleLoad::FanOut => LoadFigures::FanOut(stream(&FAN_OUT, timing, servers, first).await?),
+        SingleLoad::Rooms => LoadFigures::Rooms(stream(&ROOMS, timing, servers, first).await?),
         SingleLoad::Idle => {
             let (connections, window) = (args.idle_connections(), args.idle_window());
             LoadFigures::Idle(idle::run(connections, window, timing, servers).await?)

@@ -1,7 +1,7 @@
 //! Table and goals of single nodes.
 
-use super::TIMING;
 use super::figures::{ServerFigures, SingleFigures};
+use super::load::TIMING;
 use crate::args::Args;
 use crate::measure::StreamFigures;
 

@@ -11,9 +11,8 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use super::DEADLINE;
 use super::errors::{ConnectError, Disconnect, RequestError};
-use super::handshake::{ConnectOptions, Handshake};
+use super::handshake::{ConnectOptions, DEADLINE, SessionOpening};
 use super::raw::RawClient;
 use super::reader::{ClientState, ReaderTask};
 use crate::socketio::{Acknowledgement, Arrival, Incoming, event_text, placeholder, put_packet};
@@ -28,12 +27,12 @@ const QUEUE: usize = 16 << 10;
 /// value is the only argument, and null is none. An argument that is an array or null goes into a
 /// list of one. Binary arguments are [`placeholder`]s, with their bytes as attachments.
 ///
-/// Up to 16,384 arrivals wait for [`TestClient::next`]; then the client stops reading. A client
+/// Up to 16,384 arrivals wait for [`SocketClient::next`]; then the client stops reading. A client
 /// with many events must read them while it makes requests. Dropping it closes the connection.
 #[derive(Debug)]
-pub struct TestClient {
+pub struct SocketClient {
     state: Arc<ClientState>,
-    handshake: Handshake,
+    opening: SessionOpening,
     arrivals: mpsc::Receiver<Arrival>,
     next_ack: AtomicU64,
     paused: watch::Sender<bool>,
@@ -41,7 +40,7 @@ pub struct TestClient {
     reader: JoinHandle<()>,
 }
 
-impl TestClient {
+impl SocketClient {
     /// Connects to a node and waits for the CONNECT answer.
     ///
     /// # Errors
@@ -76,7 +75,7 @@ impl TestClient {
         let RawClient {
             stream,
             packets,
-            handshake,
+            opening,
             ..
         } = RawClient::connect(addr, options).await?;
         let state = Arc::new(ClientState::new(stream));
@@ -86,7 +85,7 @@ impl TestClient {
         let reader = ReaderTask::new(Arc::clone(&state), packets, arrived, resumed);
         Ok(Self {
             state,
-            handshake,
+            opening,
             arrivals,
             next_ack: AtomicU64::new(0),
             paused,
@@ -96,8 +95,8 @@ impl TestClient {
     }
 
     /// Returns the server's answers when it opened the connection.
-    pub fn handshake(&self) -> &Handshake {
-        &self.handshake
+    pub fn opening(&self) -> &SessionOpening {
+        &self.opening
     }
 
     /// Sends a request; returns the first argument of its acknowledgement.
@@ -138,7 +137,7 @@ impl TestClient {
         })
     }
 
-    /// Sends a request whose acknowledgement [`TestClient::next_arrival`] returns in order with the
+    /// Sends a request whose acknowledgement [`SocketClient::next_arrival`] returns in order with the
     /// events; returns its id.
     ///
     /// # Errors
@@ -226,7 +225,7 @@ impl TestClient {
         }
     }
 
-    /// Returns the next event, or acknowledgement of [`TestClient::request_in_order`], in the order
+    /// Returns the next event, or acknowledgement of [`SocketClient::request_in_order`], in the order
     /// of the wire.
     ///
     /// # Errors
@@ -304,7 +303,7 @@ impl TestClient {
     }
 }
 
-impl Drop for TestClient {
+impl Drop for SocketClient {
     fn drop(&mut self) {
         self.reader.abort();
     }
