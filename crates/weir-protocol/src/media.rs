@@ -7,8 +7,11 @@ use serde::{Deserialize, Deserializer, Serialize, de::IgnoredAny};
 use serde_json::value::RawValue;
 
 use crate::{
-    Fault, Frame, Limits, TrackId, arguments::Arguments, binary::Placeholder, event,
-    fields::Fields, packet::MediaPacket,
+    Fault, Frame, Limits, TrackId,
+    binary::Placeholder,
+    event,
+    packet::MediaPacket,
+    request::{Arguments, Fields},
 };
 
 const NOT_BINARY: &str = "must be exactly one binary value";

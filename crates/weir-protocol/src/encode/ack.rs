@@ -2,8 +2,8 @@
 
 use serde::{Serialize, Serializer};
 
-use super::json;
-use crate::{Fault, Frame, Member, Room, Snapshot, Track};
+use super::{frame::Frame, text::json};
+use crate::{Fault, Member, Room, Snapshot, Track};
 
 /// The answer to a request.
 #[derive(Debug, Clone, Copy)]

@@ -3,10 +3,10 @@
 use bytes::Bytes;
 use serde::Serialize;
 
-use super::event;
+use super::{frame::Frame, text::event};
 use crate::{
-    Change, CloseReason, Fault, Frame, GapReason, Json, Member, MemberId, Room, RoomEvent, Track,
-    TrackId, event,
+    Change, CloseReason, Fault, GapReason, Json, Member, MemberId, Room, RoomEvent, Track, TrackId,
+    event,
 };
 
 /// An event other than media.

@@ -2,10 +2,8 @@
 
 use bytes::Bytes;
 
-use crate::{
-    Fault, Json, Limits, REQUESTS, RoomId, TrackId, TrackKind, TrackSpec, TrackUpdate,
-    arguments::Arguments, event, fields::Fields,
-};
+use super::{arguments::Arguments, fields::Fields, shape::REQUESTS};
+use crate::{Fault, Json, Limits, RoomId, TrackId, TrackKind, TrackSpec, TrackUpdate, event};
 
 /// `room:create`
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,7 +3,8 @@
 use bytes::Bytes;
 use serde_json::value::RawValue;
 
-use crate::{Fault, Init, Json, Limits, RoomId, TrackId, binary::PLACEHOLDER, known::KnownFields};
+use super::known::KnownFields;
+use crate::{Fault, Init, Json, Limits, RoomId, TrackId, binary::PLACEHOLDER};
 
 const OBJECT: &str = "an object";
 

@@ -8,7 +8,7 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
-use crate::REQUESTS;
+use super::shape::REQUESTS;
 
 /// The fields of what a client says when it connects.
 const CONNECT: &[&str] = &["token", "traceparent"];

@@ -4,7 +4,8 @@ use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
-use crate::{Fault, Limits, fields::Fields};
+use super::fields::Fields;
+use crate::{Fault, Limits};
 
 /// The `auth` of a CONNECT packet.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
