@@ -1,4 +1,4 @@
-//! Binary values inside JSON: placeholders and the attachments that they stand for.
+//! Placeholders of binary values in JSON.
 
 use std::fmt;
 
@@ -8,15 +8,15 @@ use serde::{
     ser::SerializeMap,
 };
 
-/// The key by which Socket.IO marks the place of a binary attachment.
+/// Key that marks a placeholder of a binary attachment.
 ///
 /// Source: Socket.IO protocol, revision 5, "Packet encoding", binary packets.
 pub(crate) const PLACEHOLDER: &str = "_placeholder";
 
-/// The key that holds the attachment's number.
+/// Key of the attachment's number.
 pub(crate) const NUMBER: &str = "num";
 
-/// What a key means where an object may be a placeholder.
+/// Key of an object that may be a placeholder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(field_identifier)]
 enum Key {
@@ -26,12 +26,12 @@ enum Key {
     /// [`NUMBER`].
     #[serde(rename = "num")]
     Number,
-    /// Nothing.
+    /// Any other.
     #[serde(other)]
     Other,
 }
 
-/// The object that stands for attachment `num`.
+/// Placeholder of an attachment, by its number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Placeholder {
     number: usize,
@@ -51,7 +51,7 @@ impl Serialize for Placeholder {
     }
 }
 
-// By hand, since a derived one would also take `[true, 0]`.
+// A derived implementation would also accept `[true, 0]`.
 impl<'de> Deserialize<'de> for Placeholder {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Fields;

@@ -1,43 +1,43 @@
-//! What a client is told when a request fails.
+//! Errors of requests, as clients receive them.
 
 use std::fmt;
 
 use serde::{Serialize, Serializer, ser::SerializeStruct};
 
-/// An error code of the contract.
+/// Error code of the contract.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Code {
-    /// Malformed argument; the message names the field.
+    /// Malformed argument. The message names the field.
     BadRequest,
     /// Token missing, invalid or expired.
     Unauthorized,
     /// The token does not allow this.
     Forbidden,
-    /// No room of that id.
+    /// No room has this id.
     RoomNotFound,
-    /// No track of that id in the room.
+    /// No track in the room has this id.
     TrackNotFound,
-    /// No member of that id in the room.
+    /// No member of the room has this id.
     MemberNotFound,
-    /// A room of that id is there already.
+    /// A room with this id exists.
     RoomExists,
-    /// The room has all the members that it takes.
+    /// The room has its maximum of members.
     RoomFull,
-    /// The connection is in a room already.
+    /// The connection is already in a room.
     AlreadyJoined,
     /// The connection is in no room.
     NotJoined,
     /// Media or an update on someone else's track.
     NotTrackOwner,
-    /// Over a limit; the message names it and its value.
+    /// Over a limit. The message names the limit and its value.
     TooLarge,
-    /// More often than a limit allows.
+    /// Over a rate limit.
     RateLimited,
-    /// The cluster's state cannot be reached now.
+    /// The cluster's state is temporarily unavailable.
     Unavailable,
-    /// This node takes no new members.
+    /// The node drains and accepts no new members.
     Draining,
-    /// A fault of the server.
+    /// Error of the server.
     Internal,
 }
 
@@ -62,7 +62,7 @@ impl Code {
         Self::Internal,
     ];
 
-    /// The code as it is written on the wire.
+    /// Returns the code as written on the wire.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -85,7 +85,7 @@ impl Code {
         }
     }
 
-    /// Whether the same request may succeed later without being changed.
+    /// Whether the same request may succeed later, unchanged.
     #[must_use]
     pub const fn retryable(self) -> bool {
         matches!(
@@ -101,20 +101,20 @@ impl fmt::Display for Code {
     }
 }
 
-/// Why a request failed: a code and a sentence that names the thing, the value and the limit.
+/// Error of a request: a code, and a message that names the object, the value and the limit.
 ///
-/// Shown as `code: message`, which is also the form of a refused connection's `connect_error`.
+/// Displayed as `code: message`, which is also the form of a refused connection's `connect_error`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{code}: {message}")]
 pub struct Fault {
-    /// What kind of failure it is.
+    /// Kind of error.
     pub code: Code,
-    /// The sentence for people.
+    /// Message for people.
     pub message: String,
 }
 
 impl Fault {
-    /// A fault of the given code.
+    /// Creates a fault.
     #[must_use]
     pub fn new(code: Code, message: impl Into<String>) -> Self {
         Self {
@@ -123,13 +123,13 @@ impl Fault {
         }
     }
 
-    /// A malformed argument: `field` is its name and `problem` what is wrong with it.
+    /// Creates a `bad_request` fault: `problem` describes what is wrong with `field`.
     #[must_use]
     pub fn field(field: &str, problem: impl fmt::Display) -> Self {
         Self::new(Code::BadRequest, format!("{field}: {problem}"))
     }
 
-    /// `field` has `actual` units where `limit` are allowed.
+    /// Creates a `too_large` fault: `field` has `actual` units, of which `limit` are allowed.
     #[must_use]
     pub fn too_large(field: &str, actual: usize, limit: usize, unit: &str) -> Self {
         Self::new(

@@ -1,9 +1,8 @@
-//! The wire contract as types: what a client and a node say to each other.
+//! The wire contract between clients and nodes, as types.
 //!
-//! This crate is the only place with event names ([`event`]) and error codes ([`Code`]). It parses
-//! what clients send ([`Request`], [`Published`]) into types that hold only what the contract
-//! allows, and encodes what they are told into [`Frame`]s that are written as they are. It has no
-//! IO and no clock.
+//! This crate alone defines event names ([`event`]) and error codes ([`Code`]). It parses packets of
+//! clients ([`Request`], [`Published`]) into types that admit only what the contract allows. It
+//! encodes packets of nodes as [`Frame`]s, which are written unchanged. It has no IO and no clock.
 
 mod binary;
 mod encode;

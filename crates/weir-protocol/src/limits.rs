@@ -1,11 +1,11 @@
-//! What a client may send, at most.
+//! Limits on what clients send.
 
 use serde::{Deserialize, Serialize};
 
-/// The limits of the wire contract. Every one can be configured; the defaults are the contract's.
+/// Limits of the wire contract. Each is configurable; the defaults are the contract's.
 ///
-/// Whatever is over a limit is refused with `too_large`, `room_full` or `rate_limited`, never cut
-/// short.
+/// Requests over a limit are refused with `too_large`, `room_full` or `rate_limited`. Nothing is
+/// truncated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
@@ -17,7 +17,7 @@ pub struct Limits {
     pub websocket_message_bytes: usize,
     /// Id of a room, in characters. Default 64.
     pub room_id_chars: usize,
-    /// A name, and likewise a topic, a source or a codec, in characters. Default 128.
+    /// A name, a topic, a source or a codec, in characters. Default 128.
     pub name_chars: usize,
     /// Metadata of a room or a member as JSON, in bytes. Default 16 KiB.
     pub metadata_bytes: usize,
@@ -28,22 +28,22 @@ pub struct Limits {
     /// Maximum binary values in `data` of a `message`. Default 10, which is also the upper bound:
     /// clients with this limit in their parser close their connection beyond it.
     pub message_attachments: usize,
-    /// Members of one room, whatever its own `maxMembers` says. Default 1,000.
+    /// Maximum members of one room; its own `maxMembers` may be lower. Default 1,000.
     pub members_per_room: usize,
     /// Maximum state of one room as JSON (room, members, tracks), in bytes. Default 4 MiB, which is
     /// also the upper bound: a joining client receives it as one message.
     pub room_state_bytes: usize,
     /// Tracks that one member publishes at a time. Default 16.
     pub tracks_per_member: usize,
-    /// Media that one member publishes over all its tracks, in bits a second, averaged over a
-    /// second. Default 20 Mbit/s.
+    /// Media that one member publishes on all its tracks, in bits per second, averaged over a second.
+    /// Default 20 Mbit/s.
     pub ingest_bits_per_second: u64,
-    /// Chunks that one member publishes over all its tracks, a second, averaged over a second.
+    /// Chunks that one member publishes on all its tracks, per second, averaged over a second.
     /// Default 500.
     pub chunks_per_second: u32,
-    /// Requests (everything but media) of one connection, a second, in the long run. Default 20.
+    /// Sustained rate of one connection's requests (all events but media), per second. Default 20.
     pub requests_per_second: u32,
-    /// Requests that one connection may send at once after a pause. Default 40.
+    /// Burst of one connection's requests. Default 40.
     pub request_burst: u32,
 }
 

@@ -1,4 +1,4 @@
-//! `docs/protocol.md` and the code say the same: each table is compared in both directions.
+//! Compares each table of `docs/protocol.md` with the code, in both directions.
 
 use std::collections::BTreeMap;
 
@@ -9,14 +9,14 @@ use weir_protocol::{
 
 const PAGE: &str = include_str!("../../../docs/protocol.md");
 
-/// The lines under a heading, up to the next heading of any level.
+/// Returns the lines under a heading, up to the next heading of any level.
 fn section(heading: &str) -> Vec<&'static str> {
     let mut lines = PAGE.lines().skip_while(|line| *line != heading);
     assert!(lines.next().is_some(), "the page has no {heading:?}");
     lines.take_while(|line| !line.starts_with('#')).collect()
 }
 
-/// The rows of a section's only table, cell by cell, without its head; none if there is no table.
+/// Returns the cells of a section's only table, by row, without its head.
 fn table(heading: &str) -> Vec<Vec<&'static str>> {
     let lines = section(heading);
     let rows = lines.iter().filter_map(|line| {
@@ -26,7 +26,7 @@ fn table(heading: &str) -> Vec<Vec<&'static str>> {
     rows.skip(1).collect()
 }
 
-/// The word of a cell that is written as code.
+/// Returns the word of a cell that is written as code.
 fn word(cell: &str) -> &str {
     let word = cell
         .strip_prefix('`')
@@ -34,7 +34,7 @@ fn word(cell: &str) -> &str {
     word.unwrap_or_else(|| panic!("{cell} is not one word in backticks"))
 }
 
-/// What the page calls what a field holds.
+/// Returns the page's name of a type.
 const fn called(holds: FieldType) -> &'static str {
     match holds {
         FieldType::RoomId => "room id",
@@ -107,7 +107,7 @@ fn events() {
     assert_eq!(documented, event::SENT);
 }
 
-/// The reasons that an event's row names: all words in backticks after `reason:`.
+/// Returns the reasons in an event's row: all words in backticks after `reason:`.
 fn reasons(event: &str) -> Value {
     let name = format!("`{event}`");
     let rows = table("## Events");
@@ -125,7 +125,7 @@ fn reasons_of_events() {
     assert_eq!(reasons(event::MEDIA_GAP), json!(gaps));
 }
 
-/// The fields of the object that a cell begins with, those with `?` included.
+/// Returns the fields of the object at the start of a cell, including those with `?`.
 fn fields(cell: &str) -> Vec<&str> {
     let inside = cell
         .strip_prefix("`{ ")

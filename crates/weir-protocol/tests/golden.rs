@@ -1,4 +1,4 @@
-//! What goes over the wire is what the fixtures say, which clients in other languages read too.
+//! Packets are encoded and parsed as in the fixtures, which clients in other languages read too.
 
 mod fixtures;
 mod wire;
@@ -12,7 +12,7 @@ use weir_protocol::{
 };
 use wire::SocketIoPacket;
 
-/// Whoever adds an event, a reason or a code adds a fixture for it.
+/// Asserts that every event, reason or code has a fixture.
 fn assert_all_covered<'a>(what: &str, wanted: impl Iterator<Item = &'a str>, cases: &[Case]) {
     let text: Vec<_> = cases.iter().map(|case| case.0.to_string()).collect();
     for wanted in wanted {
@@ -121,7 +121,7 @@ fn notice_frame(case: &Case) -> Frame {
 }
 
 #[test]
-fn notices_encode_as_written() {
+fn notices_encode_as_in_the_fixtures() {
     let cases = read("notices.json");
     for case in &cases {
         assert_encodes(case, &notice_frame(case));
@@ -163,7 +163,7 @@ fn ack_frame(argument: &Value, id: i64) -> Frame {
 }
 
 #[test]
-fn acknowledgements_encode_as_written() {
+fn acknowledgements_encode_as_in_the_fixtures() {
     for case in read("acknowledgements.json") {
         let id = case.0["id"].as_i64().expect("a number");
         assert_encodes(&case, &ack_frame(&case.0["argument"], id));
@@ -171,7 +171,7 @@ fn acknowledgements_encode_as_written() {
 }
 
 #[test]
-fn chunks_encode_as_written() {
+fn chunks_encode_as_in_the_fixtures() {
     for case in read("chunks.json") {
         let header = &case.0["header"];
         let chunk = Chunk {
@@ -198,7 +198,7 @@ fn parse(name: &str, body: &str, attachments: Vec<Bytes>) -> Result<(String, Val
 }
 
 #[test]
-fn requests_mean_what_is_written() {
+fn requests_parse_as_in_the_fixtures() {
     let cases = read("requests.json");
     for case in &cases {
         let packet = SocketIoPacket::parse(&case.text());
@@ -231,7 +231,7 @@ fn requests_mean_what_is_written() {
     }
 }
 
-/// The name can be read although what follows is refused: half characters and great numbers.
+/// Replaces what `serde_json` refuses (lone surrogates, large numbers), so that the name can be read.
 fn without_escapes(body: &str) -> String {
     body.replace("\\u", "u").replace("1e999", "0")
 }

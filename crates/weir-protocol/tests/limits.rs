@@ -1,4 +1,4 @@
-//! Each limit holds exactly: at the bound a value is taken, one over it is refused.
+//! Limits are exact: a value at the limit is accepted, and one over it is refused.
 
 use serde_json::{Value, json};
 use weir_protocol::{Code, Fault, Init, Limits, Published, Request};
@@ -11,7 +11,7 @@ fn parse(event: &str, argument: &Value, attachments: &[usize]) -> Result<(), Fau
     Request::parse(event, &text, attachments.collect(), &Limits::default()).map(|_| ())
 }
 
-/// Asserts that `limit` passes, and that one more is refused with both numbers and the field.
+/// Asserts that `limit` is accepted, and that one more is refused with both numbers and the field.
 fn assert_exact(field: &str, limit: usize, parse: impl Fn(usize) -> Result<(), Fault>) {
     assert_eq!(parse(limit), Ok(()), "{field} at its limit");
     let fault = parse(limit + 1).expect_err(field);
@@ -26,7 +26,7 @@ fn assert_exact(field: &str, limit: usize, parse: impl Fn(usize) -> Result<(), F
 }
 
 #[test]
-fn texts_are_counted_in_characters() {
+fn text_limits_count_characters() {
     for (event, field, base) in [
         ("room:join", "name", json!({ "room": "a" })),
         ("member:update", "name", json!({})),
@@ -59,7 +59,7 @@ fn texts_are_counted_in_characters() {
 }
 
 #[test]
-fn metadata_is_counted_in_bytes_of_json() {
+fn metadata_limit_counts_bytes_of_json() {
     for event in ["room:create", "room:join", "member:update"] {
         assert_exact("metadata", 16 * 1024, |length| {
             let metadata = "x".repeat(length - 2);
@@ -69,7 +69,7 @@ fn metadata_is_counted_in_bytes_of_json() {
 }
 
 #[test]
-fn a_messages_json_and_binary_are_counted_together() {
+fn message_limit_counts_json_and_binary_together() {
     assert_exact("data", 64 * 1024, |length| {
         parse("message", &json!({ "data": "x".repeat(length - 2) }), &[])
     });
@@ -93,7 +93,7 @@ fn a_messages_json_and_binary_are_counted_together() {
 }
 
 #[test]
-fn numbers_binary_and_media_have_their_limits() {
+fn members_initialisation_and_media_have_exact_limits() {
     assert_exact("maxMembers", 1_000, |members| {
         parse("room:create", &json!({ "maxMembers": members }), &[])
     });
@@ -127,7 +127,7 @@ fn numbers_binary_and_media_have_their_limits() {
 }
 
 #[test]
-fn numbers_end_where_their_types_do() {
+fn numbers_have_the_range_of_their_types() {
     let taken = |field: &str, value: Value| {
         let mut argument = json!({ "kind": "video", "codec": "vp8" });
         argument[field] = value;
@@ -184,7 +184,7 @@ fn json_is_nested_at_most_fifty_levels() {
 }
 
 #[test]
-fn a_packet_of_millions_of_values_is_refused_as_any_other() {
+fn packet_of_millions_of_values_is_refused_like_any_other() {
     let zeros = "0,".repeat(1_000_000);
     let text = format!(r#"["room:create",{zeros}0]"#);
     let fault = Request::parse("room:create", &text, Vec::new(), &Limits::default());

@@ -1,10 +1,10 @@
-//! The words of the wire, which no renaming may change.
+//! Words of the wire contract, which no renaming may change.
 
 use serde_json::json;
 use weir_protocol::{CloseReason, Code, GapReason, LeaveReason, REQUESTS, TrackKind, event};
 
 #[test]
-fn error_codes_and_whether_to_try_again() {
+fn error_codes_and_their_retryability() {
     let codes: Vec<_> = Code::ALL
         .iter()
         .map(|code| (code.as_str(), code.retryable()))

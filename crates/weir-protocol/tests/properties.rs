@@ -1,4 +1,4 @@
-//! What holds for whatever comes over the wire.
+//! Properties of parsing and encoding for arbitrary input.
 
 mod wire;
 
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use weir_protocol::{Code, Fault, Frame, Limits, Published, REQUESTS, Request, TrackId};
 use wire::SocketIoPacket;
 
-/// Lengths on both sides of where a frame's header changes its form.
+/// Lengths around those at which a frame's header changes its form.
 fn length() -> impl Strategy<Value = usize> {
     prop_oneof![0..300_usize, 124..129_usize, 65_500..65_600_usize]
 }
@@ -17,7 +17,7 @@ fn payload() -> impl Strategy<Value = Bytes> {
     (length(), any::<u8>()).prop_map(|(length, byte)| vec![byte; length].into())
 }
 
-/// Any JSON, and what a hostile client makes of it.
+/// Arbitrary JSON, including that of a hostile client.
 fn json_value() -> impl Strategy<Value = Value> {
     let number = prop_oneof![
         any::<i64>().prop_map(Value::from),
@@ -84,7 +84,7 @@ fn header_field() -> impl Strategy<Value = String> {
     (name, value).prop_map(|(name, value)| format!("\"{name}\":{value}"))
 }
 
-/// Text that is hardly ever JSON, or JSON of no kind that a client would send.
+/// Text that is rarely JSON, or JSON that no client sends.
 fn garbage() -> impl Strategy<Value = String> {
     let piece = prop_oneof![
         Just("[".to_owned()),
@@ -105,7 +105,7 @@ fn garbage() -> impl Strategy<Value = String> {
     prop::collection::vec(piece, 0..20).prop_map(|pieces| pieces.concat())
 }
 
-/// Parses as the request `name` and as a chunk; gives what was refused.
+/// Parses a packet as the request `name` and as a chunk. Returns the faults.
 fn faults(name: &str, text: &str, attachments: &[Bytes]) -> Vec<Fault> {
     let limits = Limits::default();
     let request = Request::parse(name, text, attachments.to_vec(), &limits).err();
@@ -127,7 +127,7 @@ fn assert_documented(faults: &[Fault]) -> Result<(), TestCaseError> {
     Ok(())
 }
 
-/// What a subscriber is to read of a published header.
+/// Returns the header that subscribers receive for a published one.
 fn forwarded(header: &Value, seq: u64) -> Value {
     let mut wanted = json!({ "track": header["track"], "seq": seq, "ts": header["ts"] });
     if header["key"] == true {
@@ -165,7 +165,7 @@ proptest! {
     }
 
     #[test]
-    fn any_json_is_taken_or_refused_with_a_documented_code(
+    fn any_json_is_accepted_or_refused_with_a_documented_code(
         name in event_name(),
         arguments in prop::collection::vec(json_value(), 0..3),
         attachments in prop::collection::vec(payload(), 0..3),
@@ -185,7 +185,7 @@ proptest! {
     }
 
     #[test]
-    fn a_chunk_reaches_subscribers_as_it_was_published(
+    fn chunk_reaches_subscribers_as_published(
         track: u32,
         ts in prop_oneof![any::<i64>(), Just(-1), Just(1 << 53), Just(i64::MIN), Just(i64::MAX)],
         key in prop::option::of(any::<bool>()),
@@ -217,7 +217,7 @@ proptest! {
     }
 
     #[test]
-    fn headers_mean_the_same_in_every_form(
+    fn header_parses_alike_on_both_paths(
         fields in prop::collection::vec(header_field(), 0..6),
         length in 1..3_usize,
     ) {
@@ -232,7 +232,7 @@ proptest! {
     }
 
     #[test]
-    fn a_message_keeps_its_binary_or_is_refused(
+    fn message_keeps_its_binary_or_is_refused(
         data in json_value(),
         attachments in prop::collection::vec(payload(), 0..3),
     ) {
@@ -252,7 +252,7 @@ proptest! {
 }
 
 #[test]
-fn every_length_at_which_a_header_grows_decodes() {
+fn frames_of_every_header_length_decode() {
     let around = [0, 1, 124, 125, 126, 127, 65_534, 65_535, 65_536, 65_537];
     for length in around {
         // Beside the text itself: Engine.IO's 4, the packet's kind, brackets and quotes.
@@ -268,7 +268,7 @@ fn every_length_at_which_a_header_grows_decodes() {
     }
 }
 
-/// Collects the numbers of all placeholders; false if there is one that is not exactly one.
+/// Collects the numbers of all placeholders. Returns false if one is malformed.
 fn find_places(value: &Value, found: &mut Vec<u64>) -> bool {
     match value {
         Value::Array(list) => list.iter().all(|value| find_places(value, found)),

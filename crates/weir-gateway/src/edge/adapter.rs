@@ -1,7 +1,7 @@
-//! Hands encoded frames to the library's channel of one socket.
+//! Puts encoded frames into the library's channel of one socket.
 //!
-//! The library encodes what it emits itself and tells failures without saying whose they are; an
-//! adapter may send an encoded packet to one socket and is told whether that one took it.
+//! The library's own emit encodes each packet again, and reports failures without the socket. An
+//! adapter may send an encoded packet to one socket, and learns whether its channel was full.
 
 use std::{
     convert::Infallible,
@@ -19,7 +19,7 @@ use socketioxide_core::{
 use weir_engine::Delivery;
 use weir_protocol::Frame;
 
-/// The way to the sockets of the namespace, once the library has made its adapter.
+/// Handle to the namespace's sockets, usable once the library has created its adapter.
 #[derive(Clone, Default)]
 pub(crate) struct Direct(Arc<OnceLock<Arc<DirectAdapter>>>);
 
@@ -33,7 +33,7 @@ impl Direct {
     /// Puts a frame into the channel of one socket.
     ///
     /// # Errors
-    /// `Full` if the channel takes no more, `Closed` if the socket is gone.
+    /// `Full` if the channel is full, `Closed` if the socket is closed.
     pub(crate) fn emit(&self, sid: Sid, frame: &Frame) -> Result<(), Delivery> {
         let adapter = self.0.get().ok_or(Delivery::Closed)?;
         let body = Str::copy_from_slice(frame.body());
@@ -65,7 +65,7 @@ impl Direct {
     }
 }
 
-/// The library's adapter: its local one, kept where [`Direct`] finds it.
+/// Adapter of the library: its local adapter, shared with [`Direct`].
 pub(crate) struct DirectAdapter {
     local: CoreLocalAdapter<Emitter>,
     direct: Direct,

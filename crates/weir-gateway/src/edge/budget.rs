@@ -96,7 +96,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn long_frame_raises_the_bound_until_it_is_out() {
+    fn long_frame_raises_the_bound_until_it_is_sent() {
         let mut budget = Budget::new(100);
         budget.add(90, 0);
         assert!(budget.takes_event(4_000), "whatever waits already");
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn chunks_have_half_of_what_events_have() {
+    fn chunks_have_half_the_space_of_events() {
         let mut budget = Budget::new(100);
         assert!(
             budget.takes_chunk(1_000),

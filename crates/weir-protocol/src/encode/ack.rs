@@ -5,7 +5,7 @@ use serde::{Serialize, Serializer};
 use super::{frame::Frame, text::json};
 use crate::{Fault, Member, Room, Snapshot, Track};
 
-/// The answer to a request.
+/// Acknowledgement of a request.
 #[derive(Debug, Clone, Copy)]
 pub enum Ack<'a> {
     /// `{ ok: true }`
@@ -14,9 +14,9 @@ pub enum Ack<'a> {
     Room(&'a Room),
     /// `{ ok: true, room, self, members, tracks, version }`
     Joined {
-        /// The joiner.
+        /// Member that joined.
         member: &'a Member,
-        /// The room's state, the joiner included.
+        /// State of the room, including the member.
         snapshot: &'a Snapshot,
     },
     /// `{ ok: true, member }`
@@ -30,7 +30,7 @@ pub enum Ack<'a> {
 }
 
 impl Ack<'_> {
-    /// Encodes it as the acknowledgement of number `id`.
+    /// Encodes the acknowledgement of this id.
     #[must_use]
     pub fn frame(&self, id: i64) -> Frame {
         let array = match self {

@@ -1,4 +1,4 @@
-//! Events, media excepted.
+//! Events other than media.
 
 use bytes::Bytes;
 use serde::Serialize;
@@ -9,51 +9,51 @@ use crate::{
     event,
 };
 
-/// An event other than media.
+/// Event other than media.
 #[derive(Debug, Clone, Copy)]
 pub enum Notice<'a> {
     /// The room's state changed.
     Room(&'a RoomEvent),
     /// A member's message.
     Message {
-        /// Who sent it.
+        /// Sender.
         from: &'a MemberId,
-        /// What it is about.
+        /// Topic.
         topic: Option<&'a str>,
-        /// What it says, with places for the attachments.
+        /// Content, with placeholders for the attachments.
         data: &'a Json,
-        /// The binary values in `data`.
+        /// Binary values in `data`.
         attachments: &'a [Bytes],
     },
-    /// Chunks `from` to `to` of a track do not come.
+    /// Chunks `from` to `to` of a track are missing.
     Gap {
-        /// Which track.
+        /// Track.
         track: TrackId,
-        /// The first missing `seq`.
+        /// First missing `seq`.
         from: u64,
-        /// The last missing `seq`.
+        /// Last missing `seq`.
         to: u64,
-        /// Why.
+        /// Reason.
         reason: GapReason,
     },
-    /// Somebody asks this track's publisher for a key chunk.
+    /// A subscriber requests a key chunk from this track's publisher.
     KeyframeRequested(TrackId),
-    /// The node ends; this client shall connect again after so many milliseconds.
+    /// The node drains; the client is to reconnect within this time.
     Draining {
-        /// How long it may stay.
+        /// Time limit in milliseconds.
         reconnect_in_ms: u64,
     },
     /// A request without acknowledgement failed.
     Error {
-        /// The request's name, if it had one; of a longer one, its first 64 characters are told.
+        /// Name of the request, if it had one, cut to 64 characters.
         event: Option<&'a str>,
-        /// Why.
+        /// Reason.
         error: &'a Fault,
     },
 }
 
 impl Notice<'_> {
-    /// Encodes it.
+    /// Encodes the event.
     #[must_use]
     pub fn frame(&self) -> Frame {
         #[derive(Serialize)]

@@ -1,4 +1,4 @@
-//! What changes in a room, and in which order.
+//! Changes of a room, and their order.
 
 use std::fmt;
 
@@ -6,17 +6,17 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Member, MemberId, Room, Track, TrackId, event};
 
-/// Why a member is gone.
+/// Reason for a member's leaving.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum LeaveReason {
-    /// It left.
+    /// It left by request.
     Left,
-    /// Its connection is gone.
+    /// Its connection ended.
     Disconnected,
-    /// It was made to leave.
+    /// It was removed.
     Kicked,
-    /// Its node is gone.
+    /// Its node failed.
     NodeLost,
     /// The room was closed.
     RoomClosed,
@@ -32,7 +32,7 @@ impl LeaveReason {
         Self::RoomClosed,
     ];
 
-    /// The reason as it is written on the wire.
+    /// Returns the reason as written on the wire.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -51,52 +51,52 @@ impl fmt::Display for LeaveReason {
     }
 }
 
-/// Why a room was closed.
+/// Reason for a room's closing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum CloseReason {
-    /// Nobody had been in it for longer than an empty room is kept.
+    /// It was empty for longer than empty rooms are kept.
     Expired,
-    /// Somebody with the right to do so closed it.
+    /// A client with the permission closed it.
     Closed,
 }
 
-/// One change of a room's state.
+/// Change of a room's state.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Change {
-    /// Somebody became a member.
+    /// A member joined.
     MemberJoined(Member),
     /// A member changed its name or metadata.
     MemberUpdated(Member),
-    /// A member is gone. Its tracks were unpublished by changes before this one.
+    /// A member left. Earlier changes unpublished its tracks.
     MemberLeft {
-        /// Who.
+        /// Member.
         id: MemberId,
-        /// Why.
+        /// Reason.
         reason: LeaveReason,
     },
-    /// A track is there.
+    /// A track was published.
     TrackPublished(Track),
     /// A track changed.
     TrackUpdated(Track),
-    /// A track is gone.
+    /// A track was unpublished.
     TrackUnpublished {
-        /// Which.
+        /// Track.
         id: TrackId,
-        /// Who published it.
+        /// Its publisher.
         member: MemberId,
     },
     /// The room's record changed.
     RoomUpdated(Room),
-    /// The room is gone.
+    /// The room was closed.
     RoomClosed {
-        /// Why.
+        /// Reason.
         reason: CloseReason,
     },
 }
 
 impl Change {
-    /// The name of the event that tells it.
+    /// Returns the name of the change's event.
     #[must_use]
     pub fn event(&self) -> &'static str {
         match self {
@@ -112,24 +112,24 @@ impl Change {
     }
 }
 
-/// A change and the room's version after it.
+/// Change of a room, with the room's version after it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RoomEvent {
-    /// The room's version: 1 for its first change, one more for each.
+    /// Version of the room: 1 for its first change, then one more for each.
     pub version: u64,
-    /// What changed.
+    /// Change.
     pub change: Change,
 }
 
-/// The whole state of a room at one version.
+/// State of a room at one version.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Snapshot {
-    /// The room's record.
+    /// Record of the room.
     pub room: Room,
-    /// Its members, by order of arrival.
+    /// Members, in order of arrival.
     pub members: Vec<Member>,
-    /// Its tracks, by id.
+    /// Tracks, by id.
     pub tracks: Vec<Track>,
-    /// The version that this is the state at; 0 if nothing has changed since the room was created.
+    /// Version of the room: 0 if it has not changed since its creation.
     pub version: u64,
 }

@@ -1,4 +1,4 @@
-//! Initialisation data of a track, as text.
+//! Initialisation data of a track.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! A client's own JSON: kept as it was written, checked to be harmless to those it is sent to.
+//! JSON of clients: forwarded unchanged, but checked for what other clients cannot read.
 
 use std::{collections::HashSet, fmt, sync::Arc};
 
@@ -14,30 +14,29 @@ use crate::{
     event,
 };
 
-/// How deep a value may be nested: `1` is 0 levels, `[1]` is one.
+/// Maximum nesting of a value: `1` has no level, `[1]` has one.
 ///
-/// It comes inside of up to five levels of ours, and those who receive it must be able to read the
-/// whole: parsers of common languages stop at 64 (.NET), 100 (Ruby) or 127 levels (`serde_json`).
+/// Packets wrap a value in up to five more levels. Parsers of common languages stop at 64 (.NET), 100
+/// (Ruby) or 127 levels (`serde_json`).
 const DEEPEST: usize = 50;
 
 /// Any JSON value, as text. Cheap to clone.
 ///
 /// A value from a client is nested at most 50 levels deep and has no duplicate key, since other
 /// clients' parsers have limits. It holds no attachment placeholders, except those that were
-/// checked together with their attachments.
-/// were checked together with their attachments.
+/// validated together with their attachments.
 #[derive(Clone)]
 pub struct Json(Arc<RawValue>);
 
 impl Json {
-    /// The value `{}`.
+    /// Returns the value `{}`.
     #[must_use]
     pub fn empty_object() -> Self {
         let raw = RawValue::from_string("{}".into()).expect("{} is JSON");
         Self(raw.into())
     }
 
-    /// Takes a client's JSON that may hold no binary.
+    /// Validates a client's JSON that may hold no binary.
     ///
     /// # Errors
     /// `bad_request` if it is nested too deeply or holds binary, `too_large` if its text is longer
@@ -51,10 +50,10 @@ impl Json {
         }
     }
 
-    /// Takes a client's JSON in which each of `attachments` attachments has exactly one place.
+    /// Validates a client's JSON with exactly one placeholder for each of `attachments` attachments.
     ///
     /// # Errors
-    /// As [`Json::plain`], and `bad_request` if places and attachments do not match.
+    /// As [`Json::plain`], and `bad_request` if placeholders and attachments do not match.
     pub(crate) fn with_attachments(
         field: &str,
         raw: &RawValue,
@@ -107,18 +106,18 @@ impl Json {
         }
     }
 
-    /// The value's text.
+    /// Returns the value's text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         self.0.get()
     }
 }
 
-/// What is found in a value.
+/// Findings of the walk over a value.
 #[derive(Default)]
 struct Scan {
-    /// The attachment number of every object that a client might take for a placeholder; `None` for
-    /// one that is not exactly `{"_placeholder":true,"num":n}`.
+    /// Attachment number of every object that a client might read as a placeholder. `None` for one
+    /// that is not exactly `{"_placeholder":true,"num":n}`.
     placeholders: Vec<Option<usize>>,
     too_deep: bool,
     /// Duplicate key of an object.
@@ -132,11 +131,11 @@ struct Scan {
 /// it (`putOnce`).
 struct Walk<'a> {
     scan: &'a mut Scan,
-    /// How many levels may follow.
+    /// Remaining levels of nesting.
     levels: usize,
 }
 
-/// What a placeholder's fields hold.
+/// Value of a placeholder's field.
 #[derive(PartialEq)]
 enum Seen {
     True,
@@ -145,7 +144,7 @@ enum Seen {
 }
 
 impl Walk<'_> {
-    /// The walk through what is inside.
+    /// Returns the walk over a nested value.
     fn inner<E: de::Error>(&mut self) -> Result<Walk<'_>, E> {
         let Some(levels) = self.levels.checked_sub(1) else {
             self.scan.too_deep = true;
@@ -204,7 +203,7 @@ impl<'de> Visitor<'de> for Walk<'_> {
 
     fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<Seen, A::Error> {
         let (mut entries, mut marked, mut exact, mut number) = (0, false, false, None);
-        // An empty object is a level, too.
+        // An empty object counts as a level.
         self.inner::<A::Error>()?;
         let mut keys = HashSet::new();
         while let Some(key) = map.next_key::<String>()? {

@@ -1,114 +1,114 @@
-//! The contract's objects: rooms, members, tracks.
+//! Records of rooms, members and tracks.
 
 use serde::{Deserialize, Serialize};
 
 use crate::{Init, Json, MemberId, RoomId, TrackId};
 
-/// A room's record.
+/// Record of a room.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Room {
-    /// Its id.
+    /// Id.
     pub id: RoomId,
-    /// Whatever its creator attached.
+    /// Metadata from its creator.
     pub metadata: Json,
-    /// How many members it takes at the most.
+    /// Maximum number of members.
     pub max_members: u32,
-    /// When it was created, in milliseconds since the Unix epoch.
+    /// Time of creation, in milliseconds since the Unix epoch.
     pub created_at: u64,
 }
 
-/// A member's record.
+/// Record of a member.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Member {
-    /// Its id, which is the server's, not the socket's.
+    /// Id, which is the server's, not the socket's.
     pub id: MemberId,
-    /// A name for people; empty if it gave none.
+    /// Display name; empty by default.
     pub name: String,
-    /// Whatever it attached.
+    /// Metadata from the member.
     pub metadata: Json,
-    /// When it joined, in milliseconds since the Unix epoch.
+    /// Time of joining, in milliseconds since the Unix epoch.
     pub joined_at: u64,
 }
 
-/// What a track carries.
+/// Kind of a track's media.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum TrackKind {
-    /// Sound; each of its chunks can be decoded alone.
+    /// Audio, of which each chunk can be decoded alone.
     Audio,
-    /// Pictures.
+    /// Video.
     Video,
-    /// Anything else.
+    /// Any other data.
     Data,
 }
 
-/// What a publisher says of a track.
+/// Description of a track by its publisher.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct TrackSpec {
-    /// What it carries.
+    /// Kind of media.
     pub kind: TrackKind,
-    /// Where it comes from, such as `camera` or `screen`.
+    /// Source, such as `camera` or `screen`.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub source: Option<String>,
-    /// A name for people.
+    /// Display name.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub name: Option<String>,
-    /// A WebCodecs codec string or a container MIME type with codecs.
+    /// WebCodecs codec string, or container MIME type with codecs.
     pub codec: String,
-    /// Width of the picture in pixels.
+    /// Width in pixels.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub width: Option<u32>,
-    /// Height of the picture in pixels.
+    /// Height in pixels.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub height: Option<u32>,
-    /// Pictures a second.
+    /// Frames per second.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub frame_rate: Option<f64>,
-    /// Samples a second.
+    /// Samples per second.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub sample_rate: Option<u32>,
-    /// Channels of sound.
+    /// Audio channels.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub channels: Option<u32>,
-    /// The decoder's description or the container's initialisation segment.
+    /// Decoder description or container's initialisation segment.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub init: Option<Init>,
 }
 
-/// A track's record.
+/// Record of a track.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Track {
-    /// Its id.
+    /// Id.
     pub id: TrackId,
-    /// Who publishes it.
+    /// Publisher.
     pub member: MemberId,
-    /// What its publisher says of it.
+    /// Description by its publisher.
     #[serde(flatten)]
     pub spec: TrackSpec,
     /// Whether the publisher has muted the track.
     pub muted: bool,
 }
 
-/// A change of a track; what is `None` stays as it is.
+/// Update of a track. Fields that are `None` keep their values.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct TrackUpdate {
-    /// Mutes or unmutes it.
+    /// Whether the track is muted.
     pub muted: Option<bool>,
-    /// Another codec.
+    /// New codec.
     pub codec: Option<String>,
-    /// Another width.
+    /// New width.
     pub width: Option<u32>,
-    /// Another height.
+    /// New height.
     pub height: Option<u32>,
-    /// Another initialisation segment.
+    /// New initialisation segment.
     pub init: Option<Init>,
 }
 
 impl TrackUpdate {
-    /// Changes `track` accordingly.
+    /// Applies the update to `track`.
     pub fn apply(&self, track: &mut Track) {
         if let Some(muted) = self.muted {
             track.muted = muted;

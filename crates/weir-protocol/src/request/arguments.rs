@@ -1,4 +1,4 @@
-//! A packet's arguments, before anything is known of them.
+//! Unparsed arguments of a packet.
 
 use std::fmt;
 
@@ -8,20 +8,20 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
-/// The arguments of an event, of which requests have one at the most.
+/// Arguments of an event. Requests have at most one.
 ///
-/// Further ones are counted and not kept: a packet of millions would otherwise take many times its
-/// own length of memory.
+/// Further arguments are counted, but not kept: a packet with millions of them would need many times
+/// its length in memory.
 #[derive(Debug)]
 pub(crate) struct Arguments<'a> {
-    /// The first.
+    /// First argument.
     pub(crate) first: Option<&'a RawValue>,
-    /// How many there are.
+    /// Number of arguments.
     pub(crate) count: usize,
 }
 
 impl<'a> Arguments<'a> {
-    /// Takes a packet's array apart, whose first entry is the event's name; `None` if it is none.
+    /// Parses a packet's array, which starts with the event's name. Returns `None` for other text.
     pub(crate) fn parse(text: &'a str) -> Option<Self> {
         serde_json::from_str(text).ok()
     }

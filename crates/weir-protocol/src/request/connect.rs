@@ -1,4 +1,4 @@
-//! What a client says when it connects, and what it calls what it sends.
+//! Arguments of CONNECT packets, and event names in packets.
 
 use std::borrow::Cow;
 
@@ -7,17 +7,17 @@ use serde_json::value::RawValue;
 use super::fields::Fields;
 use crate::{Fault, Limits};
 
-/// The `auth` of a CONNECT packet.
+/// `auth` of a CONNECT packet.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Connect {
-    /// What it shows to be let in.
+    /// Credential of the client.
     pub token: Option<String>,
-    /// The trace that the connection is part of (W3C Trace Context, section 3.2).
+    /// Trace that the connection belongs to (W3C Trace Context, section 3.2).
     pub traceparent: Option<String>,
 }
 
 impl Connect {
-    /// Parses the packet's data, if it has any.
+    /// Parses the packet's data, if there is any.
     ///
     /// # Errors
     /// `bad_request`.
@@ -36,7 +36,7 @@ impl Connect {
     }
 }
 
-/// The event's name in a packet's array, `["name", …]`; `None` if there is none.
+/// Returns the event's name in a packet's array, `["name", …]`, if there is one.
 #[must_use]
 pub fn event_name(text: &str) -> Option<Cow<'_, str>> {
     let rest = text.strip_prefix("[\"");
@@ -55,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_found_however_they_are_written() {
+    fn event_name_is_found_in_every_form() {
         for (text, name) in [
             (r#"["media",{}]"#, Some("media")),
             (r#"["media"]"#, Some("media")),
@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn auth_is_an_object_with_a_token_or_nothing() {
+    fn auth_is_absent_or_an_object_with_an_optional_token() {
         let limits = Limits::default();
         let token = |token: &str| Connect {
             token: Some(token.to_owned()),

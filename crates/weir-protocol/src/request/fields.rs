@@ -1,4 +1,4 @@
-//! Reads the fields of a request's argument, and says of a wrong one what it should be.
+//! Fields of a request's argument. Errors state the expected value.
 
 use bytes::Bytes;
 use serde_json::value::RawValue;
@@ -8,14 +8,14 @@ use crate::{Fault, Init, Json, Limits, RoomId, TrackId, binary::PLACEHOLDER};
 
 const OBJECT: &str = "an object";
 
-/// The fields of one argument. Unknown ones are left alone, so that later versions may add some.
+/// Fields of one argument. Unknown fields are ignored, so that later versions may add some.
 pub(crate) struct Fields<'a> {
     known: KnownFields<'a>,
     limits: &'a Limits,
 }
 
 impl<'a> Fields<'a> {
-    /// Takes an object apart; without an argument there are no fields.
+    /// Parses an object. Without an argument there are no fields.
     pub(crate) fn parse(
         name: &str,
         argument: Option<&'a RawValue>,
@@ -29,7 +29,7 @@ impl<'a> Fields<'a> {
         Ok(Self { known, limits })
     }
 
-    /// The limits that the fields are held to.
+    /// Returns the limits of the fields.
     pub(crate) fn limits(&self) -> &'a Limits {
         self.limits
     }
@@ -42,7 +42,7 @@ impl<'a> Fields<'a> {
         let Some(raw) = self.known.value(field) else {
             return Ok(None);
         };
-        // `null` would pass for a missing value further in.
+        // Deserialization would accept `null` as a missing value.
         if raw.get() == "null" {
             return Err(Fault::field(field, wrong(wanted, raw)));
         }
@@ -51,17 +51,17 @@ impl<'a> Fields<'a> {
             .map_err(|_| Fault::field(field, wrong(wanted, raw)))
     }
 
-    /// Insists on a value.
+    /// Requires a value.
     pub(crate) fn required<T>(&self, field: &str, value: Option<T>) -> Result<T, Fault> {
         value.ok_or_else(|| Fault::field(field, "is missing"))
     }
 
-    /// `true` or `false`.
+    /// Reads `true` or `false`.
     pub(crate) fn boolean(&self, field: &str) -> Result<Option<bool>, Fault> {
         self.read(field, "true or false")
     }
 
-    /// An integer that `T` can hold.
+    /// Reads an integer in the range of `T`.
     pub(crate) fn integer<T: serde::de::DeserializeOwned>(
         &self,
         field: &str,
@@ -69,14 +69,14 @@ impl<'a> Fields<'a> {
         self.read(field, integer_range::<T>())
     }
 
-    /// An integer from 1 on.
+    /// Reads an integer of at least 1.
     pub(crate) fn positive(&self, field: &str) -> Result<Option<u32>, Fault> {
         let value: Option<std::num::NonZeroU32> =
             self.read(field, "an integer from 1 to 4294967295")?;
         Ok(value.map(std::num::NonZeroU32::get))
     }
 
-    /// A number over 0.
+    /// Reads a number over 0.
     pub(crate) fn rate(&self, field: &str) -> Result<Option<f64>, Fault> {
         let value: Option<f64> = self.read(field, "a number over 0")?;
         match value {
@@ -85,7 +85,7 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// A text of at most [`Limits::name_chars`] characters.
+    /// Reads text of at most [`Limits::name_chars`] characters.
     pub(crate) fn text(&self, field: &str) -> Result<Option<String>, Fault> {
         let value: Option<String> = self.read(field, "a string")?;
         let length = value.as_ref().map_or(0, |text| text.chars().count());
@@ -100,7 +100,7 @@ impl<'a> Fields<'a> {
         Ok(value)
     }
 
-    /// A text that is not empty.
+    /// Reads text that is not empty.
     pub(crate) fn word(&self, field: &str) -> Result<Option<String>, Fault> {
         match self.text(field)? {
             Some(text) if text.is_empty() => Err(Fault::field(field, "must not be empty")),
@@ -108,14 +108,14 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// A text that stands for a `T`, such as one of a few words.
+    /// Reads text that represents a `T`, such as a variant's name.
     pub(crate) fn one_of<T: serde::de::DeserializeOwned>(
         &self,
         field: &str,
         wanted: &str,
     ) -> Result<Option<T>, Fault> {
         match self.known.value(field) {
-            // An enum would also be read from an object.
+            // Deserialization would accept an object as an enum.
             Some(raw) if !raw.get().starts_with('"') => {
                 Err(Fault::field(field, wrong(wanted, raw)))
             }
@@ -123,7 +123,7 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// Returns a text without a length limit; `null` is none.
+    /// Reads text without a length limit. `null` counts as absent.
     pub(crate) fn text_or_null(&self, field: &str) -> Result<Option<String>, Fault> {
         match self.known.value(field) {
             Some(raw) if raw.get() == "null" => Ok(None),
@@ -131,7 +131,7 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// A list of texts, at most `limit` of them.
+    /// Reads a list of at most `limit` texts.
     pub(crate) fn list(&self, field: &str, limit: usize) -> Result<Option<Vec<String>>, Fault> {
         let value: Option<Vec<String>> = self.read(field, "an array of strings")?;
         match value {
@@ -142,7 +142,7 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// A room's id.
+    /// Reads a room's id.
     pub(crate) fn room(&self, field: &str) -> Result<Option<RoomId>, Fault> {
         let value: Option<String> = self.read(field, "a string")?;
         value
@@ -150,19 +150,19 @@ impl<'a> Fields<'a> {
             .transpose()
     }
 
-    /// A track's id, which must be there.
+    /// Reads a track's id, which is required.
     pub(crate) fn track(&self) -> Result<TrackId, Fault> {
         Ok(TrackId(self.required("track", self.integer("track")?)?))
     }
 
-    /// JSON of at most [`Limits::metadata_bytes`].
+    /// Reads JSON of at most [`Limits::metadata_bytes`].
     pub(crate) fn metadata(&self) -> Result<Option<Json>, Fault> {
         let raw = self.known.value("metadata");
         raw.map(|raw| Json::plain("metadata", raw, self.limits.metadata_bytes))
             .transpose()
     }
 
-    /// Returns JSON with placeholders for the packet's attachments: at most
+    /// Reads JSON with placeholders for the packet's attachments: at most
     /// [`Limits::message_attachments`], and [`Limits::message_bytes`] in all.
     pub(crate) fn data(&self, attachments: &[Bytes]) -> Result<Json, Fault> {
         let raw = self.required("data", self.known.value("data"))?;
@@ -179,7 +179,7 @@ impl<'a> Fields<'a> {
         Json::with_attachments("data", raw, limit, attachments.len())
     }
 
-    /// Returns base64 text of at most [`Limits::init_bytes`] decoded bytes.
+    /// Reads base64 text of at most [`Limits::init_bytes`] decoded bytes.
     pub(crate) fn init(&self) -> Result<Option<Init>, Fault> {
         let text: Option<String> = self.read("init", "base64 text")?;
         text.map(|text| Init::parse(&text, self.limits)).transpose()

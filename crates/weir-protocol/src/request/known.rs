@@ -1,4 +1,4 @@
-//! The fields of an object that the contract knows.
+//! Fields of an object that the contract defines.
 
 use std::fmt;
 
@@ -10,18 +10,18 @@ use serde_json::value::RawValue;
 
 use super::shape::REQUESTS;
 
-/// The fields of what a client says when it connects.
+/// Fields of a CONNECT packet's `auth`.
 const CONNECT: &[&str] = &["token", "traceparent"];
 
-/// The known fields of an object, unread; of one that comes twice, the later.
+/// Unparsed known fields of an object. Of a duplicate field, the last value counts.
 ///
-/// Others are not kept: an object of millions would otherwise take many times its own length of
+/// Other fields are not kept: an object with millions of them would need many times its length in
 /// memory.
 #[derive(Debug, Default)]
 pub(crate) struct KnownFields<'a>(Vec<(&'static str, &'a RawValue)>);
 
 impl<'a> KnownFields<'a> {
-    /// The value of the field `name`.
+    /// Returns the value of a field.
     pub(crate) fn value(&self, name: &str) -> Option<&'a RawValue> {
         let found = self.0.iter().find(|(known, _)| *known == name);
         found.map(|(_, value)| *value)
@@ -35,7 +35,7 @@ impl<'a> KnownFields<'a> {
     }
 }
 
-/// Reads a field's name; `None` if the contract has no such field.
+/// Deserializes a field's name: `None` if the contract does not define it.
 struct Name;
 
 impl<'de> DeserializeSeed<'de> for Name {

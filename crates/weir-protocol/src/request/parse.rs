@@ -1,4 +1,4 @@
-//! Requests: what a client asks for, parsed into types.
+//! Requests of clients, parsed into types.
 
 use bytes::Bytes;
 
@@ -8,68 +8,68 @@ use crate::{Fault, Json, Limits, RoomId, TrackId, TrackKind, TrackSpec, TrackUpd
 /// `room:create`
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CreateRoom {
-    /// The wanted id; the server makes one without it.
+    /// Requested id. Without one, the server generates it.
     pub id: Option<RoomId>,
-    /// Whatever the creator attaches.
+    /// Metadata from the creator.
     pub metadata: Json,
-    /// The most members that it takes; 1 to [`Limits::members_per_room`], which is the default.
+    /// Maximum number of members: 1 to [`Limits::members_per_room`], which is the default.
     pub max_members: u32,
 }
 
 /// `room:join`
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JoinRoom {
-    /// Which room.
+    /// Room.
     pub room: RoomId,
-    /// A name for people.
+    /// Display name.
     pub name: String,
-    /// Whatever the member attaches.
+    /// Metadata from the member.
     pub metadata: Json,
-    /// Whether it receives every track of the others without asking.
+    /// Whether to subscribe to every track of the others.
     pub auto_subscribe: bool,
-    /// Whether to create a missing room; the node's configuration decides if absent.
+    /// Whether to create a missing room. The node's configuration is the default.
     pub create: Option<bool>,
 }
 
-/// `member:update`; what is `None` stays as it is.
+/// `member:update`. Fields that are `None` keep their values.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UpdateMember {
-    /// Another name.
+    /// New name.
     pub name: Option<String>,
-    /// Other metadata.
+    /// New metadata.
     pub metadata: Option<Json>,
 }
 
 /// `track:publish`
 #[derive(Debug, Clone, PartialEq)]
 pub struct PublishTrack {
-    /// What the publisher says of the track.
+    /// Description of the track by its publisher.
     pub spec: TrackSpec,
 }
 
 /// `track:update`
 #[derive(Debug, Clone, PartialEq)]
 pub struct UpdateTrack {
-    /// Which track.
+    /// Track.
     pub track: TrackId,
-    /// What changes.
+    /// Update of the track.
     pub update: TrackUpdate,
 }
 
 /// `message`
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SendMessage {
-    /// What it is about.
+    /// Topic.
     pub topic: Option<String>,
-    /// The ids of those who get it; everybody else in the room without it.
+    /// Ids of the recipients. Without it, all other members receive the message.
     pub to: Option<Vec<String>>,
-    /// What it says, with places for `attachments`.
+    /// Content, with placeholders for `attachments`.
     pub data: Json,
-    /// The binary values in `data`.
+    /// Binary values in `data`.
     pub attachments: Vec<Bytes>,
 }
 
-/// A request.
+/// Request of a client.
 #[derive(Debug, Clone, PartialEq)]
 #[allow(missing_docs)]
 pub enum Request {
@@ -87,7 +87,7 @@ pub enum Request {
 }
 
 impl Request {
-    /// Parses the packet of the event `name`, whose array, its name included, is `text`.
+    /// Parses the packet of the event `name`. `text` is its array, including the name.
     ///
     /// # Errors
     /// `bad_request` for an unknown event and for missing, malformed or too many arguments;
@@ -107,7 +107,7 @@ impl Request {
             let problem = format!("one is allowed, not {count}");
             return Err(Fault::field("argument", problem));
         }
-        // Clients turn an argument that is left out before a callback into null.
+        // Clients send null for an argument that is omitted before a callback.
         let argument = first.filter(|raw| raw.get() != "null");
         let fields = Fields::parse("argument", argument, limits)?;
         let request = match name {
@@ -160,7 +160,7 @@ fn create_room(fields: &Fields<'_>) -> Result<CreateRoom, Fault> {
 }
 
 fn join_room(fields: &Fields<'_>) -> Result<JoinRoom, Fault> {
-    // Resuming comes with a later version; until then a token is read and changes nothing.
+    // A later version resumes sessions. Until then, a token is validated and ignored.
     fields.one_of::<String>("resume", "a string")?;
     Ok(JoinRoom {
         room: fields.required("room", fields.room("room")?)?,

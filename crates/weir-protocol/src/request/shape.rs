@@ -1,63 +1,63 @@
-//! The requests' fields as a table, which documentation and tests are made from.
+//! Table of the requests' fields, which tests compare with the documentation.
 
 use crate::event;
 
-/// What a field holds.
+/// Type of a field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FieldType {
-    /// A room's id.
+    /// Id of a room.
     RoomId,
     /// Text of limited length.
     Text,
-    /// Text that no limit is held to, such as a token.
+    /// Text without a length limit, such as a token.
     Token,
-    /// Text that may not be empty.
+    /// Text that must not be empty.
     Word,
     /// `true` or `false`.
     Boolean,
-    /// A track's id.
+    /// Id of a track.
     TrackId,
-    /// An integer from 1 on.
+    /// Integer of at least 1.
     Positive,
-    /// A room's number of members: an integer from 1 to a limit.
+    /// Maximum members of a room: an integer from 1 to a limit.
     Members,
-    /// A number over 0.
+    /// Number over 0.
     Rate,
     /// `audio`, `video` or `data`.
     Kind,
-    /// Any JSON without binary.
+    /// JSON without binary.
     Metadata,
-    /// Any JSON, binary included.
+    /// JSON, including binary.
     Data,
     /// Base64 text.
     Base64,
-    /// A list of members' ids.
+    /// List of members' ids.
     MemberIds,
-    /// An integer.
+    /// Integer.
     Integer,
-    /// An integer from 0 on.
+    /// Integer of at least 0.
     Natural,
 }
 
-/// One field of a request's argument.
+/// Field of a request's argument.
 #[derive(Debug, Clone, Copy)]
 pub struct FieldShape {
-    /// Its name.
+    /// Name.
     pub name: &'static str,
-    /// What it holds.
+    /// Type.
     pub holds: FieldType,
-    /// Whether a request without it is refused.
+    /// Whether requests without it are refused.
     pub required: bool,
 }
 
-/// One request.
+/// Request of the contract.
 #[derive(Debug, Clone, Copy)]
 pub struct RequestShape {
-    /// The event's name.
+    /// Name of the event.
     pub event: &'static str,
-    /// The fields of its argument; of `media`, those of the header.
+    /// Fields of its argument, or of the header of `media`.
     pub fields: &'static [FieldShape],
-    /// Whether it is answered with `not_joined` outside of a room.
+    /// Whether it is refused with `not_joined` outside of a room.
     pub in_room: bool,
 }
 
@@ -79,7 +79,7 @@ const fn optional(name: &'static str, holds: FieldType) -> FieldShape {
 
 const TRACK: FieldShape = required("track", FieldType::TrackId);
 
-/// Every request of the contract.
+/// All requests of the contract.
 pub const REQUESTS: &[RequestShape] = &[
     RequestShape {
         event: event::ROOM_CREATE,

@@ -1,4 +1,4 @@
-//! Reads packets as a client would, with a WebSocket implementation that is not ours.
+//! Reads packets as a client does, with an independent WebSocket implementation.
 
 use std::io::Cursor;
 
@@ -8,18 +8,18 @@ use tungstenite::{Message, WebSocket, protocol::Role};
 /// A Socket.IO packet of the namespace `/`.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct SocketIoPacket {
-    /// 2 event, 3 acknowledgement, 5 and 6 the same with attachments.
+    /// 2 for an event, 3 for an acknowledgement; 5 and 6 for those with attachments.
     pub(crate) kind: char,
-    /// How many attachments it announces.
+    /// Announced number of attachments.
     pub(crate) attachments: usize,
-    /// The acknowledgement's number.
+    /// Id of the acknowledgement.
     pub(crate) ack: Option<i64>,
-    /// The JSON array.
+    /// JSON array.
     pub(crate) body: String,
 }
 
 impl SocketIoPacket {
-    /// Takes a packet's text apart. Source: Socket.IO protocol, revision 5, "SocketIoPacket encoding".
+    /// Parses a packet's text. Source: Socket.IO protocol, revision 5, "Packet encoding".
     pub(crate) fn parse(text: &str) -> Self {
         let mut rest = text.chars();
         let kind = rest.next().expect("a packet has a kind");
@@ -39,7 +39,7 @@ impl SocketIoPacket {
     }
 }
 
-/// Reads what a node writes to a WebSocket: one packet's text and its attachments, and no more.
+/// Reads one packet's text and attachments. Panics if more follows.
 pub(crate) fn read(frames: &Bytes) -> (String, Vec<Bytes>) {
     let mut socket = WebSocket::from_raw_socket(Cursor::new(frames.to_vec()), Role::Client, None);
     let Ok(Message::Text(text)) = socket.read() else {

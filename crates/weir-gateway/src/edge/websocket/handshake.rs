@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_handshake_is_refused() {
+    fn malformed_handshake_is_refused() {
         for key in [
             "",
             "x",
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn other_versions_are_told_which_one_is_spoken() {
+    fn other_version_is_refused_with_the_supported_one() {
         for version in [None, Some("8"), Some("12"), Some("13, 8"), Some("")] {
             let mut request = handshake();
             let headers = request.headers_mut().expect("headers");

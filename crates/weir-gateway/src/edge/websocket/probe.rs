@@ -291,7 +291,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn probe_is_answered_and_ends_with_what_follows_the_move() {
+    async fn probe_is_answered_and_returns_the_bytes_after_the_upgrade() {
         let mut sent = frame(0x81, QUESTION);
         sent.extend(frame(0x89, b"alive"));
         sent.extend(frame(0x8a, b""));
@@ -315,7 +315,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn anything_else_is_no_probe() {
+    async fn malformed_probe_fails() {
         let mut unmasked = frame(0x81, QUESTION);
         unmasked[1] &= 0x7f;
         let mut long = frame(0x81, QUESTION);
