@@ -3,7 +3,11 @@
 use weir_cluster::DirectoryError;
 use weir_protocol::{LeaveReason, Member, MemberId, Room, RoomId, StateSize, Track};
 
-use super::{Answer, RoomStore, number, rooms::mirror, script, text};
+use super::{
+    room_store::{Answer, RoomStore, number, text},
+    rooms::mirror,
+    script,
+};
 use crate::directory::{
     node::incarnation::Incarnation,
     room::{mirror::Mirror, record},

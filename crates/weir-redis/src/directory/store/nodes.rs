@@ -9,7 +9,10 @@ use fred::{
 };
 use weir_cluster::DirectoryError;
 
-use super::{LIVE_TTL, RoomStore, number, script, text};
+use super::{
+    room_store::{LIVE_TTL, RoomStore, number, text},
+    script,
+};
 use crate::directory::node::incarnation::Incarnation;
 
 /// Duration of a lease.

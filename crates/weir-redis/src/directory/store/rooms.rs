@@ -5,7 +5,10 @@ use fred::types::Value;
 use weir_cluster::DirectoryError;
 use weir_protocol::{Room, RoomId};
 
-use super::{Answer, RoomStore, number, refusal, script, text, unreadable};
+use super::{
+    room_store::{Answer, RoomStore, number, refusal, text, unreadable},
+    script,
+};
 use crate::directory::room::{
     mirror::Mirror,
     record::{self, RecordError},

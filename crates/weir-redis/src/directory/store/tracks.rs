@@ -3,7 +3,10 @@
 use weir_cluster::DirectoryError;
 use weir_protocol::{MemberId, RoomId, Track, TrackId};
 
-use super::{Answer, RoomStore, number, script, text, unreadable};
+use super::{
+    room_store::{Answer, RoomStore, number, text, unreadable},
+    script,
+};
 use crate::directory::{
     node::incarnation::Incarnation,
     room::record::{self, RecordError},
