@@ -1,4 +1,4 @@
-//! The port for what is happening now: chunks and signals that are gone once they are told.
+//! Port for the transport of chunks and signals between nodes. The bus stores neither.
 
 use std::{fmt::Debug, sync::Arc};
 
@@ -9,58 +9,57 @@ use weir_protocol::{Chunk, Json, MemberId, RoomId, TrackId};
 
 use crate::Subscription;
 
-/// A track among those of all rooms: the name of its channel on the bus.
+/// Id of a track among the tracks of all rooms, and name of its channel on the bus.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TrackKey {
-    /// The room that it is published in.
+    /// Room of the track.
     pub room: RoomId,
-    /// Its id there.
+    /// Id of the track in its room.
     pub track: TrackId,
 }
 
-/// What a room's nodes tell each other without it being part of the room's state.
+/// Message between the nodes of a room that is not part of the room's state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Signal {
     /// A member's message.
     Message {
-        /// The room's version that its sender's node knew. Whoever knows an older one has events on
-        /// the way that come first.
+        /// Version of the room that the sender's node knew. A node that knows an older version
+        /// delivers the events up to it first.
         version: u64,
-        /// Who sent it.
+        /// Sender.
         from: MemberId,
-        /// Who gets it; everybody else in the room without it.
+        /// Recipients; without it, everybody else in the room.
         to: Option<Vec<MemberId>>,
-        /// What it is about.
+        /// Topic that the sender gave it.
         topic: Option<String>,
-        /// What it says, with places for the attachments.
+        /// Content, with placeholders for the attachments.
         data: Json,
-        /// The binary values in `data`.
+        /// Binary values of the content.
         attachments: Vec<Bytes>,
     },
-    /// Somebody asks this track's publisher for a key chunk.
+    /// Request to a track's publisher for a key chunk.
     KeyframeRequested(TrackId),
-    /// A node has subscribed to this track and asks its publisher's node for its
-    /// [position](Self::Position).
+    /// Request of a node that has subscribed to a track for the [position](Self::Position) of the
+    /// publisher's node.
     Wanted {
-        /// Which track.
+        /// Id of the track.
         track: TrackId,
-        /// Whether it also asks for the chunks that were sent before, if these are all that there
-        /// are and are still there.
+        /// Whether it also requests all earlier chunks, if they are still kept.
         beginning: bool,
     },
-    /// The publisher's node says that it puts all chunks after this number on the bus.
+    /// Announcement of the publisher's node that it publishes all chunks after a number.
     Position {
-        /// Which track.
+        /// Id of the track.
         track: TrackId,
-        /// The number of the last chunk before; 0 if there was none.
+        /// Number of the last chunk before; 0 if there was none.
         last: u64,
-        /// Whether it was asked for the beginning, which then came before this.
+        /// Whether the earlier chunks were requested, which were then published again before this.
         beginning: bool,
     },
 }
 
 impl Signal {
-    /// The bytes of what a member says in it.
+    /// Returns the length of a message's content in bytes; 0 for other signals.
     #[must_use]
     pub fn length(&self) -> usize {
         match self {
@@ -72,36 +71,36 @@ impl Signal {
     }
 }
 
-/// A chunk on its way between nodes.
+/// Chunk with what other nodes must know of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Relayed {
-    /// The chunk.
+    /// Chunk as subscribers receive it.
     pub chunk: Chunk,
-    /// Whether it counts as a key chunk, which depends on all that its publisher has marked so far.
+    /// Whether it counts as a key chunk, which depends on the publisher's marks so far.
     pub counts_as_key: bool,
-    /// The span that its way is traced under, if it is.
+    /// Parent of its spans, if it is traced.
     pub trace: Option<SpanContext>,
 }
 
-/// How many other nodes want a track.
+/// Number of other nodes that are subscribed to a track.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Interest {
-    /// Not known yet.
+    /// No chunk was published yet.
     Unknown,
-    /// So many, as far as it is known; it may be as old as the last answer of the bus.
+    /// Number at the last publication that the bus has acknowledged.
     Nodes(usize),
 }
 
-/// Why the bus did not take something.
+/// Error of an operation on the bus.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BusError {
-    /// The outbox holds all the bytes that it may. What was to be put in is dropped.
+    /// The outbox is full; the message is dropped.
     #[error("the bus's outbox holds its limit of {limit} bytes")]
     Full {
-        /// The outbox's size, in bytes.
+        /// Capacity in bytes.
         limit: usize,
     },
-    /// The bus cannot be reached now; the text says why.
+    /// The bus is unreachable, for the reason in the text.
     #[error("the bus is unavailable: {0}")]
     Unavailable(String),
 }

@@ -1,4 +1,4 @@
-//! The port for what is true about rooms.
+//! Port for the state of rooms.
 
 use std::{fmt::Debug, sync::Arc};
 
@@ -10,36 +10,37 @@ use weir_protocol::{
 
 use crate::{DirectoryError, Watch};
 
-/// A room that is to be.
+/// Room to create.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewRoom {
     /// Its id.
     pub id: RoomId,
-    /// Whatever its creator attaches.
+    /// Metadata from its creator.
     pub metadata: Json,
-    /// The most members that it takes, at least 1.
+    /// Maximum number of members, at least 1.
     pub max_members: u32,
 }
 
-/// A member that is to be.
+/// Member to add.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewMember {
     /// Its id, never used before in any room.
     pub id: MemberId,
-    /// A name for people; may be empty.
+    /// Display name; may be empty.
     pub name: String,
-    /// Whatever it attaches.
+    /// Metadata from its client.
     pub metadata: Json,
-    /// Creates the room, for so many members and with empty metadata, if it does not exist.
+    /// Maximum number of members of the room that is created, with empty metadata, if it does not
+    /// exist.
     pub create_missing: Option<u32>,
 }
 
-/// A member that has joined.
+/// Member that has joined.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Joined {
-    /// Its record.
+    /// Record of the member.
     pub member: Member,
-    /// The room at the version of its arrival, itself included.
+    /// State of the room right after the join, the member included.
     pub snapshot: Snapshot,
 }
 
@@ -141,25 +142,25 @@ pub trait Directory: Send + Sync + Debug {
         track: TrackId,
     ) -> BoxFuture<'a, Result<(), DirectoryError>>;
 
-    /// The whole state of a room.
+    /// Returns the state of a room.
     ///
     /// # Errors
     /// Only those of every operation.
     fn snapshot<'a>(&'a self, room: &'a RoomId) -> BoxFuture<'a, Result<Snapshot, DirectoryError>>;
 
-    /// Has the events of a room told to the node's inbox, from the ones that happen after this has
-    /// answered until the [`Watch`] is dropped; each once, however many watches the node holds. The
+    /// Delivers the events of a room to the node's inbox, from those after this has returned until
+    /// the [`Watch`] is dropped. Each is delivered once, however many watches the node holds. The
     /// room need not exist yet, and a watch outlives it.
     ///
-    /// Whoever watches, then reads a [`Snapshot`], and drops the events up to its version, misses
-    /// nothing.
+    /// A caller that watches, then reads a [`Snapshot`], and drops the events up to its version,
+    /// misses nothing.
     ///
     /// # Errors
     /// Only `Unavailable`.
     fn watch<'a>(&'a self, room: &'a RoomId) -> BoxFuture<'a, Result<Watch, DirectoryError>>;
 
-    /// The node ends, and its members have left: nothing is to be cleared up behind it. What it could
-    /// not take out is left to other nodes, as if it had died. Nothing may be asked for afterwards.
+    /// Removes the node from the cluster, after its members have left. Members that it could not
+    /// remove are left to other nodes, as after a crash. No operation may follow.
     ///
     /// # Errors
     /// Only `Unavailable`; then other nodes find it dead.

@@ -1,40 +1,40 @@
-//! Why the directory refuses something.
+//! Errors of the directory.
 
 use weir_protocol::{Code, Fault, MemberId, RoomId, TrackId};
 
-/// Why an operation on the directory failed. A failed operation has changed nothing.
+/// Error of an operation on the directory. A failed operation has no effect.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DirectoryError {
-    /// No room of that id.
+    /// The room does not exist.
     #[error("no room {:?}", .0.as_str())]
     RoomNotFound(RoomId),
-    /// A room of that id is there already.
+    /// A room with that id exists.
     #[error("room {:?} is there already", .0.as_str())]
     RoomExists(RoomId),
-    /// The room has all the members that it takes.
+    /// The room has its maximum number of members.
     #[error("room {:?} is full: it takes {limit} members", .room.as_str())]
     RoomFull {
-        /// Which room.
+        /// Id of the room.
         room: RoomId,
-        /// How many members it takes.
+        /// Maximum number of members.
         limit: u32,
     },
-    /// No member of that id in the room.
+    /// The room has no member with that id.
     #[error("no member {:?}", .0.as_str())]
     MemberNotFound(MemberId),
     /// Another node owns the member's seat: the write was fenced off.
     #[error("member {:?} is on another node", .0.as_str())]
     NotSeatOwner(MemberId),
-    /// No track of that id in the room.
+    /// The room has no track with that id.
     #[error("no track {0}")]
     TrackNotFound(TrackId),
-    /// The track is another member's.
+    /// Another member publishes the track.
     #[error("track {0} is another member's")]
     NotTrackOwner(TrackId),
-    /// The member publishes all the tracks that it may.
+    /// The member publishes its maximum number of tracks.
     #[error("tracks: one more is over the limit of {limit} tracks per member")]
     TooManyTracks {
-        /// How many one member may publish at a time.
+        /// Maximum number of tracks per member.
         limit: usize,
     },
     /// The room's state would exceed its size limit.
@@ -45,13 +45,13 @@ pub enum DirectoryError {
         /// Maximum size.
         limit: usize,
     },
-    /// There are all the rooms that the backend takes.
+    /// The backend has its maximum number of rooms.
     #[error("rooms: one more is over the limit of {limit} rooms; try again when others have ended")]
     TooManyRooms {
-        /// How many there may be at a time.
+        /// Maximum number of rooms.
         limit: usize,
     },
-    /// The cluster's state cannot be reached now; the text says why.
+    /// The state is unreachable, for the reason in the text.
     #[error("the directory is unavailable: {0}")]
     Unavailable(String),
 }
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_house_may_be_tried_again() {
+    fn a_full_backend_may_be_tried_again() {
         let fault = Fault::from(DirectoryError::TooManyRooms { limit: 7 });
         assert!(fault.code.retryable());
         assert!(fault.message.contains("7 rooms"));

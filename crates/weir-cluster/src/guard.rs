@@ -1,8 +1,8 @@
-//! Guards: what a node asked to be told lasts as long as one of these.
+//! Guards of watches and subscriptions.
 
 use std::fmt;
 
-/// Runs something when it is dropped.
+/// Calls a function when it is dropped.
 struct OnDrop(Option<Box<dyn FnOnce() + Send + Sync>>);
 
 impl OnDrop {
@@ -19,15 +19,15 @@ impl Drop for OnDrop {
     }
 }
 
-/// The events of a room reach the node's inbox until this is dropped.
+/// Guard of a watch: the events of a room reach the node's inbox until this is dropped.
 ///
-/// Dropping it neither blocks nor waits, and an inbox may do it while it is told of an event. One
-/// that is being delivered at that moment may still arrive.
+/// Dropping it never blocks, and is allowed within a call of the inbox. An event that is being
+/// delivered at that moment may still arrive.
 #[must_use = "dropping it ends the watch"]
 pub struct Watch(#[allow(dead_code)] OnDrop);
 
 impl Watch {
-    /// A watch that `end` ends; `end` must neither block nor call an inbox.
+    /// Creates a watch that `end` ends; `end` must neither block nor call an inbox.
     pub fn new(end: impl FnOnce() + Send + Sync + 'static) -> Self {
         Self(OnDrop::new(end))
     }
@@ -39,15 +39,15 @@ impl fmt::Debug for Watch {
     }
 }
 
-/// What a node has subscribed to on the bus reaches its inbox until this is dropped.
+/// Guard of a subscription: messages of a channel reach its sink until this is dropped.
 ///
-/// Dropping it neither blocks nor waits, and an inbox may do it while it is told something. What is
-/// being delivered at that moment may still arrive.
+/// Dropping it never blocks, and is allowed within a call of the sink. A message that is being
+/// delivered at that moment may still arrive.
 #[must_use = "dropping it ends the subscription"]
 pub struct Subscription(#[allow(dead_code)] OnDrop);
 
 impl Subscription {
-    /// A subscription that `end` ends; `end` must neither block nor call an inbox.
+    /// Creates a subscription that `end` ends; `end` must neither block nor call a sink.
     pub fn new(end: impl FnOnce() + Send + Sync + 'static) -> Self {
         Self(OnDrop::new(end))
     }

@@ -1,9 +1,9 @@
-//! What joins the nodes of a cluster: two ports, and a backend that keeps both in memory.
+//! The two ports that connect the nodes of a cluster, and a backend that keeps both in memory.
 //!
-//! The [`Directory`] is what is true about rooms, the [`Bus`] what is happening in them now. Both
-//! are small and object-safe, so neither the engine nor the gateway knows which backend they have.
-//! Both report to an inbox of the node's, by plain synchronous calls: there is no queue of ours
-//! between a backend and a node that could fill up unnoticed.
+//! The [`Directory`] holds the state of rooms; the [`Bus`] carries chunks and signals between nodes.
+//! Both are small and object-safe, so neither the engine nor the gateway depends on a backend. A
+//! backend reports events to the node's [`Inbox`] and messages to the sink of their subscription,
+//! by plain synchronous calls: no queue between backend and node can fill up unnoticed.
 
 mod bus;
 #[cfg(feature = "contract")]

@@ -1,20 +1,20 @@
-//! What a part of a node says of itself in numbers.
+//! Values of polled metrics.
 
 use std::time::Duration;
 
-/// A metric's value now, for one set of attributes.
+/// Current value of a metric, for one set of attributes.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sample {
-    /// The metric's name, such as `weir.egress.chunks`.
+    /// Name of the metric, such as `weir.egress.chunks`.
     pub metric: &'static str,
-    /// Names and values, none of which a client can choose.
+    /// Names and values. Clients can choose neither.
     pub attributes: Vec<(&'static str, &'static str)>,
-    /// In the metric's unit.
+    /// Value in the metric's unit.
     pub value: f64,
 }
 
 impl Sample {
-    /// A value.
+    /// Creates a sample of a count.
     #[must_use]
     #[allow(clippy::cast_precision_loss, reason = "exact up to 2^53")]
     pub fn new(
@@ -29,7 +29,7 @@ impl Sample {
         }
     }
 
-    /// A value in seconds.
+    /// Creates a sample of a duration, in seconds.
     #[must_use]
     pub fn seconds(
         metric: &'static str,

@@ -68,10 +68,10 @@ mod threads {
     #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
     async fn at_once() {
         for _ in 0..20 {
-            contract::rooms::one_of_many_creates_a_room(&Memory).await;
-            contract::members::everybody_who_creates_by_joining_is_in_one_room(&Memory).await;
-            contract::members::of_many_as_many_join_as_fit(&Memory).await;
-            contract::tracks::who_publishes_at_once_stays_within_the_limit(&Memory).await;
+            contract::rooms::one_of_many_creators_succeeds(&Memory).await;
+            contract::members::concurrent_creating_joins_share_one_room(&Memory).await;
+            contract::members::concurrent_joins_fill_the_room_exactly(&Memory).await;
+            contract::tracks::concurrent_publications_stay_within_the_limit(&Memory).await;
             contract::watches::every_node_sees_the_same_events_in_order(&Memory).await;
             contract::watches::a_snapshot_and_later_events_are_the_room(&Memory).await;
         }
@@ -139,7 +139,7 @@ mod threads {
 }
 
 #[tokio::test]
-async fn the_last_handle_takes_the_sweeper_along() {
+async fn the_sweeper_ends_with_the_last_handle() {
     let tasks = || {
         tokio::runtime::Handle::current()
             .metrics()
@@ -167,7 +167,7 @@ impl Inbox for Leaving {
 }
 
 #[tokio::test]
-async fn an_inbox_may_end_its_watch_while_it_is_told() {
+async fn an_inbox_may_drop_its_watch_within_a_call() {
     let hub = MemoryHub::new(MemoryOptions::default());
     let inbox = Arc::new(Leaving::default());
     let directory = hub.directory(inbox.clone());

@@ -1,48 +1,47 @@
-//! A track of another node: what arrives of it, in order and once.
+//! Chunks that arrive from another node: put in order, without duplicates.
 
 use std::collections::BTreeMap;
 
-/// How many chunks wait for the track's position at most.
+/// Maximum number of chunks that are kept until the position is known.
 const WAITING_CHUNKS: usize = 1_024;
 
-/// How many bytes of chunks wait for it at most.
+/// Maximum number of bytes of these chunks.
 const WAITING_BYTES: usize = 2 * 1024 * 1024;
 
-/// What to do with a chunk that has arrived.
+/// Outcome of an arrival.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Arrived<C> {
-    /// It is the next one; so many before it were lost on the way.
+    /// The next chunk in order.
     Next {
         /// The chunk.
         chunk: C,
-        /// How many numbers are missing before it.
+        /// Number of chunks lost before it.
         lost: u64,
     },
-    /// It is kept until the position is known. If the caller is told that no more can be kept, it
-    /// goes on without it.
+    /// Kept until the position is known. If `full`, the caller starts without it.
     Kept {
-        /// Whether this was the last one that can be kept.
+        /// Whether no more chunks can be kept.
         full: bool,
     },
-    /// It is not newer than what was there before.
+    /// A duplicate, or late.
     Repeated,
 }
 
-/// The chunks of a track that another node publishes.
+/// Chunks of a track that another node publishes.
 ///
-/// From the subscription on the bus until the publisher's node has said from which number on it puts
-/// all chunks there, the [position](Self::begin), chunks are kept: earlier ones may still come.
+/// The publisher's node announces its [position](Self::start): it publishes all chunks after that
+/// number on the bus. Until then chunks are kept, since earlier ones may still arrive.
 #[derive(Debug, Clone)]
 pub struct Arrivals<C> {
-    /// The number of the last chunk, or of the one before the first that is expected.
+    /// Number of the last chunk, or of the one before the first that is expected.
     last: Option<u64>,
-    /// The chunks that are kept, by number; `None` once they come in order.
+    /// Kept chunks by number; `None` after the start.
     kept: Option<BTreeMap<u64, C>>,
     bytes: usize,
 }
 
 impl<C> Arrivals<C> {
-    /// A track whose chunks are wanted from number 1 on, or from where it is.
+    /// Creates the state of a track that is expected from chunk 1, or from its current chunk.
     #[must_use]
     pub fn new(from_beginning: bool) -> Self {
         Self {
@@ -52,19 +51,19 @@ impl<C> Arrivals<C> {
         }
     }
 
-    /// The number of the last chunk; 0 if the first is yet to come; `None` if that is not known.
+    /// Returns the number of the last chunk: 0 before the first, `None` if it is unknown.
     #[must_use]
     pub fn last(&self) -> Option<u64> {
         self.last
     }
 
-    /// Whether chunks come in order already.
+    /// Returns whether chunks are passed on rather than kept.
     #[must_use]
-    pub fn has_begun(&self) -> bool {
+    pub fn has_started(&self) -> bool {
         self.kept.is_none()
     }
 
-    /// Takes a chunk of so many bytes.
+    /// Handles the arrival of a chunk of `bytes` bytes.
     pub fn arrive(&mut self, seq: u64, bytes: usize, chunk: C) -> Arrived<C> {
         if self.last.is_some_and(|last| seq <= last) {
             return Arrived::Repeated;
@@ -82,10 +81,9 @@ impl<C> Arrivals<C> {
         Arrived::Next { chunk, lost }
     }
 
-    /// Ends the waiting: the publisher's node says that it puts all chunks after `position` on the
-    /// bus, or does not say anything. Answers with the chunks that were kept, in order; they are to
-    /// [arrive](Self::arrive) once more.
-    pub fn begin(&mut self, position: Option<u64>) -> impl Iterator<Item = (u64, C)> + use<C> {
+    /// Stops keeping chunks, with the position of the publisher's node if it is known. Returns the
+    /// kept chunks in order, which must [arrive](Self::arrive) again.
+    pub fn start(&mut self, position: Option<u64>) -> impl Iterator<Item = (u64, C)> + use<C> {
         let kept = self.kept.take().unwrap_or_default();
         self.bytes = 0;
         self.last = self.last.or(position);
@@ -99,9 +97,9 @@ mod tests {
 
     use super::*;
 
-    /// Lets everything that was kept arrive; answers with the numbers, each with what was lost.
-    fn begin(arrivals: &mut Arrivals<u64>, position: Option<u64>) -> Vec<(u64, u64)> {
-        let kept: Vec<_> = arrivals.begin(position).collect();
+    /// Lets the kept chunks arrive. Returns their numbers, each with the number of lost ones.
+    fn start(arrivals: &mut Arrivals<u64>, position: Option<u64>) -> Vec<(u64, u64)> {
+        let kept: Vec<_> = arrivals.start(position).collect();
         let again = kept
             .into_iter()
             .filter_map(|(seq, chunk)| next(arrivals, seq, chunk));
@@ -121,8 +119,8 @@ mod tests {
         for seq in [3, 4, 1, 2, 3] {
             assert_eq!(next(&mut arrivals, seq, seq), None);
         }
-        assert!(!arrivals.has_begun());
-        let begun = begin(&mut arrivals, Some(2));
+        assert!(!arrivals.has_started());
+        let begun = start(&mut arrivals, Some(2));
         assert_eq!(begun, [(1, 0), (2, 0), (3, 0), (4, 0)]);
         assert_eq!(next(&mut arrivals, 4, 4), None);
         assert_eq!(next(&mut arrivals, 5, 5), Some((5, 0)));
@@ -131,28 +129,28 @@ mod tests {
     }
 
     #[test]
-    fn a_beginning_that_does_not_come_is_lost() {
+    fn a_missing_beginning_counts_as_lost() {
         let mut arrivals = Arrivals::new(true);
         assert_eq!(next(&mut arrivals, 3, 3), None);
-        assert_eq!(begin(&mut arrivals, Some(2)), [(3, 2)]);
+        assert_eq!(start(&mut arrivals, Some(2)), [(3, 2)]);
     }
 
     #[test]
-    fn in_mid_stream_the_position_is_where_it_begins() {
+    fn late_subscriber_starts_at_the_position() {
         let mut arrivals = Arrivals::new(false);
         assert_eq!(arrivals.last(), None);
         for seq in [7, 9, 10] {
             assert_eq!(next(&mut arrivals, seq, seq), None);
         }
-        // 7 was sent before the position was said, so 8 may never have been put on the bus.
-        assert_eq!(begin(&mut arrivals, Some(8)), [(9, 0), (10, 0)]);
+        // 7 was published before the position, so 8 may never have been.
+        assert_eq!(start(&mut arrivals, Some(8)), [(9, 0), (10, 0)]);
         let mut silent = Arrivals::new(false);
-        assert_eq!(begin(&mut silent, None), []);
+        assert_eq!(start(&mut silent, None), []);
         assert_eq!(next(&mut silent, 9, 9), Some((9, 0)));
     }
 
     #[test]
-    fn what_is_kept_is_bounded() {
+    fn kept_chunks_are_bounded() {
         let mut arrivals = Arrivals::new(true);
         for seq in 1..WAITING_CHUNKS as u64 {
             let kept = Arrived::Kept { full: false };
@@ -166,7 +164,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_comes_it_goes_on_in_order_and_once(
+        fn chunks_are_passed_on_in_order_and_once(
             before in prop::collection::vec(1..40_u64, 0..40),
             after in prop::collection::vec(1..80_u64, 0..80),
             position in prop::option::of(0..40_u64),
@@ -176,10 +174,10 @@ mod tests {
             for seq in before {
                 prop_assert_eq!(next(&mut arrivals, seq, seq), None);
             }
-            let start = arrivals.last().or(position);
-            let mut told = begin(&mut arrivals, position);
+            let first = arrivals.last().or(position);
+            let mut told = start(&mut arrivals, position);
             told.extend(after.into_iter().filter_map(|seq| next(&mut arrivals, seq, seq)));
-            let mut last = start;
+            let mut last = first;
             for (seq, lost) in told {
                 prop_assert_eq!(lost, last.map_or(0, |last| seq - last - 1));
                 last = Some(seq);

@@ -1,27 +1,27 @@
-//! A track's first chunks, for nodes that hear of the track a moment later.
+//! First chunks of a track, for nodes that subscribe a moment later.
 
 use std::time::Duration;
 
-/// For how long the first chunks are kept.
+/// Time for which the first chunks are kept.
 const TIME: Duration = Duration::from_secs(2);
 
-/// How many bytes of them are kept.
+/// Maximum number of bytes that are kept.
 const BYTES: usize = 1024 * 1024;
 
-/// The first chunks of a track: all of them, or none.
+/// First chunks of a track: all of them, or none.
 ///
-/// Another node that was told of the track needs a moment to subscribe to it; what was sent in
-/// that moment is sent to it again. Times are since any fixed moment.
+/// Another node needs a moment to subscribe to a new track; the chunks of that moment are published
+/// again for it. Times are since any fixed moment.
 #[derive(Debug, Clone)]
 pub struct Beginning<C> {
     chunks: Vec<C>,
     bytes: usize,
-    /// When no more are kept; `None` before the first.
+    /// End of the time for which chunks are kept; `None` before the first.
     until: Option<Duration>,
 }
 
 impl<C> Beginning<C> {
-    /// A track without chunks.
+    /// Creates the state of a track without chunks.
     #[must_use]
     pub const fn new() -> Self {
         Self {
@@ -31,7 +31,7 @@ impl<C> Beginning<C> {
         }
     }
 
-    /// Whether the next chunk would be kept.
+    /// Returns whether the next chunk is kept.
     pub fn is_open(&mut self, now: Duration) -> bool {
         let until = *self.until.get_or_insert(now + TIME);
         let open = now < until;
@@ -41,7 +41,7 @@ impl<C> Beginning<C> {
         open
     }
 
-    /// Keeps the next chunk, of so many bytes; [`is_open`](Self::is_open) has just said so.
+    /// Keeps the next chunk, of `bytes` bytes, after [`is_open`](Self::is_open) has returned true.
     pub fn keep(&mut self, bytes: usize, chunk: C) {
         self.bytes += bytes;
         if self.bytes > BYTES {
@@ -51,13 +51,13 @@ impl<C> Beginning<C> {
         }
     }
 
-    /// Keeps nothing any more.
+    /// Drops the kept chunks, and keeps no more.
     pub fn close(&mut self) {
         self.until = Some(Duration::ZERO);
         self.chunks = Vec::new();
     }
 
-    /// All chunks of the track so far, or none.
+    /// Returns all chunks of the track so far, or none.
     #[must_use]
     pub fn chunks(&self) -> &[C] {
         &self.chunks
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn all_are_kept_or_none() {
+    fn too_many_bytes_drop_all_chunks() {
         let mut beginning = Beginning::new();
         assert!(beginning.is_open(TIME));
         beginning.keep(BYTES, 1);

@@ -1,26 +1,26 @@
-//! How many connections there are, and from where.
+//! Admission control for connections.
 
 use std::{collections::BTreeMap, net::IpAddr};
 
-/// How many connections are allowed.
+/// Limits on concurrent connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ConnectionLimits {
-    /// At a time, from all addresses together.
+    /// Maximum number from all addresses.
     pub total: usize,
-    /// At a time, from one source address.
+    /// Maximum number from one source address.
     pub per_address: usize,
 }
 
-/// Why a connection is refused.
+/// Reason for refusing a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum Refused {
-    /// There are all that are allowed.
+    /// The total limit is reached.
     #[error("over the limit of {limit} connections")]
     Total {
         /// [`ConnectionLimits::total`].
         limit: usize,
     },
-    /// There are all that are allowed from this address.
+    /// The limit of the address is reached.
     #[error("over the limit of {limit} connections from one address")]
     PerAddress {
         /// [`ConnectionLimits::per_address`].
@@ -28,9 +28,9 @@ pub enum Refused {
     },
 }
 
-/// The connections that are open, by source address.
+/// Open connections by source address.
 ///
-/// An IPv4 address that is written as an IPv6 one is the same address.
+/// An IPv4-mapped IPv6 address counts as the IPv4 address.
 #[derive(Debug)]
 pub struct Connections {
     limits: ConnectionLimits,
@@ -39,7 +39,7 @@ pub struct Connections {
 }
 
 impl Connections {
-    /// None yet.
+    /// Creates an empty set.
     #[must_use]
     pub const fn new(limits: ConnectionLimits) -> Self {
         Self {
@@ -49,10 +49,10 @@ impl Connections {
         }
     }
 
-    /// Counts a connection from `address` in, until it is [released](Self::release).
+    /// Admits a connection from `address`, until it is [released](Self::release).
     ///
     /// # Errors
-    /// If there are all that are allowed; then it is not counted and must not be released.
+    /// If a limit is reached; the connection is not counted then, and must not be released.
     pub fn admit(&mut self, address: IpAddr) -> Result<(), Refused> {
         self.enter()?;
         self.claim(address).inspect_err(|_| self.total -= 1)
@@ -109,13 +109,13 @@ impl Connections {
         true
     }
 
-    /// How many there are.
+    /// Returns the number of connections.
     #[must_use]
     pub const fn total(&self) -> usize {
         self.total
     }
 
-    /// How many there are from `address`.
+    /// Returns the number of connections from `address`.
     #[must_use]
     pub fn count(&self, address: IpAddr) -> usize {
         let count = self.by_address.get(&address.to_canonical());
@@ -144,7 +144,7 @@ mod tests {
     };
 
     #[test]
-    fn one_address_cannot_take_the_place_of_others() {
+    fn one_address_cannot_exhaust_the_total() {
         let mut connections = Connections::new(LIMITS);
         assert_eq!(connections.admit(address(1)), Ok(()));
         assert_eq!(connections.admit(address(1)), Ok(()));
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mapped_address_is_the_same_address() {
+    fn mapped_address_counts_as_its_ipv4_address() {
         let mut connections = Connections::new(LIMITS);
         let mapped = IpAddr::V6(Ipv4Addr::new(192, 0, 2, 1).to_ipv6_mapped());
         assert_eq!(connections.admit(address(1)), Ok(()));

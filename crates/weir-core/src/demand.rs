@@ -1,36 +1,35 @@
-//! Whether a track's chunks are put on the bus.
+//! Decision whether a track's chunks are published on the bus.
 
 use std::time::Duration;
 
-/// For how long somebody counts as interested without the bus having said so: until its answers
-/// must know.
+/// Time for which interest is assumed before the replies of the bus are trusted.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// How often a chunk is put on the bus that nobody wants, in case somebody does.
+/// Interval of probes: chunks that are published without known interest.
 const PROBE: Duration = Duration::from_secs(1);
 
-/// What the publisher's node knows of other nodes' interest in a track.
+/// Interest of other nodes in a track, as the publisher's node knows it.
 ///
 /// Times are since any fixed moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Demand {
     phase: Phase,
-    /// When the next chunk is put on the bus that nobody wants.
+    /// Time of the next probe.
     probe: Duration,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
-    /// Somebody may want it, and no chunk was put on the bus since.
+    /// Interest is assumed, and no chunk was published since.
     Expected { announced: bool },
-    /// Somebody may want it; the bus's answers may be from before.
+    /// Interest is assumed, since the replies of the bus may be outdated.
     Certain { announced: bool, until: Duration },
-    /// The bus's last answer says it.
+    /// The last reply of the bus counts.
     Known,
 }
 
 impl Demand {
-    /// A new track: the others have just been told of it.
+    /// Creates the state of a new track, which other nodes may want.
     #[must_use]
     pub const fn new() -> Self {
         Self {
@@ -39,15 +38,15 @@ impl Demand {
         }
     }
 
-    /// Another node says that it wants the track.
+    /// Records that another node wants the track.
     pub const fn announce(&mut self) {
         self.phase = Phase::Expected { announced: true };
     }
 
-    /// Whether a chunk is to be put on the bus, of a room that has members on other nodes or not;
-    /// `nodes` is how many of these got the last one, if that is known.
+    /// Returns whether a chunk is published. `elsewhere` says whether the room has members on other
+    /// nodes; `nodes` returns how many nodes received the last chunk, if it is known.
     ///
-    /// Who has announced its interest gets chunks even before its member is heard of.
+    /// A node that has announced its interest receives chunks even before its member is known.
     pub fn admit(
         &mut self,
         now: Duration,
@@ -102,18 +101,18 @@ mod tests {
     const SOMEBODY: fn() -> Option<usize> = || Some(1);
 
     #[test]
-    fn a_room_on_one_node_puts_nothing_on_the_bus() {
+    fn room_on_one_node_publishes_nothing() {
         let mut demand = Demand::new();
         for millis in (0..10_000).step_by(100) {
             assert!(!demand.admit(at(millis), false, || None));
         }
-        // Somebody has come on another node: it is as with a new track.
+        // A member on another node has joined, as for a new track.
         assert!(demand.admit(at(10_000), true, NOBODY));
         assert!(demand.admit(at(11_999), true, NOBODY));
     }
 
     #[test]
-    fn a_track_that_nobody_wants_is_probed_once_a_second() {
+    fn unwanted_track_is_probed_once_a_second() {
         let mut demand = Demand::new();
         assert!(demand.admit(at(0), true, NOBODY));
         let sent = (2_000..12_000).step_by(10);
@@ -124,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn an_announcement_counts_from_the_next_chunk_until_the_answers_must_know() {
+    fn announcement_holds_until_replies_are_trusted() {
         let mut demand = Demand::new();
         assert!(demand.admit(at(0), true, NOBODY));
         assert!(demand.admit(at(5_000), true, NOBODY), "the first probe");
@@ -137,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn who_announces_is_believed_before_its_member_is_heard_of() {
+    fn announcement_holds_before_its_member_is_known() {
         let mut demand = Demand::new();
         assert!(!demand.admit(at(0), false, NOBODY));
         demand.announce();

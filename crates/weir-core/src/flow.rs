@@ -1,42 +1,42 @@
-//! What one subscriber gets of one track.
+//! Delivery of one track to one subscriber.
 
 use weir_protocol::GapReason;
 
-/// How a subscriber begins.
+/// First chunk of a subscriber.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Start {
-    /// It is there before the track's first chunk, so chunk 1 is the one that it gets first.
+    /// Chunk 1: it subscribed before the track's first chunk.
     FromBeginning,
-    /// It joins in mid-stream, and gets nothing before the next key chunk.
+    /// The next key chunk: it subscribed in mid-stream.
     NextKey,
 }
 
-/// What to do with a chunk.
+/// Decision on a chunk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Offer {
     /// Send it.
     Send,
-    /// Announce that the chunks `from` to `to` do not come, then send it.
+    /// Announce that chunks `from` to `to` are missing, then send it.
     SendAfterGap {
         /// The first missing `seq`.
         from: u64,
         /// The last missing `seq`.
         to: u64,
-        /// Why: [`Slow`](GapReason::Slow) if any of them was refused by the subscriber's queue.
+        /// [`Slow`](GapReason::Slow) if the subscriber's queue refused any of them.
         reason: GapReason,
     },
-    /// Not for this subscriber, who misses nothing: it waits for its first key chunk, or the chunk
-    /// is not newer than one that it was offered before.
+    /// Skip it without a gap: the subscriber waits for its first key chunk, or the chunk is a
+    /// duplicate or late.
     Skip,
-    /// Missing for this subscriber, to be counted: it is in a gap and this is no key chunk.
+    /// Drop it and count it: the subscriber is in a gap, and this is no key chunk.
     Drop,
 }
 
-/// What one subscriber gets of one track: strictly increasing numbers, each missing one in a gap
-/// that is announced before the next chunk, and a key chunk after each gap.
+/// Flow of one track to one subscriber: strictly increasing numbers, a gap announced before the
+/// chunk that follows missing ones, and a key chunk after each gap.
 ///
-/// The caller offers each chunk in order and, if the subscriber's queue takes no chunk that it was
-/// told to send, says so with [`Flow::refused`] before it offers the next.
+/// The caller offers each chunk in order. If the subscriber's queue refuses one, it calls
+/// [`Flow::refused`] before it offers the next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Flow(State);
 
@@ -44,24 +44,24 @@ pub struct Flow(State);
 enum State {
     WaitingForKey,
     Live {
-        /// Where a gap begins if the last chunk turns out not to be taken: the chunk itself, or the
-        /// first of the gap that was to be announced together with it.
+        /// Start of the gap if the last chunk is refused: the chunk itself, or the first of the gap
+        /// that was announced with it.
         since: u64,
-        /// The next number.
+        /// Next number.
         next: u64,
     },
     Dropping {
-        /// The first missing number.
+        /// First missing number.
         from: u64,
-        /// The last missing number so far.
+        /// Last missing number so far.
         to: u64,
-        /// Why.
+        /// Reason of the gap.
         reason: GapReason,
     },
 }
 
 impl Flow {
-    /// A subscriber that has got nothing yet.
+    /// Creates the flow of a subscriber that has received no chunk.
     #[must_use]
     pub fn new(start: Start) -> Self {
         Self(match start {
@@ -70,9 +70,9 @@ impl Flow {
         })
     }
 
-    /// Decides on chunk `seq`; `key` is whether it counts as a key chunk.
+    /// Decides on chunk `seq`. `key` says whether it counts as a key chunk.
     ///
-    /// Numbers that were never offered, because they were lost on the way, are missing too.
+    /// Numbers that were never offered count as missing.
     pub fn offer(&mut self, seq: u64, key: bool) -> Offer {
         let (missing, reason) = match self.0 {
             State::WaitingForKey if key => (seq, GapReason::Lost),
@@ -102,8 +102,8 @@ impl Flow {
         }
     }
 
-    /// The subscriber's queue did not take chunk `seq`, nor the announcement of a gap that was to
-    /// come before it: both go together or not at all.
+    /// Records that the subscriber's queue refused chunk `seq`, together with the announcement of
+    /// a gap before it.
     pub fn refused(&mut self, seq: u64) {
         let (from, to) = match self.0 {
             State::WaitingForKey => (seq, seq),
@@ -117,7 +117,7 @@ impl Flow {
         self.0 = State::Dropping { from, to, reason };
     }
 
-    /// Whether chunks are being dropped now.
+    /// Returns whether chunks are being dropped.
     #[must_use]
     pub fn in_gap(&self) -> bool {
         matches!(self.0, State::Dropping { .. })
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn a_late_joiner_starts_at_a_key_chunk_without_a_gap() {
+    fn late_joiner_starts_at_key_chunk_without_a_gap() {
         let mut flow = Flow::new(Start::NextKey);
         assert_eq!(flow.offer(7, false), Offer::Skip);
         assert_eq!(flow.offer(8, false), Offer::Skip);
@@ -144,14 +144,14 @@ mod tests {
     }
 
     #[test]
-    fn who_is_there_from_the_beginning_gets_any_first_chunk() {
+    fn early_subscriber_receives_any_first_chunk() {
         let mut flow = Flow::new(Start::FromBeginning);
         assert_eq!(flow.offer(1, false), Offer::Send);
         assert_eq!(flow.offer(2, false), Offer::Send);
     }
 
     #[test]
-    fn who_is_there_from_the_beginning_is_told_of_a_lost_first_chunk() {
+    fn early_subscriber_learns_of_a_lost_first_chunk() {
         let mut flow = Flow::new(Start::FromBeginning);
         assert_eq!(flow.offer(2, false), Offer::Drop);
         assert_eq!(flow.offer(3, true), gap(1, 2, GapReason::Lost));
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refused_end_of_a_gap_keeps_the_gaps_beginning() {
+    fn a_refused_end_of_a_gap_keeps_its_start() {
         let mut flow = Flow::new(Start::FromBeginning);
         assert_eq!(flow.offer(1, true), Offer::Send);
         flow.refused(1);
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn a_gap_can_begin_before_the_last_chunk() {
+    fn a_gap_can_start_before_the_last_chunk() {
         let mut flow = Flow::new(Start::FromBeginning);
         for seq in 1..=4 {
             assert_eq!(flow.offer(seq, true), Offer::Send);
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hole_from_upstream_is_a_gap() {
+    fn upstream_loss_is_a_gap() {
         let mut flow = Flow::new(Start::NextKey);
         assert_eq!(flow.offer(5, true), Offer::Send);
         assert_eq!(flow.offer(8, false), Offer::Drop);
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn a_gap_of_both_reasons_is_a_slow_subscribers() {
+    fn a_gap_of_both_reasons_counts_as_slow() {
         let mut flow = Flow::new(Start::FromBeginning);
         assert_eq!(flow.offer(2, false), Offer::Drop);
         assert_eq!(flow.offer(3, true), gap(1, 2, GapReason::Lost));
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_twice_or_late_is_skipped() {
+    fn duplicate_and_late_chunks_are_skipped() {
         let mut flow = Flow::new(Start::NextKey);
         assert_eq!(flow.offer(5, true), Offer::Send);
         assert_eq!(flow.offer(5, true), Offer::Skip);
@@ -221,13 +221,13 @@ mod tests {
         assert_eq!(flow.offer(6, true), Offer::Skip);
     }
 
-    /// What happens to one number on its way to the subscriber.
+    /// Fate of one chunk.
     #[derive(Debug, Clone, Copy)]
     struct Step {
         key: bool,
         lost: bool,
         twice: bool,
-        /// The queue takes it.
+        /// Whether the queue accepts it.
         taken: bool,
     }
 
@@ -247,14 +247,14 @@ mod tests {
         prop::collection::vec(step, 0..200)
     }
 
-    /// What the subscriber sees.
+    /// Frame that the subscriber receives.
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
     enum Seen {
         Gap { from: u64, to: u64 },
         Chunk { seq: u64, key: bool },
     }
 
-    /// Runs the steps from number `first` on; answers with what is seen and how many were dropped.
+    /// Runs the steps from number `first`. Returns the received frames and the number of drops.
     fn run(flow: &mut Flow, first: u64, steps: &[Step]) -> (Vec<Seen>, u64) {
         let (mut seen, mut dropped) = (Vec::new(), 0);
         for (seq, step) in (first..).zip(steps) {
@@ -280,7 +280,7 @@ mod tests {
         (seen, dropped)
     }
 
-    /// Checks the contract for a subscriber whose next number is `next`; `None` if any will do.
+    /// Asserts the contract for a subscriber whose next number is `next`; `None` if any is valid.
     fn check(seen: &[Seen], mut next: Option<u64>) {
         let mut after_gap = next.is_none();
         for one in seen {
@@ -310,10 +310,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn late_joiners_see_the_contract(first in 1..1_000_u64, steps in steps()) {
+        fn late_joiners_receive_the_contract(first in 1..1_000_u64, steps in steps()) {
             let mut flow = Flow::new(Start::NextKey);
             let (mut seen, _) = run(&mut flow, first, &steps);
-            // Its first chunk may have been refused: then a gap comes first, from that number on.
+            // If its first chunk was refused, a gap comes first.
             if let Some(Seen::Gap { from, to }) = seen.first().copied() {
                 let head = &steps[..usize::try_from(from - first).expect("small")];
                 prop_assert!(head.iter().all(|step| step.lost || !step.key));
@@ -325,7 +325,7 @@ mod tests {
         }
 
         #[test]
-        fn those_from_the_beginning_see_the_contract(steps in steps()) {
+        fn early_subscribers_receive_the_contract(steps in steps()) {
             let mut flow = Flow::new(Start::FromBeginning);
             let (seen, _) = run(&mut flow, 1, &steps);
             check(&seen, Some(1));
@@ -341,7 +341,7 @@ mod tests {
         }
 
         #[test]
-        fn without_losses_everything_comes(count in 1..100_u64) {
+        fn without_losses_everything_is_sent(count in 1..100_u64) {
             let mut flow = Flow::new(Start::FromBeginning);
             for seq in 1..=count {
                 prop_assert_eq!(flow.offer(seq, false), Offer::Send);

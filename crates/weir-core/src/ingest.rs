@@ -1,20 +1,20 @@
-//! What a track's publisher sends: its numbers and its key chunks.
+//! Numbers and key chunks of a publisher.
 
 use weir_protocol::TrackKind;
 
-/// Which chunks of a track count as key chunks.
+/// Rule for which chunks of a track count as key chunks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum KeyRule {
-    /// Each, for good: those of audio can be decoded alone.
+    /// Each: a chunk of audio can be decoded alone.
     Each,
-    /// Each so far: the publisher has not marked any, so it may be one that does not mark.
+    /// Each, until the publisher marks one: it may not mark key chunks at all.
     EachSoFar,
     /// Those that the publisher marks.
     Marked,
 }
 
 impl KeyRule {
-    /// The rule that a track of this kind begins with.
+    /// Returns the initial rule for a track of this kind.
     #[must_use]
     pub const fn new(kind: TrackKind) -> Self {
         match kind {
@@ -23,7 +23,7 @@ impl KeyRule {
         }
     }
 
-    /// Whether a chunk that the publisher marks so counts as a key chunk.
+    /// Returns whether a chunk with or without mark counts as a key chunk.
     pub fn admit(&mut self, marked: bool) -> bool {
         if marked && *self == Self::EachSoFar {
             *self = Self::Marked;
@@ -32,7 +32,7 @@ impl KeyRule {
     }
 }
 
-/// A track's publisher: gives each chunk its number.
+/// Numbering of a publisher's chunks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ingest {
     rule: KeyRule,
@@ -40,7 +40,7 @@ pub struct Ingest {
 }
 
 impl Ingest {
-    /// A track of this kind that has no chunk yet.
+    /// Creates the state of a track without chunks.
     #[must_use]
     pub const fn new(kind: TrackKind) -> Self {
         Self {
@@ -49,14 +49,14 @@ impl Ingest {
         }
     }
 
-    /// Takes a chunk that the publisher marks as key or not; answers with its `seq` and with
-    /// whether it counts as a key chunk.
+    /// Numbers a chunk that the publisher marks as key or not. Returns its `seq`, and whether it
+    /// counts as a key chunk.
     pub fn admit(&mut self, key: bool) -> (u64, bool) {
         self.last += 1;
         (self.last, self.rule.admit(key))
     }
 
-    /// The `seq` of the last chunk; 0 before the first.
+    /// Returns the `seq` of the last chunk; 0 before the first.
     #[must_use]
     pub const fn last(&self) -> u64 {
         self.last
@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_go_up_from_one() {
+    fn numbers_start_at_one() {
         let mut ingest = Ingest::new(TrackKind::Data);
         assert_eq!(ingest.last(), 0);
         for seq in 1..=5 {
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn every_chunk_counts_until_one_is_marked() {
+    fn every_chunk_is_key_until_one_is_marked() {
         for kind in [TrackKind::Video, TrackKind::Data] {
             assert_eq!(
                 admitted(kind, &[false, false, true, false, true, false]),
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn sound_is_always_key() {
+    fn audio_is_always_key() {
         assert_eq!(
             admitted(TrackKind::Audio, &[false, true, false]),
             [(1, true), (2, true), (3, true)]

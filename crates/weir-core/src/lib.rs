@@ -1,5 +1,4 @@
-//! The rules, as state machines without IO, clock or randomness: what time it is, and what has
-//! happened, are arguments.
+//! The rules as state machines without IO, clock or randomness: time and inputs are arguments.
 
 mod arrivals;
 mod beginning;

@@ -1,4 +1,4 @@
-//! How much in how long: token buckets.
+//! Rate limits: token buckets.
 
 use std::time::Duration;
 
@@ -6,15 +6,15 @@ use weir_protocol::{Code, Fault, Limits};
 
 const NANOS: i128 = 1_000_000_000;
 
-/// More than a quota allows.
+/// Error of an exceeded quota.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
 #[error("over the limit of {limit} {unit} a second")]
 pub struct Exceeded {
-    /// How many units a second are allowed.
+    /// Limit in units per second.
     pub limit: u64,
-    /// What is counted, in the plural.
+    /// Name of the unit, in the plural.
     pub unit: &'static str,
-    /// When the same amount is allowed, if nothing else is taken until then.
+    /// Time until the same amount is granted, if nothing else is taken.
     pub retry_in: Duration,
 }
 
@@ -24,24 +24,23 @@ impl From<Exceeded> for Fault {
     }
 }
 
-/// A token bucket: so many units a second on average, and a burst of units at once.
+/// Token bucket: an average rate in units per second, and a burst of units at once.
 ///
-/// It is full at first. Time is an argument: how long it has been since any fixed moment. A time
-/// before the last one counts as the last one.
+/// It starts full. Times are since any fixed moment; one before the last counts as the last.
 #[derive(Debug, Clone)]
 pub struct Quota {
     unit: &'static str,
     rate: u64,
-    /// The size, in billionths of a unit, so that a nanosecond brings `rate` of them.
+    /// Capacity in billionths of a unit, so that a nanosecond adds `rate` of them.
     size: i128,
-    /// What is left, in billionths of a unit; below 0 after an amount greater than the size.
+    /// Level in billionths of a unit; below 0 after an amount over the capacity.
     left: i128,
     at: Duration,
 }
 
 impl Quota {
-    /// `rate` units a second, `burst` units at once; each counts as 1 if it is 0. `unit` is what
-    /// is counted, in the plural.
+    /// Creates a bucket of `rate` units per second and `burst` units at once, each at least 1.
+    /// `unit` names the unit, in the plural.
     #[must_use]
     pub fn new(unit: &'static str, rate: u64, burst: u64) -> Self {
         let size = i128::from(burst.max(1)) * NANOS;
@@ -54,13 +53,13 @@ impl Quota {
         }
     }
 
-    /// `rate` units a second, averaged over a second.
+    /// Creates a bucket of `rate` units per second, averaged over a second.
     #[must_use]
     pub fn averaged(unit: &'static str, rate: u64) -> Self {
         Self::new(unit, rate, rate)
     }
 
-    /// The requests of one connection.
+    /// Creates the bucket of one connection's requests.
     #[must_use]
     pub fn requests(limits: &Limits) -> Self {
         Self::new(
@@ -70,11 +69,10 @@ impl Quota {
         )
     }
 
-    /// Takes `amount` units. More than the bucket's size is allowed when the bucket is full, and
-    /// paid for by waiting afterwards.
+    /// Takes `amount` units. A full bucket grants more than its capacity, and goes into debt.
     ///
     /// # Errors
-    /// If less is left; then nothing is taken.
+    /// If less is left; nothing is taken then.
     pub fn take(&mut self, now: Duration, amount: u64) -> Result<(), Exceeded> {
         self.check(now, amount)?;
         self.spend(amount);
@@ -86,7 +84,7 @@ impl Quota {
         self.left -= i128::from(amount) * NANOS;
     }
 
-    /// Brings the bucket up to `now` and says whether `amount` units could be taken.
+    /// Refills the bucket up to `now`, and checks that `amount` units are left.
     fn check(&mut self, now: Duration, amount: u64) -> Result<(), Exceeded> {
         let rate = i128::from(self.rate);
         let elapsed = nanos(now.saturating_sub(self.at));
@@ -112,7 +110,7 @@ fn nanos(duration: Duration) -> i128 {
     i128::try_from(duration.as_nanos()).unwrap_or(i128::MAX)
 }
 
-/// What one member publishes: bits and chunks, each averaged over a second.
+/// Quota of one member's media: bits and chunks, each averaged over a second.
 #[derive(Debug, Clone)]
 pub struct IngestQuota {
     bits: Quota,
@@ -120,7 +118,7 @@ pub struct IngestQuota {
 }
 
 impl IngestQuota {
-    /// The quota of a member that has published nothing yet.
+    /// Creates the quota of a member that has published nothing.
     #[must_use]
     pub fn new(limits: &Limits) -> Self {
         Self {
@@ -129,10 +127,10 @@ impl IngestQuota {
         }
     }
 
-    /// Takes one chunk with a payload of so many bytes.
+    /// Takes one chunk with a payload of `payload_bytes` bytes.
     ///
     /// # Errors
-    /// If it is over either limit, which the error names; then nothing is taken.
+    /// If a limit is exceeded, which the error names; nothing is taken then.
     pub fn take(&mut self, now: Duration, payload_bytes: usize) -> Result<(), Exceeded> {
         let bytes = u64::try_from(payload_bytes).unwrap_or(u64::MAX);
         self.chunks.check(now, 1)?;
@@ -153,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn a_burst_then_the_rate() {
+    fn grants_a_burst_then_the_rate() {
         let mut quota = Quota::new("requests", 20, 40);
         for _ in 0..40 {
             assert_eq!(quota.take(ms(7), 1), Ok(()));
@@ -167,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn it_never_holds_more_than_the_burst() {
+    fn holds_at_most_the_burst() {
         let mut quota = Quota::new("requests", 20, 40);
         let late = Duration::from_secs(3_600);
         assert_eq!(quota.take(late, 40), Ok(()));
@@ -175,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn more_than_the_bucket_is_allowed_when_it_is_full_and_paid_for_afterwards() {
+    fn full_bucket_goes_into_debt_for_more_than_its_capacity() {
         let mut quota = Quota::averaged("bits", 1_000);
         assert_eq!(quota.take(ms(0), 3_000), Ok(()));
         let exceeded = quota.take(ms(0), 1).expect_err("two seconds in debt");
@@ -187,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn time_that_goes_back_brings_nothing() {
+    fn time_that_goes_back_adds_nothing() {
         let mut quota = Quota::averaged("chunks", 10);
         assert_eq!(quota.take(ms(1_000), 10), Ok(()));
         assert!(quota.take(ms(0), 1).is_err());
@@ -196,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn a_chunk_over_either_limit_takes_of_neither() {
+    fn chunk_over_one_limit_takes_from_neither() {
         let limits = Limits {
             ingest_bits_per_second: 8_000,
             chunks_per_second: 3,

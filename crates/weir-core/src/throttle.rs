@@ -66,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_is_served_at_once_and_the_others_at_the_end_of_the_period() {
+    fn first_request_is_served_at_once_and_others_after_a_period() {
         let mut throttle = Throttle::new(millis(1_000));
         assert_eq!(throttle.ask(millis(5_000)), Throttled::Now);
         assert_eq!(throttle.ask(millis(5_400)), Throttled::After(millis(600)));
@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn requests_of_any_pattern_are_served_once_a_period_and_none_is_lost() {
+    fn requests_are_served_once_a_period_and_none_is_lost() {
         for step in [1, 7, 100, 499, 500, 999, 1_000, 1_001] {
             let mut throttle = Throttle::new(millis(1_000));
             let (mut served, mut due) = (Vec::new(), None);

@@ -1,11 +1,11 @@
-//! What a node counts.
+//! Counters of a node.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use weir_cluster::Sample;
 use weir_protocol::{Code, TrackKind};
 
-/// A number that only grows.
+/// Monotonic counter.
 #[derive(Debug, Default)]
 pub struct Counter(AtomicU64);
 
@@ -20,13 +20,13 @@ impl Counter {
         self.0.fetch_add(amount, Ordering::Relaxed);
     }
 
-    /// The number now.
+    /// Returns the current value.
     pub fn value(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
 }
 
-/// A counter for each kind of track.
+/// Counters by kind of track.
 #[derive(Debug, Default)]
 pub struct ByKind([Counter; 3]);
 
@@ -37,18 +37,18 @@ impl ByKind {
         (TrackKind::Data, "data"),
     ];
 
-    /// That of a kind.
+    /// Returns the counter of a kind.
     pub fn of(&self, kind: TrackKind) -> &Counter {
         &self.0[kind as usize]
     }
 
-    /// The number of all kinds now.
+    /// Returns the sum over all kinds.
     pub fn value(&self) -> u64 {
         self.0.iter().map(Counter::value).sum()
     }
 }
 
-/// A counter for each code of a refusal.
+/// Counters by error code.
 #[derive(Debug)]
 pub struct ByCode([Counter; Code::ALL.len()]);
 
@@ -59,14 +59,14 @@ impl Default for ByCode {
 }
 
 impl ByCode {
-    /// That of a code.
+    /// Returns the counter of a code.
     pub fn of(&self, code: Code) -> &Counter {
         let at = Code::ALL.iter().position(|one| *one == code);
-        // Every code is among all codes.
+        // `Code::ALL` contains every code.
         &self.0[at.unwrap_or_default()]
     }
 
-    /// The number of all codes now.
+    /// Returns the sum over all codes.
     pub fn value(&self) -> u64 {
         self.0.iter().map(Counter::value).sum()
     }
@@ -74,7 +74,7 @@ impl ByCode {
 
 type Attribute = (&'static str, &'static str);
 
-/// A counter as one or more samples.
+/// Counter that yields samples.
 pub(crate) trait Samples {
     fn sample(&self, metric: &'static str, attributes: &[Attribute], samples: &mut Vec<Sample>);
 }
@@ -105,18 +105,18 @@ impl Samples for ByCode {
 
 macro_rules! counters {
     ($($(#[doc = $doc:literal])+ $name:ident: $type:ident = $metric:literal $(, $key:literal = $value:literal)*;)+) => {
-        /// What a node counts.
+        /// Counters of a node.
         ///
-        /// Each chunk that a client sends is `received` or `refused`; a received one that other
-        /// nodes want is `relayed` or `unrelayed`. Each copy of a received or arrived one for a
-        /// subscriber is `sent`, `queued`, `dropped` or `closed`.
+        /// Each chunk of a client is `received` or `refused`. A received chunk that other nodes
+        /// want is `relayed` or `unrelayed`. Each copy for a subscriber is `sent`, `queued`,
+        /// `dropped` or `closed`.
         #[derive(Debug, Default)]
         pub struct Counters {
             $($(#[doc = $doc])+ pub $name: $type,)+
         }
 
         impl Counters {
-            /// All of it, as metrics.
+            /// Returns all counters as samples.
             pub fn samples(&self) -> Vec<Sample> {
                 let mut samples = Vec::new();
                 $(self.$name.sample($metric, &[$(($key, $value)),*], &mut samples);)+
@@ -127,64 +127,63 @@ macro_rules! counters {
 }
 
 counters! {
-    /// Connections that were accepted.
+    /// Accepted connections.
     connections_accepted: Counter = "weir.connection.accepted";
-    /// Connections refused because the node was at its limit.
+    /// Connections refused at the node's limit.
     connections_refused_total: Counter = "weir.connection.refused", "reason" = "total";
-    /// Connections refused because their address was at its limit.
+    /// Connections refused at the limit of their address.
     connections_refused_per_address: Counter = "weir.connection.refused", "reason" = "per-address";
-    /// Connections of trusted proxies that were closed because they did not start with a valid
-    /// PROXY protocol header.
+    /// Connections of trusted proxies closed without a valid PROXY protocol header.
     connections_refused_proxy_header: Counter = "weir.connection.refused", "reason" = "proxy-header";
-    /// Sessions that were refused because the node was about to end.
+    /// Sessions refused while the node drained.
     connections_draining: Counter = "weir.connection.refused", "reason" = "draining";
-    /// Connections that were closed because they did not take even their events.
+    /// Connections closed because their events could not be queued.
     connections_closed_slow: Counter = "weir.connection.closed", "reason" = "slow";
-    /// Connections that were closed because what they sent was over a limit of the transport.
+    /// Connections closed over a limit of the transport.
     connections_closed_oversize: Counter = "weir.connection.closed", "reason" = "oversize";
-    /// Connections that were closed because a long message took too long.
+    /// Connections closed because a large message missed its deadline.
     connections_closed_late: Counter = "weir.connection.closed", "reason" = "late";
-    /// Connections that were closed because they had not gone when the node had told them to.
+    /// Connections closed at the end of the drain window.
     connections_closed_draining: Counter = "weir.connection.closed", "reason" = "draining";
-    /// Requests that were answered with success.
+    /// Successful requests.
     requests_done: Counter = "weir.request.done";
-    /// Requests that were answered with an error.
+    /// Failed requests.
     requests_failed: ByCode = "weir.request.failed";
-    /// Chunks that were taken from publishers.
+    /// Chunks received from publishers.
     chunks_received: ByKind = "weir.ingest.chunks";
-    /// Bytes of payload in the chunks that were taken from publishers.
+    /// Payload bytes received from publishers.
     chunk_bytes_received: ByKind = "weir.ingest.payload";
-    /// Chunks that publishers sent and that were answered with an error.
+    /// Chunks of publishers answered with an error.
     chunks_refused: ByCode = "weir.ingest.refused";
-    /// Copies of chunks that a subscriber's socket took at once.
+    /// Copies of chunks that a subscriber's socket accepted at once.
     chunks_sent: ByKind = "weir.egress.chunks", "way" = "direct";
-    /// Copies of chunks that waited for a subscriber's socket.
+    /// Copies of chunks queued for a subscriber's socket.
     chunks_queued: ByKind = "weir.egress.chunks", "way" = "queued";
-    /// Bytes of payload in the copies that were sent or queued.
+    /// Payload bytes in the copies that were sent or queued.
     chunk_bytes_sent: ByKind = "weir.egress.payload";
-    /// Copies of chunks that were dropped because a subscriber did not keep up, or because it
-    /// waits for a key chunk after chunks that it did not get.
+    /// Copies of chunks dropped because a subscriber did not keep up, or waited for a key chunk
+    /// after a gap.
     chunks_dropped: ByKind = "weir.egress.dropped", "reason" = "slow";
-    /// Copies of chunks for subscribers whose connection had just ended.
+    /// Copies of chunks for closed connections.
     chunks_closed: ByKind = "weir.egress.dropped", "reason" = "closed";
-    /// Gaps that were announced to subscribers.
+    /// Gaps announced to subscribers.
     gaps_announced: ByKind = "weir.egress.gaps";
-    /// Chunks that were put on the bus for other nodes.
+    /// Chunks published on the bus.
     chunks_relayed: ByKind = "weir.relay.chunks", "direction" = "out";
-    /// Chunks that came from other nodes.
+    /// Chunks received from other nodes.
     chunks_arrived: ByKind = "weir.relay.chunks", "direction" = "in";
-    /// Chunks that other nodes wanted and that the bus did not take.
+    /// Chunks that the bus refused.
     chunks_unrelayed: ByKind = "weir.relay.dropped", "reason" = "refused";
-    /// Chunks that were lost between nodes, by their missing numbers.
+    /// Chunks lost between nodes, by missing numbers.
     chunks_lost: ByKind = "weir.relay.dropped", "reason" = "lost";
-    /// Chunks that came from other nodes and had come before.
+    /// Duplicate or late chunks from other nodes.
     chunks_repeated: ByKind = "weir.relay.dropped", "reason" = "repeated";
-    /// Chunks of other nodes that were dropped, since the handling of those before took too long.
+    /// Chunks of other nodes dropped because the queue was full.
     chunks_overrun: Counter = "weir.relay.overrun", "what" = "chunk";
-    /// Signals of other nodes that were dropped for the same reason.
+    /// Signals of other nodes dropped because the queue was full.
     signals_overrun: Counter = "weir.relay.overrun", "what" = "signal";
-    /// Events and acknowledgements that were sent or queued.
+    /// Events and acknowledgements sent or queued.
     events_sent: Counter = "weir.event.sent";
-    /// Events and acknowledgements for connections that had just ended.
+    /// Events and acknowledgements for closed connections.
     events_closed: Counter = "weir.event.dropped", "reason" = "closed";
 }

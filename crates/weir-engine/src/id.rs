@@ -1,18 +1,18 @@
-//! Ids that nobody can guess and people can read aloud.
+//! Ids that are unguessable and can be read aloud.
 
 use rand::Rng;
 use weir_protocol::{MemberId, RoomId};
 
-/// Crockford's base 32: no letter looks or sounds like another sign of it.
+/// Crockford's base 32, without ambiguous characters.
 const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 
-/// So many random characters; 5 bits each.
+/// Returns `length` random characters of 5 bits each.
 fn random(length: usize) -> impl Iterator<Item = char> {
     let mut rng = rand::rng();
     (0..length).map(move |_| ALPHABET[rng.random_range(..ALPHABET.len())].into())
 }
 
-/// A room's id: 80 random bits in groups of four characters.
+/// Returns a room id: 80 random bits in groups of four characters.
 pub(crate) fn room() -> RoomId {
     let mut id = String::with_capacity(19);
     for (at, character) in random(16).enumerate() {
@@ -24,7 +24,7 @@ pub(crate) fn room() -> RoomId {
     RoomId::made(&id)
 }
 
-/// A member's id: 80 random bits.
+/// Returns a member id: 80 random bits.
 pub(crate) fn member() -> MemberId {
     MemberId::new(&random(16).collect::<String>())
 }
@@ -38,7 +38,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rooms_made_by_the_server_have_the_contracts_form_and_differ() {
+    fn room_ids_are_valid_and_unique() {
         let limits = Limits::default();
         let mut seen = HashSet::new();
         for _ in 0..1_000 {

@@ -57,7 +57,7 @@ async fn subscribe(node: &ContractNode, track: &TrackKey) -> Subscription {
     subscribe_to(node, track, &node.inbox).await
 }
 
-/// Subscribes a node to a track, with a log of its own.
+/// Subscribes a node to a track, with the given log.
 async fn subscribe_to(node: &ContractNode, track: &TrackKey, log: &Arc<Recorder>) -> Subscription {
     let subscribed = node.bus.subscribe(track, log.chunks_of(track)).await;
     subscribed.expect("the bus is available")
@@ -67,13 +67,13 @@ async fn listen(node: &ContractNode, room: &RoomId) -> Subscription {
     listen_to(node, room, &node.inbox).await
 }
 
-/// Has a node listen to a room, with a log of its own.
+/// Subscribes a node to a room's signals, with the given log.
 async fn listen_to(node: &ContractNode, room: &RoomId, log: &Arc<Recorder>) -> Subscription {
     let listening = node.bus.listen(room, log.signals_of(room)).await;
     listening.expect("the bus is available")
 }
 
-/// The numbers of all chunks of a track, once the node has `count` chunks in all.
+/// Returns the numbers of a track's chunks, once the node has received `count` chunks in all.
 async fn numbers(node: &ContractNode, track: &TrackKey, count: usize) -> Vec<u64> {
     let chunks = node.inbox.chunks_until(count).await;
     let chunks = chunks.iter().filter(|(key, _)| key == track);
@@ -245,7 +245,7 @@ pub async fn interest_is_known_after_the_first_publication(backend: &dyn Backend
     assert_eq!(a.bus.publisher(&track).interest(), Interest::Nodes(2));
     assert_eq!(numbers(&b, &track, 1).await, [1]);
     drop(others);
-    // That a subscription has ended is seen by the bus at some time.
+    // The bus notices the end of a subscription eventually.
     let mut seq = 1;
     while a.bus.publisher(&track).interest() != Interest::Nodes(0) {
         seq += 1;

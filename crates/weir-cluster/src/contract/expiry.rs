@@ -1,4 +1,4 @@
-//! Rooms without members go after a while.
+//! Expiry of rooms without members.
 
 use std::time::Duration;
 
@@ -13,12 +13,12 @@ use crate::DirectoryError;
 
 const MARGIN: Duration = Duration::from_secs(5);
 
-/// How long the cases' rooms are kept.
+/// Time until the rooms of the cases expire.
 fn ttl() -> Duration {
     StoreOptions::default().empty_ttl
 }
 
-pub async fn a_room_that_nobody_joins_goes(backend: &dyn Backend) {
+pub async fn a_room_that_nobody_joins_expires(backend: &dyn Backend) {
     let (store, [a, b]) = ContractNode::several(backend).await;
     let id = room("hall");
     a.create(&id, 10).await;
@@ -49,7 +49,7 @@ pub async fn joining_keeps_a_room(backend: &dyn Backend) {
     b.leave(&id, "ben").await;
     store.advance(ttl() * 3).await;
     b.leave(&id, "bob").await;
-    // From the last leaving on it is kept as long as a new one.
+    // The time starts anew when the last member leaves.
     store.advance(ttl() - MARGIN).await;
     let joined = a.join(&id, "ann").await;
     assert_eq!(joined.snapshot.version, 5);
@@ -60,7 +60,7 @@ pub async fn joining_keeps_a_room(backend: &dyn Backend) {
     assert_eq!(events[0].version, 7);
 }
 
-pub async fn each_room_goes_at_its_time(backend: &dyn Backend) {
+pub async fn each_room_expires_at_its_time(backend: &dyn Backend) {
     let (store, [a, b]) = ContractNode::several(backend).await;
     let rooms = ["one", "two", "three"].map(room);
     let mut watches = Vec::new();
@@ -99,7 +99,7 @@ pub async fn a_room_created_again_has_its_own_time(backend: &dyn Backend) {
     assert_eq!(events[1].version, 1);
 }
 
-/// Whoever joins when a room is due is in a room that stays, or is told that there is none.
+/// A join at the moment of expiry finds a room that stays, or none.
 pub async fn joining_at_the_last_moment_finds_the_room_or_none(backend: &dyn Backend) {
     let (store, [a, b]) = ContractNode::several(backend).await;
     let rooms: Vec<_> = (0..50).map(|n| room(&format!("r{n}"))).collect();
@@ -157,7 +157,7 @@ pub async fn a_watch_may_come_before_its_room_and_outlive_it(backend: &dyn Backe
     }
 }
 
-/// A simulation in which rooms that nobody joins go.
+/// A simulation in which rooms expire.
 pub async fn nodes_agree_while_time_passes(backend: &dyn Backend) {
     super::simulation::simulate(backend, true).await;
 }

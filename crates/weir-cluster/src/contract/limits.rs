@@ -1,4 +1,4 @@
-//! Rooms in memory come not without limit.
+//! Limit on the number of rooms in memory.
 
 use super::{
     Backend, StoreOptions,

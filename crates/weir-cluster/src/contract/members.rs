@@ -1,4 +1,4 @@
-//! Members come, change and go.
+//! Joining, updating and leaving.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{DirectoryError, NewMember};
 
-pub async fn joining_answers_with_the_room_after_it(backend: &dyn Backend) {
+pub async fn joining_returns_the_room_after_it(backend: &dyn Backend) {
     let (_store, [a, b]) = ContractNode::several(backend).await;
     let id = room("hall");
     a.create(&id, 10).await;
@@ -58,7 +58,7 @@ pub async fn joining_creates_a_missing_room_if_asked_to(backend: &dyn Backend) {
     assert_eq!(b.directory.join(&id, ben).await, Err(full));
 }
 
-pub async fn everybody_who_creates_by_joining_is_in_one_room(backend: &dyn Backend) {
+pub async fn concurrent_creating_joins_share_one_room(backend: &dyn Backend) {
     let (_store, nodes) = ContractNode::several::<4>(backend).await;
     let id = room("hall");
     let attempts = (0..20).zip(nodes.iter().cycle()).map(|(n, node)| {
@@ -113,7 +113,7 @@ pub async fn only_the_owner_of_a_seat_writes(backend: &dyn Backend) {
     a.leave(&id, "ann").await;
 }
 
-pub async fn a_full_room_takes_nobody(backend: &dyn Backend) {
+pub async fn a_full_room_refuses_members(backend: &dyn Backend) {
     let (_store, [a, b]) = ContractNode::several(backend).await;
     let id = room("hall");
     a.create(&id, 2).await;
@@ -132,7 +132,7 @@ pub async fn a_full_room_takes_nobody(backend: &dyn Backend) {
     assert_eq!(ids, ["ben", "cat"]);
 }
 
-pub async fn of_many_as_many_join_as_fit(backend: &dyn Backend) {
+pub async fn concurrent_joins_fill_the_room_exactly(backend: &dyn Backend) {
     let (_store, nodes) = ContractNode::several::<3>(backend).await;
     let id = room("hall");
     nodes[0].create(&id, 10).await;
@@ -160,7 +160,7 @@ pub async fn of_many_as_many_join_as_fit(backend: &dyn Backend) {
     assert_eq!(snapshot.members.len(), 10);
 }
 
-pub async fn updates_change_what_they_give(backend: &dyn Backend) {
+pub async fn updates_change_only_the_given_fields(backend: &dyn Backend) {
     let (_store, [a, b]) = ContractNode::several(backend).await;
     let id = room("hall");
     a.create(&id, 10).await;
@@ -187,7 +187,7 @@ pub async fn updates_change_what_they_give(backend: &dyn Backend) {
     assert_eq!((snapshot.members, snapshot.version), (vec![ann], 5));
 }
 
-pub async fn leaving_takes_the_tracks_along(backend: &dyn Backend) {
+pub async fn leaving_removes_the_members_tracks(backend: &dyn Backend) {
     let (_store, [a, b]) = ContractNode::several(backend).await;
     let id = room("hall");
     a.create(&id, 10).await;
@@ -222,7 +222,7 @@ pub async fn leaving_takes_the_tracks_along(backend: &dyn Backend) {
     assert_eq!(snapshot.tracks, [stays]);
 }
 
-pub async fn who_is_not_there_can_do_nothing(backend: &dyn Backend) {
+pub async fn operations_of_missing_members_fail(backend: &dyn Backend) {
     let (_store, [a, b]) = ContractNode::several(backend).await;
     let id = room("hall");
     a.create(&id, 10).await;

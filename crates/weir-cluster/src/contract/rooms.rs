@@ -1,4 +1,4 @@
-//! Rooms come once, and not without limit.
+//! Creating rooms.
 
 use futures_util::future::join_all;
 use weir_protocol::{MemberId, TrackId};
@@ -9,7 +9,7 @@ use super::{
 };
 use crate::DirectoryError;
 
-pub async fn a_created_room_is_there_for_every_node(backend: &dyn Backend) {
+pub async fn a_created_room_exists_for_every_node(backend: &dyn Backend) {
     let (_store, [a, b]) = ContractNode::several(backend).await;
     let id = room("hall");
     let new = new_room(&id, 7);
@@ -38,7 +38,7 @@ pub async fn a_room_is_created_once(backend: &dyn Backend) {
     assert_eq!((snapshot.room.max_members, snapshot.version), (7, 1));
 }
 
-pub async fn one_of_many_creates_a_room(backend: &dyn Backend) {
+pub async fn one_of_many_creators_succeeds(backend: &dyn Backend) {
     let (_store, nodes) = ContractNode::several::<4>(backend).await;
     let id = room("hall");
     let attempts = (1..=20).zip(nodes.iter().cycle()).map(|(size, node)| {

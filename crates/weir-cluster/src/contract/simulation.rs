@@ -1,4 +1,4 @@
-//! Many random operations from several nodes, after each few of which everybody must agree.
+//! Simulation: random operations of several nodes, which must agree after each round.
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
@@ -14,27 +14,27 @@ use crate::{DirectoryError, NewMember, Watch};
 
 const NODES: usize = 3;
 const ROOMS: usize = 4;
-/// So few that rooms are often full.
+/// Small, so that rooms are often full.
 const MEMBERS: u32 = 5;
 const TRACKS: usize = 3;
 
-/// What a simulation does.
+/// Parameters of a simulation.
 #[derive(Debug, Clone, Copy)]
 pub struct Simulation {
-    /// Where its randomness begins.
+    /// Seed of the random operations.
     pub seed: u64,
-    /// How many times all nodes do a few things at once.
+    /// Number of rounds of concurrent operations.
     pub rounds: usize,
-    /// Whether time passes between rounds, so that rooms go.
+    /// Whether time passes between rounds, so that rooms expire.
     pub time_passes: bool,
 }
 
-/// A simulation in which no time passes, so that every room stays.
+/// A simulation in which no room expires.
 pub async fn nodes_agree(backend: &dyn Backend) {
     simulate(backend, false).await;
 }
 
-/// From the seed in the environment's `WEIR_SEED`, or else from any.
+/// Returns the seed in `WEIR_SEED`, or a random one.
 pub(super) async fn simulate(backend: &dyn Backend, time_passes: bool) {
     let given = std::env::var("WEIR_SEED").ok();
     let seed = given.map_or_else(rand::random, |seed| seed.parse().expect("a number"));
@@ -47,10 +47,10 @@ pub(super) async fn simulate(backend: &dyn Backend, time_passes: bool) {
 }
 
 impl Simulation {
-    /// Runs it; says its seed, which is shown if it fails.
+    /// Runs the simulation, and prints its seed.
     ///
     /// # Panics
-    /// If the nodes do not agree on what is true, or an operation ends as it must not.
+    /// If the nodes disagree, or an operation has an impossible outcome.
     pub async fn run(self, backend: &dyn Backend) {
         eprintln!("simulating with WEIR_SEED={}", self.seed);
         let mut random = StdRng::seed_from_u64(self.seed);
@@ -83,7 +83,7 @@ impl Simulation {
     }
 }
 
-/// Checks that what the nodes did, what the directory says and what the events tell is the same.
+/// Asserts that the operations, the directory and the events agree.
 async fn agree(nodes: &mut [Simulated]) {
     for place in 0..ROOMS {
         let id = &room_at(place);
@@ -109,22 +109,22 @@ fn room_at(place: usize) -> RoomId {
     room(&format!("room{place}"))
 }
 
-/// A node and what it knows.
+/// Node with its view of the rooms.
 struct Simulated {
     node: ContractNode,
     number: usize,
-    /// Its own members, which nobody else removes.
+    /// Its members, which only it removes.
     members: Vec<(RoomId, MemberId)>,
-    /// How many members it has had.
+    /// Number of members that it has had.
     count: usize,
-    /// What it watches, by room.
+    /// Watched rooms.
     watched: Vec<Option<Watched>>,
 }
 
 struct Watched {
     _watch: Watch,
     view: View,
-    /// How many of the room's events the view is made of.
+    /// Number of events in the view.
     seen: usize,
 }
 
@@ -139,7 +139,7 @@ impl Simulated {
         }
     }
 
-    /// Does any one thing.
+    /// Executes a random operation.
     async fn act(&mut self, random: &mut StdRng) {
         let place = random.random_range(0..ROOMS);
         let own = self.members.choose(random).cloned();
@@ -220,7 +220,7 @@ impl Simulated {
         }
     }
 
-    /// Starts to watch a room, or watches it anew, as a node does: first watch, then read.
+    /// Watches a room anew, then reads its snapshot, as a node does.
     async fn watch_anew(&mut self, place: usize) {
         let room = room_at(place);
         self.watched[place] = None;
@@ -238,7 +238,7 @@ impl Simulated {
         });
     }
 
-    /// The truth about a room, once the node's view has come to it.
+    /// Returns the directory's snapshot, once the node's view has its version.
     async fn catch_up(&mut self, place: usize) -> Option<weir_protocol::Snapshot> {
         let room = room_at(place);
         let truth = match self.node.directory.snapshot(&room).await {
@@ -248,7 +248,7 @@ impl Simulated {
         };
         if let Some(watched) = &mut self.watched[place] {
             let inbox = Arc::clone(&self.node.inbox);
-            // From any other version, only the end of the room leads back to 0.
+            // The version returns to 0 only when the room ends.
             let version = truth.as_ref().map_or(0, |truth| truth.version);
             while watched.view.version() != version {
                 watched.seen += 1;

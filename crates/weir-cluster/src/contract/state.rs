@@ -65,7 +65,7 @@ pub(super) async fn assert_counted(
     assert_eq!(counted, snapshot.encoded_len(), "of {snapshot:?}");
 }
 
-pub async fn the_state_is_limited_whatever_makes_it_longer(backend: &dyn Backend) {
+pub async fn every_growth_of_the_state_is_limited(backend: &dyn Backend) {
     let store = backend.store(options()).await;
     let [a, b] = ContractNode::on(&*store).await;
     let id = room("hall");
@@ -112,7 +112,7 @@ pub async fn the_state_is_limited_whatever_makes_it_longer(backend: &dyn Backend
     assert_counted(&a, &id, &ann, LIMIT).await;
 }
 
-pub async fn a_room_at_the_limit_is_answered_within_it(backend: &dyn Backend) {
+pub async fn a_join_counts_its_whole_answer(backend: &dyn Backend) {
     let store = backend.store(options()).await;
     let [a, b] = ContractNode::on(&*store).await;
     let id = room("hall");
@@ -133,7 +133,7 @@ pub async fn a_room_at_the_limit_is_answered_within_it(backend: &dyn Backend) {
     assert!((LIMIT - 1..=LIMIT).contains(&answer), "{answer}");
 }
 
-pub async fn a_join_that_is_refused_creates_no_room(backend: &dyn Backend) {
+pub async fn a_refused_join_creates_no_room(backend: &dyn Backend) {
     let store = backend.store(options()).await;
     let [a, b] = ContractNode::on(&*store).await;
     let id = room("hall");
@@ -148,7 +148,7 @@ pub async fn a_join_that_is_refused_creates_no_room(backend: &dyn Backend) {
     b.create(&id, 5).await;
 }
 
-pub async fn who_is_refused_leaves_no_trace(backend: &dyn Backend) {
+pub async fn refused_operations_have_no_effect(backend: &dyn Backend) {
     let store = backend.store(options()).await;
     let [a, b] = ContractNode::on(&*store).await;
     let id = room("hall");
@@ -175,7 +175,7 @@ pub async fn who_is_refused_leaves_no_trace(backend: &dyn Backend) {
 }
 
 /// The recorded size always equals the snapshot's length, after random operations on either node.
-pub async fn the_count_is_the_length_of_the_snapshot(backend: &dyn Backend) {
+pub async fn the_recorded_size_is_that_of_the_snapshot(backend: &dyn Backend) {
     let seed = rand::random();
     eprintln!("counting with the seed {seed}");
     let mut random = StdRng::seed_from_u64(seed);

@@ -1,4 +1,4 @@
-//! Tracks come, change and go.
+//! Publishing, updating and unpublishing.
 
 use futures_util::future::join_all;
 use weir_protocol::{Change, Init, MemberId, TrackId, TrackKind, TrackUpdate};
@@ -9,7 +9,7 @@ use super::{
 };
 use crate::DirectoryError;
 
-pub async fn ids_are_never_used_again(backend: &dyn Backend) {
+pub async fn track_ids_are_never_reused(backend: &dyn Backend) {
     let (_store, [a, b]) = ContractNode::several(backend).await;
     let id = room("hall");
     a.create(&id, 10).await;
@@ -28,7 +28,7 @@ pub async fn ids_are_never_used_again(backend: &dyn Backend) {
     assert_eq!(snapshot.tracks, [third]);
 }
 
-pub async fn updates_change_what_they_give(backend: &dyn Backend) {
+pub async fn updates_change_only_the_given_fields(backend: &dyn Backend) {
     let (_store, [a, b]) = ContractNode::several(backend).await;
     let id = room("hall");
     a.create(&id, 10).await;
@@ -116,7 +116,7 @@ pub async fn tracks_are_limited_per_member(backend: &dyn Backend) {
     assert_eq!(last.id, TrackId(5));
 }
 
-pub async fn who_publishes_at_once_stays_within_the_limit(backend: &dyn Backend) {
+pub async fn concurrent_publications_stay_within_the_limit(backend: &dyn Backend) {
     let (_store, [a]) = ContractNode::several(backend).await;
     let id = room("hall");
     a.create(&id, 10).await;

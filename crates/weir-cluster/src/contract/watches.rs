@@ -1,4 +1,4 @@
-//! What changes is told, in order, to those who watch.
+//! Delivery of events to watching nodes.
 
 use futures_util::future::join_all;
 use weir_protocol::MemberId;
@@ -8,10 +8,10 @@ use super::{
     support::{ContractNode, room},
 };
 
-/// A few changes of a room by members of one node, one after the other.
+/// Changes a room a few times, by members of one node.
 async fn be_busy(node: ContractNode, room: weir_protocol::RoomId, name: String) {
     for round in 0..5 {
-        // Nobody has an id that was somebody's before.
+        // Ids are never reused.
         let id = format!("{name}-{round}");
         node.join(&room, &id).await;
         node.publish(&room, &id).await;
@@ -24,7 +24,7 @@ async fn be_busy(node: ContractNode, room: weir_protocol::RoomId, name: String) 
     }
 }
 
-/// How many events [`be_busy`] causes.
+/// Number of events of [`be_busy`].
 const BUSY: usize = 5 * 7;
 
 pub async fn every_node_sees_the_same_events_in_order(backend: &dyn Backend) {
@@ -75,7 +75,7 @@ pub async fn a_snapshot_and_later_events_are_the_room(backend: &dyn Backend) {
     view.assert_is(&snapshot);
 }
 
-pub async fn an_end_of_a_watch_is_an_end_of_events(backend: &dyn Backend) {
+pub async fn a_dropped_watch_receives_no_more_events(backend: &dyn Backend) {
     let (_store, [a, b]) = ContractNode::several(backend).await;
     let (id, other) = (room("hall"), room("cellar"));
     a.create(&id, 10).await;
@@ -88,7 +88,7 @@ pub async fn an_end_of_a_watch_is_an_end_of_events(backend: &dyn Backend) {
     drop(watch);
     a.rename(&id, "ann", "Ann").await;
     a.join(&other, "amy").await;
-    // The later event has come; the earlier one never will.
+    // Events are ordered: the earlier one was not delivered.
     b.inbox.events_until(&other, 1).await;
     a.inbox.events_until(&id, 2).await;
     assert_eq!(b.inbox.events(&id).len(), 1);
@@ -99,7 +99,7 @@ pub async fn an_end_of_a_watch_is_an_end_of_events(backend: &dyn Backend) {
     assert_eq!(events[1].version, 3);
 }
 
-pub async fn two_watches_tell_once(backend: &dyn Backend) {
+pub async fn two_watches_receive_each_event_once(backend: &dyn Backend) {
     let (_store, [a]) = ContractNode::several(backend).await;
     let id = room("hall");
     a.create(&id, 10).await;

@@ -1,17 +1,17 @@
-//! Who wants to be told what.
+//! Nodes that watch rooms.
 
 use std::{collections::HashMap, hash::Hash, sync::Arc};
 
 use parking_lot::Mutex;
 
-/// A node that wants to be told.
+/// Node that watches a key.
 #[derive(Debug)]
 pub(super) struct Listener<I: ?Sized> {
-    /// Which node.
+    /// Number of the node.
     pub(super) node: u64,
-    /// How it is told.
+    /// Inbox of the node.
     pub(super) inbox: Arc<I>,
-    /// How many guards it holds.
+    /// Number of its guards.
     guards: usize,
 }
 
@@ -25,10 +25,10 @@ impl<I: ?Sized> Clone for Listener<I> {
     }
 }
 
-/// The nodes that want to be told, by what they want to be told of.
+/// Watching nodes by key.
 ///
-/// The lock guards the table alone and is not held while anybody is told: a list is shared and
-/// replaced as a whole.
+/// The lock guards the table only, and is not held while inboxes are called: a list is replaced as
+/// a whole.
 #[derive(Debug)]
 pub(super) struct Audience<K, I: ?Sized>(Mutex<HashMap<K, Arc<[Listener<I>]>>>);
 
@@ -39,12 +39,12 @@ impl<K, I: ?Sized> Default for Audience<K, I> {
 }
 
 impl<K: Hash + Eq + Clone, I: ?Sized> Audience<K, I> {
-    /// Those who want to be told of `key` now.
+    /// Returns the nodes that watch `key`.
     pub(super) fn of(&self, key: &K) -> Option<Arc<[Listener<I>]>> {
         self.0.lock().get(key).cloned()
     }
 
-    /// Adds a guard of `node`, which is told once however many it holds.
+    /// Adds a guard of `node`, which is called once however many it holds.
     pub(super) fn enter(&self, key: &K, node: u64, inbox: &Arc<I>) {
         self.change(key, |listeners| {
             if let Some(listener) = listeners.iter_mut().find(|one| one.node == node) {
@@ -59,7 +59,7 @@ impl<K: Hash + Eq + Clone, I: ?Sized> Audience<K, I> {
         });
     }
 
-    /// Takes a guard of `node` back.
+    /// Removes a guard of `node`.
     pub(super) fn exit(&self, key: &K, node: u64) {
         self.change(key, |listeners| {
             listeners.retain_mut(|listener| {

@@ -1,4 +1,4 @@
-//! A node's view of the rooms in memory.
+//! A node's directory in memory.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{Directory, DirectoryError, Inbox, Joined, NewMember, NewRoom, Watch};
 
-/// A node's handle on the rooms of a [`MemoryHub`]. No operation ever waits.
+/// A node's handle on the rooms of a [`MemoryHub`]. Operations never wait.
 #[derive(Debug)]
 pub struct MemoryDirectory {
     hub: MemoryHub,
@@ -72,7 +72,7 @@ impl MemoryDirectory {
                 max_members,
             };
             match shared.create_with(room, |room| self.join_room(room, new)) {
-                // Lost the race against another creator: the room exists, or is already gone again.
+                // Another join created the room first. It may be gone again.
                 Err(DirectoryError::RoomExists(_)) => {}
                 outcome => return outcome,
             }

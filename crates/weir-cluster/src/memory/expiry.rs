@@ -1,20 +1,20 @@
-//! When empty rooms go.
+//! Expiry of empty rooms.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
 use tokio::{sync::Notify, time::Instant};
 
-/// A room's place in the table: its deadline, and a number that tells apart those of one instant.
+/// Key of a room in the table: its deadline, and a number that makes it unique.
 pub(super) type Ticket = (Instant, u64);
 
-/// The deadlines of the empty rooms, in order.
+/// Empty rooms, ordered by deadline.
 #[derive(Debug)]
 pub(super) struct Expiry<R> {
-    /// How long an empty room is kept.
+    /// Time until an empty room expires.
     ttl: Duration,
     table: Mutex<Table<R>>,
-    /// Told when the first deadline has changed.
+    /// Notified when the first deadline has changed.
     changed: Notify,
 }
 
@@ -36,7 +36,7 @@ impl<R> Expiry<R> {
         }
     }
 
-    /// Enters a room that is empty from now on; `None` if that lasts longer than clocks go.
+    /// Adds a room that has become empty. Returns `None` if its deadline overflows the clock.
     pub(super) fn enter(&self, room: &Arc<R>) -> Option<Ticket> {
         let deadline = Instant::now().checked_add(self.ttl)?;
         let mut table = self.table.lock();
@@ -51,22 +51,22 @@ impl<R> Expiry<R> {
         Some(ticket)
     }
 
-    /// Takes a room out that is no longer empty.
+    /// Removes a room that is no longer empty.
     pub(super) fn cancel(&self, ticket: Ticket) {
         self.table.lock().rooms.remove(&ticket);
     }
 
-    /// Waits for the next room to be due and takes it out.
+    /// Waits until a room expires, and removes it.
     pub(super) async fn due(&self) -> (Ticket, Arc<R>) {
         loop {
-            // A change between looking and waiting is kept by the notification's permit.
+            // A change before the wait leaves a permit.
             let next = match self.table.lock().rooms.first_entry() {
                 Some(entry) if entry.key().0 <= Instant::now() => return entry.remove_entry(),
                 Some(entry) => Some(entry.key().0),
                 None => None,
             };
             match next {
-                // A new first deadline or this one: either way the table is looked at again.
+                // Ends at the deadline, or at an earlier one.
                 Some(deadline) => {
                     let _ = tokio::time::timeout_at(deadline, self.changed.notified()).await;
                 }

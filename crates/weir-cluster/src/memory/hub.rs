@@ -1,4 +1,4 @@
-//! What the nodes of one process share.
+//! State that the nodes of one process share.
 
 use std::{
     collections::{HashMap, hash_map::Entry},
@@ -20,16 +20,16 @@ use super::{
 };
 use crate::{ChunkSink, DirectoryError, NewRoom, SignalSink, TrackKey};
 
-/// How rooms are kept in memory.
+/// Options of rooms in memory.
 #[derive(Debug, Clone, Copy)]
 pub struct MemoryOptions {
-    /// How long a room without members is kept; 300 s by default.
+    /// Time until a room without members expires; 300 s by default.
     pub empty_ttl: Duration,
-    /// The most rooms at a time; 100,000 by default.
+    /// Maximum number of rooms; 100,000 by default.
     pub max_rooms: usize,
     /// Maximum size of a room's state as JSON, in bytes; 4 MiB by default.
     pub room_state_bytes: usize,
-    /// The wall clock, in milliseconds since the Unix epoch; the system's by default.
+    /// Wall clock in milliseconds since the Unix epoch; the system's by default.
     pub clock: fn() -> u64,
 }
 
@@ -51,15 +51,15 @@ fn system_clock() -> u64 {
     })
 }
 
-/// The state that nodes in one process share, and the source of their directories and buses.
+/// State that nodes in one process share, and source of their directories and buses.
 ///
-/// It lives until the last clone and the last of those is gone; with it ends the task that removes
+/// It lives until the last clone, directory and bus is dropped, and with it the task that removes
 /// expired rooms.
 #[derive(Debug, Clone)]
 pub struct MemoryHub(Arc<Sweeping>);
 
 impl MemoryHub {
-    /// An empty hub.
+    /// Creates an empty hub.
     ///
     /// # Panics
     /// Outside of a tokio runtime with time enabled.
@@ -75,7 +75,7 @@ impl MemoryHub {
     }
 }
 
-/// The shared state and the task that sweeps it, which ends with the last handle.
+/// Shared state, and the task that removes expired rooms until the last handle is dropped.
 #[derive(Debug)]
 struct Sweeping {
     shared: Arc<HubState>,
@@ -88,7 +88,7 @@ impl Drop for Sweeping {
     }
 }
 
-/// Closes rooms as they become due.
+/// Closes rooms as they expire.
 async fn sweep(shared: Arc<HubState>) {
     loop {
         let (ticket, room) = shared.expiry.due().await;
@@ -96,12 +96,12 @@ async fn sweep(shared: Arc<HubState>) {
     }
 }
 
-/// What the nodes share. The locks are taken in this order: a room's, then any other, of which no
-/// two are held together and none while an inbox is called.
+/// State of the hub. Lock order: a room's, then any other. No two of the others are held together,
+/// and none while an inbox is called.
 #[derive(Debug)]
 pub(super) struct HubState {
     options: MemoryOptions,
-    /// The rooms; a closed one may stay for the moment between its closing and its removal.
+    /// Rooms by id. A closed one stays until its removal.
     rooms: Mutex<HashMap<RoomId, Arc<RoomCell>>>,
     pub(super) expiry: Expiry<RoomCell>,
     pub(super) watchers: Watchers,
@@ -125,7 +125,7 @@ impl HubState {
         }
     }
 
-    /// A number for a node's handle.
+    /// Returns a number for a node.
     pub(super) fn number(&self) -> u64 {
         self.nodes.fetch_add(1, Ordering::Relaxed)
     }
@@ -134,7 +134,7 @@ impl HubState {
         (self.options.clock)()
     }
 
-    /// Runs `work` on a room that is there.
+    /// Runs `work` on an existing room.
     pub(super) fn with_room<T>(
         &self,
         id: &RoomId,
@@ -150,7 +150,7 @@ impl HubState {
         work(&cell, &mut room)
     }
 
-    /// Adds a room and answers with its record.
+    /// Creates a room, and returns its record.
     pub(super) fn create(&self, new: NewRoom) -> Result<Room, DirectoryError> {
         self.create_with(new, |room| Ok(room.record().clone()))
     }
@@ -173,7 +173,7 @@ impl HubState {
             record,
             self.options.room_state_bytes,
         )?));
-        // Held from before the room can be found, so that nobody joins it before it has its ticket.
+        // Locked before the room is visible, so that no member joins before it has its ticket.
         let mut room = cell.lock();
         while let Some(present) = self.insert(&id, &cell)? {
             if !present.lock().is_closed() {
@@ -191,7 +191,7 @@ impl HubState {
         done
     }
 
-    /// Puts a room in its place, or answers with the one that is there.
+    /// Inserts a room, or returns the existing one.
     fn insert(
         &self,
         id: &RoomId,
@@ -210,7 +210,7 @@ impl HubState {
         }
     }
 
-    /// Takes a closed room out, unless another is in its place by now.
+    /// Removes a closed room, unless another has its id by now.
     fn remove(&self, id: &RoomId, cell: &Arc<RoomCell>) {
         if let Entry::Occupied(present) = self.rooms.lock().entry(id.clone())
             && Arc::ptr_eq(present.get(), cell)
@@ -219,7 +219,7 @@ impl HubState {
         }
     }
 
-    /// Closes a room whose deadline has come, unless somebody has joined it.
+    /// Closes a room that has expired, unless a member has joined it.
     fn expire(&self, ticket: Ticket, cell: &Arc<RoomCell>) {
         let mut room = cell.lock();
         if room.ticket != Some(ticket) {
@@ -239,7 +239,7 @@ mod tests {
     use super::*;
     use crate::{Directory, NewMember, contract::Recorder};
 
-    /// A hub whose rooms are swept by hand.
+    /// Returns a hub whose rooms the test expires.
     fn unswept() -> MemoryHub {
         let options = MemoryOptions {
             empty_ttl: Duration::ZERO,
@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_joins_between_the_deadline_and_the_sweeper_keeps_the_room() {
+    async fn a_join_after_the_deadline_keeps_the_room() {
         let hub = unswept();
         let shared = hub.shared();
         let id = shared.create(hall(5)).expect("it is new").id;

@@ -1,4 +1,4 @@
-//! The backend that keeps both planes in the memory of one process.
+//! Backend in the memory of one process.
 
 mod audience;
 mod bus;

@@ -1,4 +1,4 @@
-//! One room's state and its changes.
+//! State of one room, and its changes.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -11,10 +11,10 @@ use weir_protocol::{
 use super::{audience::Audience, expiry::Ticket};
 use crate::{DirectoryError, Inbox};
 
-/// A room behind its lock, which also keeps its events in order: they are told under it.
+/// Room behind its lock. Events are delivered under it, which keeps them in order.
 pub(super) type RoomCell = Mutex<RoomState>;
 
-/// One room.
+/// State of a room.
 #[derive(Debug)]
 pub(super) struct RoomState {
     record: Room,
@@ -22,25 +22,25 @@ pub(super) struct RoomState {
     /// Current size of the state. Its maximum is `limit`.
     size: StateSize,
     limit: usize,
-    /// By order of arrival.
+    /// Seats in the order of arrival.
     seats: Vec<Seat>,
     tracks: BTreeMap<TrackId, Track>,
-    /// The id of the last track that was published; 0 before the first.
+    /// Id of the last published track; 0 before the first.
     last_track: u32,
-    /// The room's place among those that expire; only an empty room has one.
+    /// Key in the expiry table, if the room is empty.
     pub(super) ticket: Option<Ticket>,
-    /// Gone for good: whoever still holds the cell finds no room in it.
+    /// Whether the room is closed, for those who still hold its cell.
     closed: bool,
 }
 
-/// A member, and the node that owns its seat.
+/// Seat of a member, and the node that owns it.
 #[derive(Debug)]
 struct Seat {
     member: Member,
     node: u64,
 }
 
-/// The nodes that watch rooms.
+/// Nodes that watch rooms.
 pub(super) type Watchers = Audience<RoomId, dyn Inbox>;
 
 impl RoomState {
@@ -94,8 +94,8 @@ impl RoomState {
         }
     }
 
-    /// Raises the version and tells those who watch. The change must be complete by now.
-    fn tell(&mut self, change: Change, watchers: &Watchers) {
+    /// Increments the version and notifies the watchers. The change must be complete.
+    fn notify(&mut self, change: Change, watchers: &Watchers) {
         self.version += 1;
         let Some(listeners) = watchers.of(&self.record.id) else {
             return;
@@ -169,7 +169,7 @@ impl RoomState {
             member: member.clone(),
             node,
         });
-        self.tell(Change::MemberJoined(member), watchers);
+        self.notify(Change::MemberJoined(member), watchers);
         Ok(())
     }
 
@@ -193,7 +193,7 @@ impl RoomState {
         let Seat { member, .. } = self.seats.remove(place);
         self.size = self.size.without_member(&member);
         let id = member.id;
-        self.tell(Change::MemberLeft { id, reason }, watchers);
+        self.notify(Change::MemberLeft { id, reason }, watchers);
         Ok(())
     }
 
@@ -216,7 +216,7 @@ impl RoomState {
         let size = self.size.without_member(&self.seats[place].member);
         self.resize(size.with_member(&member))?;
         self.seats[place].member = member.clone();
-        self.tell(Change::MemberUpdated(member.clone()), watchers);
+        self.notify(Change::MemberUpdated(member.clone()), watchers);
         Ok(member)
     }
 
@@ -245,7 +245,7 @@ impl RoomState {
         self.resize(self.size.with_track(&track))?;
         self.last_track = id;
         self.tracks.insert(track.id, track.clone());
-        self.tell(Change::TrackPublished(track.clone()), watchers);
+        self.notify(Change::TrackPublished(track.clone()), watchers);
         Ok(track)
     }
 
@@ -263,7 +263,7 @@ impl RoomState {
         let size = self.size.without_track(known).with_track(&track);
         self.resize(size)?;
         self.tracks.insert(id, track.clone());
-        self.tell(Change::TrackUpdated(track.clone()), watchers);
+        self.notify(Change::TrackUpdated(track.clone()), watchers);
         Ok(track)
     }
 
@@ -284,7 +284,7 @@ impl RoomState {
             self.size = self.size.without_track(&track);
         }
         let member = member.clone();
-        self.tell(Change::TrackUnpublished { id, member }, watchers);
+        self.notify(Change::TrackUnpublished { id, member }, watchers);
     }
 
     /// Closes a room that never became visible.
@@ -295,7 +295,7 @@ impl RoomState {
     pub(super) fn close(&mut self, reason: CloseReason, watchers: &Watchers) {
         self.closed = true;
         self.ticket = None;
-        self.tell(Change::RoomClosed { reason }, watchers);
+        self.notify(Change::RoomClosed { reason }, watchers);
     }
 }
 

@@ -1,32 +1,32 @@
-//! What happens in a room while somebody is about to join it.
+//! Events and messages of a room while a member joins.
 
 use std::sync::Arc;
 
 use weir_protocol::{Code, Fault, Frame, RoomEvent};
 
-/// How many events and messages are kept.
+/// Maximum number of events and messages.
 const ENTRIES: usize = 16_384;
 
-/// How many bytes of messages are kept.
+/// Maximum number of bytes of messages.
 const BYTES: usize = 4 * 1024 * 1024;
 
-/// What is kept for somebody who is about to join.
+/// Entry of a backlog.
 #[derive(Debug)]
 pub(super) enum Kept {
     Event(Arc<RoomEvent>),
-    /// A message, sent when the room's version was known to be so.
+    /// Message, and the version at which it was sent.
     Message {
         version: u64,
         message: Frame,
     },
 }
 
-/// All that has happened since a place was kept, in order; bounded.
+/// Events and messages since a seat was reserved, in order; bounded.
 #[derive(Debug, Default)]
 pub(super) struct Backlog {
     entries: Vec<Kept>,
     bytes: usize,
-    /// There was more than may be kept.
+    /// Whether a limit was exceeded.
     over: bool,
 }
 
@@ -52,7 +52,7 @@ impl Backlog {
         }
     }
 
-    /// The events, unless there was more than may be kept.
+    /// Returns the events, unless a limit was exceeded.
     pub(super) fn events(&self) -> Option<Vec<Arc<RoomEvent>>> {
         let events = self.entries.iter().filter_map(|entry| match entry {
             Kept::Event(event) => Some(Arc::clone(event)),
@@ -61,10 +61,10 @@ impl Backlog {
         (!self.over).then(|| events.collect())
     }
 
-    /// Takes all out.
+    /// Removes all entries.
     ///
     /// # Errors
-    /// `unavailable` if there was more than may be kept.
+    /// `unavailable` if a limit was exceeded.
     pub(super) fn take(&mut self) -> Result<Vec<Kept>, Fault> {
         if self.over {
             let message = format!(
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn too_many_events_or_bytes_are_refused_as_a_whole() {
+    fn too_many_events_or_bytes_drop_all_entries() {
         let mut backlog = Backlog::default();
         for _ in 0..ENTRIES {
             backlog.event(&event());

@@ -1,17 +1,17 @@
-//! Messages that overtook the events before them.
+//! Messages that have overtaken events.
 
 use std::{collections::VecDeque, sync::Arc};
 
 use weir_cluster::Signal;
 
-/// How many messages wait; the oldest one is told early if there are more.
+/// Maximum number of messages. The oldest is sent early if there are more.
 const ENTRIES: usize = 1_024;
 
-/// How many bytes of them.
+/// Maximum number of their bytes.
 const BYTES: usize = 4 * 1024 * 1024;
 
-/// Messages in the order in which they came, each told once the room has the version that its
-/// sender's node knew: events and messages come on different ways.
+/// Messages in the order of arrival. Each is sent once the room has the version that its sender's
+/// node knew, since events and messages take different paths.
 #[derive(Debug, Default)]
 pub(super) struct Early {
     messages: VecDeque<Arc<Signal>>,
@@ -24,7 +24,7 @@ impl Early {
         self.messages.push_back(Arc::clone(message));
     }
 
-    /// The next message that is to be told at version `known`.
+    /// Removes the next message that is due at version `known`.
     pub(super) fn pop(&mut self, known: Option<u64>) -> Option<Arc<Signal>> {
         let due = version(self.messages.front()?) <= known?;
         if !due && self.messages.len() <= ENTRIES && self.bytes <= BYTES {
@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn what_waits_is_bounded() {
+    fn waiting_messages_are_bounded() {
         let mut early = Early::default();
         (0..=ENTRIES).for_each(|_| early.push(&message(9)));
         assert_eq!(early.pop(Some(1)), Some(message(9)));

@@ -182,10 +182,10 @@ impl RelayedTrack {
     /// Delivers the kept chunks and those that come from now on. Without a `position`, chunks
     /// before the first are not missed.
     pub(super) fn start(&self, media: &mut RelayedMedia, position: Option<u64>) {
-        if media.arrivals.has_begun() || !media.running {
+        if media.arrivals.has_started() || !media.running {
             return;
         }
-        let kept = media.arrivals.begin(position);
+        let kept = media.arrivals.start(position);
         media.started.send_replace(true);
         for (_, relayed) in kept {
             self.arrive(media, relayed);

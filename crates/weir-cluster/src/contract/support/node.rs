@@ -1,4 +1,4 @@
-//! Nodes for the cases, and what the cases put into rooms.
+//! Nodes for the cases, and fixtures.
 
 use std::sync::Arc;
 
@@ -10,10 +10,10 @@ use super::recorder::Recorder;
 use crate::contract::{Backend, SharedStore, StoreOptions};
 use crate::{Bus, Directory, DirectoryError, Joined, NewMember, NewRoom, Watch};
 
-/// How many tracks the cases allow a member, unless they are about it.
+/// Maximum number of tracks per member in most cases.
 pub(in crate::contract) const MAX_TRACKS: usize = 16;
 
-/// A node: its end of both planes, and what it was told.
+/// Node with both ports, and a log of what it receives.
 #[derive(Debug, Clone)]
 pub(in crate::contract) struct ContractNode {
     pub(in crate::contract) directory: Arc<dyn Directory>,
@@ -31,7 +31,7 @@ impl ContractNode {
         }
     }
 
-    /// `N` nodes on one store with the default options.
+    /// Creates `N` nodes on one store with the default options.
     pub(in crate::contract) async fn several<const N: usize>(
         backend: &dyn Backend,
     ) -> (Arc<dyn SharedStore>, [Self; N]) {
@@ -40,7 +40,7 @@ impl ContractNode {
         (store, nodes)
     }
 
-    /// `N` nodes on a store.
+    /// Creates `N` nodes on a store.
     pub(in crate::contract) async fn on<const N: usize>(store: &dyn SharedStore) -> [Self; N] {
         let mut nodes = Vec::new();
         for _ in 0..N {
@@ -55,7 +55,7 @@ impl ContractNode {
         created.expect("the room is new");
     }
 
-    /// Joins a room that is there.
+    /// Joins an existing room.
     pub(in crate::contract) async fn join(&self, room: &RoomId, id: &str) -> Joined {
         let joined = self.directory.join(room, new_member(id)).await;
         joined.expect("there is a place in the room")
@@ -90,7 +90,7 @@ impl ContractNode {
         watch.expect("the store is there")
     }
 
-    /// The error of each operation but `create` and `watch`, by its name.
+    /// Returns the error of each operation but `create` and `watch`, by its name.
     pub(in crate::contract) async fn refusals(
         &self,
         room: &RoomId,

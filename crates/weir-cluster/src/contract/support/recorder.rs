@@ -1,4 +1,4 @@
-//! A log of what a node receives.
+//! Log of what a node receives.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -8,14 +8,14 @@ use weir_protocol::{Change, RoomEvent, RoomId};
 
 use crate::{ChunkSink, Inbox, Relayed, Signal, SignalSink, TrackKey};
 
-/// How long something may take to arrive before a case fails.
+/// Deadline for an arrival.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Log of the events, chunks and signals that a node receives.
 #[derive(Debug)]
 pub struct Recorder {
     log: RwLock<Log>,
-    /// Raised with each entry.
+    /// Number of entries.
     entries: watch::Sender<u64>,
 }
 
@@ -45,7 +45,7 @@ impl Recorder {
         self.entries.send_modify(|count| *count += 1);
     }
 
-    /// Waits until the log is as wanted; panics, saying what was wanted, if that takes too long.
+    /// Waits until `read` finds something in the log. Panics with `wanted` after a deadline.
     async fn until<T>(&self, wanted: &str, read: impl Fn(&Log) -> Option<T>) -> T {
         let mut entries = self.entries.subscribe();
         let found = async {
@@ -54,7 +54,7 @@ impl Recorder {
                 if let Some(found) = self.read(&read) {
                     return found;
                 }
-                // Cannot fail: the sender is ours.
+                // Cannot fail: `self` owns the sender.
                 let _ = entries.changed().await;
             }
         };
@@ -67,13 +67,13 @@ impl Recorder {
         }
     }
 
-    /// The events of a room so far.
+    /// Returns the events of a room so far.
     #[must_use]
     pub fn events(&self, room: &RoomId) -> Vec<Arc<RoomEvent>> {
         self.read(|log| log.events.get(room).cloned().unwrap_or_default())
     }
 
-    /// The events of a room, once there are `count`.
+    /// Returns the events of a room, once there are `count`.
     pub async fn events_until(&self, room: &RoomId, count: usize) -> Vec<Arc<RoomEvent>> {
         let wanted = format!("event number {count} of {room}");
         let enough = |log: &Log| {
@@ -83,7 +83,7 @@ impl Recorder {
         self.until(&wanted, enough).await
     }
 
-    /// Waits until a room has been closed and answers with its events.
+    /// Returns the events of a room, once it is closed.
     pub async fn events_until_closed(&self, room: &RoomId) -> Vec<Arc<RoomEvent>> {
         let closed = |log: &Log| {
             let events = log.events.get(room)?;
@@ -93,13 +93,13 @@ impl Recorder {
         self.until(&format!("the end of {room}"), closed).await
     }
 
-    /// All chunks, once there are `count`.
+    /// Returns all chunks, once there are `count`.
     pub async fn chunks_until(&self, count: usize) -> Vec<(TrackKey, Relayed)> {
         let enough = |log: &Log| (log.chunks.len() >= count).then(|| log.chunks.clone());
         self.until(&format!("chunk number {count}"), enough).await
     }
 
-    /// All signals, once there are `count`.
+    /// Returns all signals, once there are `count`.
     pub async fn signals_until(&self, count: usize) -> Vec<(RoomId, Arc<Signal>)> {
         let enough = |log: &Log| (log.signals.len() >= count).then(|| log.signals.clone());
         self.until(&format!("signal number {count}"), enough).await

@@ -1,20 +1,20 @@
-//! A room as its events tell it.
+//! A room as its events describe it.
 
 use std::collections::BTreeMap;
 
 use weir_protocol::{Change, Member, MemberId, RoomEvent, Snapshot, Track, TrackId};
 
-/// A room as a node knows it, built from events alone or from a snapshot and later events.
+/// View of a room, built from events alone or from a snapshot and later events.
 ///
-/// By default that of a room that is not there, or where nothing has happened.
+/// The default is that of a missing room, or of one without events.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct View {
-    /// The version that it has come to.
+    /// Version of the last event.
     version: u64,
-    /// By order of arrival.
+    /// Members in the order of arrival.
     members: Vec<Member>,
     tracks: BTreeMap<TrackId, Track>,
-    /// Events up to the version may still come, from before the snapshot.
+    /// Whether events from before the snapshot may still arrive.
     catching_up: bool,
 }
 
@@ -31,16 +31,16 @@ impl From<Snapshot> for View {
 }
 
 impl View {
-    /// The version that it has come to; 0 if the room is gone.
+    /// Returns the version of the last event; 0 if the room is gone.
     #[must_use]
     pub fn version(&self) -> u64 {
         self.version
     }
 
-    /// Changes the view by the next event.
+    /// Applies the next event.
     ///
     /// # Panics
-    /// If the event is not the next, or cannot have happened to this room.
+    /// If the event is not the next, or impossible in this room.
     pub fn apply(&mut self, event: &RoomEvent) {
         if self.catching_up && event.version <= self.version {
             return;
@@ -90,7 +90,7 @@ impl View {
         self.members.iter().any(|member| member.id == *id)
     }
 
-    /// Compares the view with the truth.
+    /// Asserts that the view equals a snapshot.
     ///
     /// # Panics
     /// If they differ.
