@@ -109,6 +109,14 @@ test("a late request is answered", async (t) => {
   assertRefused(text, TOTAL);
 });
 
+test("a refused connection with an incomplete request is answered when the node stops", async (t) => {
+  const node = await fullNode(t);
+  const answered = answer(node, "GET / HTTP/1.1\r\n");
+  await eventually("it is refused", async () => (await metrics(node))['weir_connection_refused_total{reason="total"}'] === 1);
+  node.signal("SIGINT");
+  assertRefused(await answered, TOTAL);
+});
+
 test("a thousand simultaneous refusals are answered, counted and logged once a second", async (t) => {
   const node = await fullNode(t);
   const begun = Date.now();

@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn query_says_transport_version_and_session() {
+    fn query_has_transport_version_and_session() {
         let plain = query("EIO=4&transport=polling&t=x&sid=abc&sid=def&b64=1");
         assert_eq!(plain.transport(), Ok(Transport::Polling));
         assert_eq!(plain.sid.as_deref(), Some("abc"));
