@@ -130,7 +130,7 @@ impl Cluster {
     pub(crate) fn node(&self) -> String {
         self.redis
             .as_ref()
-            .map_or_else(resource::instance, |redis| redis.directory.node())
+            .map_or_else(resource::instance, |redis| redis.directory.node_id())
     }
 
     /// Returns the kind of cluster: `memory`, `redis`, `redis-sentinel` or `redis-cluster`.

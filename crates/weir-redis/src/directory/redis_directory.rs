@@ -101,6 +101,12 @@ impl RedisDirectory {
         self.core.subscriber.health()
     }
 
+    /// Returns the node's id, which all of its incarnations share.
+    #[must_use]
+    pub fn node_id(&self) -> String {
+        self.core.seats.owner().node().to_owned()
+    }
+
     /// Returns the node's current incarnation, `NODE.EPOCH`. The epoch increases when its lease has expired.
     #[must_use]
     pub fn node(&self) -> String {
