@@ -1,12 +1,12 @@
 //! Boundaries of RESP3 messages and other values, in a stream that arrives in pieces.
 
-use std::{ops::Range, str};
+use std::ops::Range;
 
 /// First bytes of a message: of a channel, or of a sharded channel.
 const BEGINNINGS: [&[u8]; 2] = [b">3\r\n$7\r\nmessage\r\n", b">3\r\n$8\r\nsmessage\r\n"];
 
-/// Maximum length of the number that follows a type, including the end of the line.
-const NUMBER: usize = 20;
+/// Maximum number of digits of the number that follows a type, all of which fit into a `usize`.
+const DIGITS: usize = 18;
 
 /// Reason why parsing stopped.
 #[derive(Debug)]
@@ -26,15 +26,20 @@ pub(crate) struct PushedMessage {
 
 /// Returns the message at the start of `bytes`, which start between two values.
 pub(crate) fn message(bytes: &[u8]) -> Result<PushedMessage, ParseStop> {
-    let Some(beginning) = BEGINNINGS.iter().find(|begin| bytes.starts_with(begin)) else {
-        let may_be = BEGINNINGS.iter().any(|begin| begin.starts_with(bytes));
+    let [plain, sharded] = BEGINNINGS;
+    let beginning = if bytes.starts_with(plain) {
+        plain.len()
+    } else if bytes.starts_with(sharded) {
+        sharded.len()
+    } else {
+        let may_be = plain.starts_with(bytes) || sharded.starts_with(bytes);
         return Err(if may_be {
             ParseStop::Short
         } else {
             ParseStop::Malformed
         });
     };
-    let channel = bulk(bytes, beginning.len())?;
+    let channel = bulk(bytes, beginning)?;
     let payload = bulk(bytes, channel.end + 2)?;
     Ok(PushedMessage {
         len: payload.end + 2,
@@ -85,26 +90,48 @@ fn line_end(bytes: &[u8]) -> Option<usize> {
 
 /// Returns the number that follows a type, `None` for -1, and the length of its line.
 fn number(bytes: &[u8]) -> Result<(Option<usize>, usize), ParseStop> {
-    let line = &bytes[..bytes.len().min(NUMBER)];
-    let Some(end) = line_end(line) else {
-        return Err(match line.len() {
-            NUMBER => ParseStop::Malformed,
-            _ => ParseStop::Short,
-        });
-    };
-    let len = end + 2;
-    match &line[..end] {
-        b"-1" => Ok((None, len)),
-        b"0" => Ok((Some(0), len)),
-        digits @ [b'1'..=b'9', ..] => {
-            // The first digit excludes a sign, which `parse` would accept.
-            let number = str::from_utf8(digits)
-                .ok()
-                .and_then(|text| text.parse().ok());
-            Ok((Some(number.ok_or(ParseStop::Malformed)?), len))
+    let mut value = 0;
+    let mut at = 0;
+    while at <= DIGITS {
+        match bytes.get(at) {
+            Some(digit @ b'0'..=b'9') => value = 10 * value + usize::from(digit - b'0'),
+            Some(b'\r') => return end_of_number(bytes, value, at),
+            Some(b'-') if at == 0 => return minus_one(bytes),
+            Some(_) => return Err(ParseStop::Malformed),
+            None => return Err(ParseStop::Short),
         }
-        _ => Err(ParseStop::Malformed),
+        at += 1;
     }
+    Err(ParseStop::Malformed)
+}
+
+/// Checks the end of a number of `digits` digits.
+fn end_of_number(
+    bytes: &[u8],
+    value: usize,
+    digits: usize,
+) -> Result<(Option<usize>, usize), ParseStop> {
+    // A leading zero would be a second form of the same number.
+    if digits == 0 || digits > 1 && bytes[0] == b'0' {
+        return Err(ParseStop::Malformed);
+    }
+    match bytes.get(digits + 1) {
+        Some(b'\n') => Ok((Some(value), digits + 2)),
+        Some(_) => Err(ParseStop::Malformed),
+        None => Err(ParseStop::Short),
+    }
+}
+
+fn minus_one(bytes: &[u8]) -> Result<(Option<usize>, usize), ParseStop> {
+    if bytes.starts_with(b"-1\r\n") {
+        return Ok((None, 4));
+    }
+    let may_be = b"-1\r\n".starts_with(bytes);
+    Err(if may_be {
+        ParseStop::Short
+    } else {
+        ParseStop::Malformed
+    })
 }
 
 /// Scanner for the end of a RESP3 value.
