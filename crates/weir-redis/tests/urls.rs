@@ -5,17 +5,16 @@
 //! redis/node-redis#2734, redis/hiredis#276. Sentinels: redis/redis-py#1172.
 
 mod common;
+mod planes;
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
-use common::{Nobody, options};
-use tokio::time::timeout;
-use weir_cluster::{Bus, Directory, NewRoom, Signal};
-use weir_protocol::{Json, RoomId, TrackId};
-use weir_redis::{Health, RedisBus, RedisDirectory, Target};
+use common::Nobody;
+use planes::{Planes, new_room};
+use weir_cluster::{Bus, Directory, Signal};
+use weir_protocol::{RoomId, TrackId};
+use weir_redis::Target;
 use weir_testkit::RedisServer;
-
-const SOON: Duration = Duration::from_secs(20);
 
 /// Returns all printable ASCII characters, and some of other scripts.
 fn characters() -> Vec<char> {
@@ -28,34 +27,17 @@ fn percent_encoded(text: &str) -> String {
 
 /// Asserts that both planes become healthy and execute operations.
 async fn both_work(target: &Target, prefix: &str) {
-    let options = options(prefix);
-    let directory = RedisDirectory::new(target, &options, Arc::new(Nobody)).expect("a target");
-    let bus = RedisBus::new(target, prefix);
-    let planes = [
-        ("directory", directory.health()),
-        ("events", directory.hears()),
-        ("subscriptions", bus.hears()),
-        ("publishing", bus.publishes()),
-    ];
-    for (plane, mut health) in planes {
-        let up = timeout(SOON, health.wait_for(Health::works)).await;
-        assert!(up.is_ok(), "{plane} of {target} is not up");
-    }
+    let planes = Planes::new(target, prefix);
+    planes.until_healthy(|| target.to_string()).await;
+    let Planes { directory, bus } = planes;
     let room = RoomId::made("room");
-    let new = NewRoom {
-        id: room.clone(),
-        metadata: Json::empty_object(),
-        max_members: 2,
-    };
-    directory.create(new).await.expect("the directory works");
-    let _listening = bus
-        .listen(&room, Arc::new(Nobody))
-        .await
-        .expect("the bus can be listened to");
+    let created = directory.create(new_room(&room)).await;
+    created.expect("the directory works");
+    let listening = bus.listen(&room, Arc::new(Nobody)).await;
+    let _listening = listening.expect("the bus delivers signals");
     let signal = Signal::KeyframeRequested(TrackId(1));
-    bus.signals(&room)
-        .send(&signal)
-        .expect("the bus takes signals");
+    let sent = bus.signals(&room).send(&signal);
+    sent.expect("the bus accepts signals");
     bus.flush().await;
 }
 
@@ -71,7 +53,7 @@ fn allow(server: &RedisServer, process: usize, name: &str, password: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn passwords_hold_every_printable_character() {
+async fn passwords_may_contain_every_printable_character() {
     let server = RedisServer::standalone().await;
     let port = server.processes[0].port;
     let every: String = characters().into_iter().collect();
@@ -91,7 +73,7 @@ async fn passwords_hold_every_printable_character() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn user_names_may_be_escaped() {
+async fn user_names_may_be_percent_encoded() {
     let server = RedisServer::standalone().await;
     let port = server.processes[0].port;
     allow(&server, 0, "me@home/&é", "p w\"");
@@ -101,26 +83,26 @@ async fn user_names_may_be_escaped() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_ipv6_address_is_reached() {
+async fn ipv6_address_is_reachable() {
     let server = RedisServer::standalone_with("bind 127.0.0.1 ::1").await;
     let port = server.processes[0].port;
     both_work(&target(&format!("redis://[::1]:{port}")), "ipv6").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_cluster_is_reached_by_ipv6_addresses() {
+async fn cluster_is_reachable_by_ipv6_addresses() {
     let server = RedisServer::cluster_on("::1").await;
     both_work(&target(server.url()), "ipv6").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn sentinels_are_reached_by_ipv6_addresses_and_name_one() {
+async fn sentinels_are_reachable_by_ipv6_addresses_and_name_one() {
     let server = RedisServer::sentinel_on("::1").await;
     both_work(&target(server.url()), "ipv6").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn sentinels_with_passwords_of_their_own_are_asked() {
+async fn sentinels_with_separate_credentials_are_queried() {
     let server = RedisServer::sentinel().await;
     allow(&server, 0, "node", "server's & own");
     allow(&server, 1, "node", "server's & own");
