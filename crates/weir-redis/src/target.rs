@@ -161,64 +161,22 @@ impl FromStr for Target {
                 escaped: escaped(character),
             });
         }
-        read(text).map_err(|error| unescaped(text).unwrap_or(error))
+        parse(text).map_err(|error| unescaped(text).unwrap_or(error))
     }
 }
 
-fn read(text: &str) -> Result<Target, TargetError> {
+fn parse(text: &str) -> Result<Target, TargetError> {
     let url = Url::parse(text).map_err(TargetError::Url)?;
-    let (tls, kind) = match url.scheme().strip_prefix("rediss") {
-        Some(kind) => (true, kind),
-        None => match url.scheme().strip_prefix("redis") {
-            Some(kind) => (false, kind),
-            None => return Err(TargetError::Scheme(url.scheme().to_owned())),
-        },
-    };
-    let (mut topology, port) = match kind {
-        "" => (Topology::Standalone, PORT),
-        "-sentinel" => (
-            Topology::Sentinel {
-                master: String::new(),
-            },
-            SENTINEL_PORT,
-        ),
-        "-cluster" => (Topology::Cluster, PORT),
-        _ => return Err(TargetError::Scheme(url.scheme().to_owned())),
-    };
+    let (tls, mut topology, port) = scheme(url.scheme())?;
     if url.fragment().is_some() {
         return Err(TargetError::Fragment);
     }
     let mut nodes = vec![host_and_port(&url, port).ok_or(TargetError::Host)?];
     let parameters = url.query().unwrap_or_default().split('&');
     for parameter in parameters.filter(|parameter| !parameter.is_empty()) {
-        let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
-        let value = decoded("value of a parameter", value)?;
-        let refused = |right| TargetError::Parameter {
-            name: name.to_owned(),
-            right,
-        };
-        match (name, &mut topology) {
-            ("node", Topology::Sentinel { .. } | Topology::Cluster) => {
-                let node = Url::parse(&format!("redis://{value}")).ok();
-                let plain = |url: &Url| url.path().is_empty() && url.username().is_empty();
-                let node = node
-                    .filter(plain)
-                    .and_then(|node| host_and_port(&node, port));
-                nodes.push(node.ok_or_else(|| refused("this target has node=HOST:PORT"))?);
-            }
-            ("master", Topology::Sentinel { master }) => value.clone_into(master),
-            (_, Topology::Standalone) => return Err(refused("this target has no parameters")),
-            (_, Topology::Sentinel { .. }) => {
-                return Err(refused("this target has master=NAME and node=HOST:PORT"));
-            }
-            (_, Topology::Cluster) => return Err(refused("this target has node=HOST:PORT")),
-        }
+        nodes.extend(apply(parameter, &mut topology, port)?);
     }
-    if topology
-        == (Topology::Sentinel {
-            master: String::new(),
-        })
-    {
+    if matches!(&topology, Topology::Sentinel { master } if master.is_empty()) {
         return Err(TargetError::Master);
     }
     let database = database(url.path())?;
@@ -236,6 +194,58 @@ fn read(text: &str) -> Result<Target, TargetError> {
         nodes,
         topology,
     })
+}
+
+/// Parses a scheme: whether it encrypts, the topology, and the default port.
+fn scheme(scheme: &str) -> Result<(bool, Topology, u16), TargetError> {
+    let unsupported = || TargetError::Scheme(scheme.to_owned());
+    let (tls, kind) = match scheme.strip_prefix("rediss") {
+        Some(kind) => (true, kind),
+        None => (false, scheme.strip_prefix("redis").ok_or_else(unsupported)?),
+    };
+    let (topology, port) = match kind {
+        "" => (Topology::Standalone, PORT),
+        "-sentinel" => {
+            let master = String::new();
+            (Topology::Sentinel { master }, SENTINEL_PORT)
+        }
+        "-cluster" => (Topology::Cluster, PORT),
+        _ => return Err(unsupported()),
+    };
+    Ok((tls, topology, port))
+}
+
+/// Applies a parameter to the topology, or returns the node that it names.
+fn apply(
+    parameter: &str,
+    topology: &mut Topology,
+    port: u16,
+) -> Result<Option<(String, u16)>, TargetError> {
+    let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
+    let value = decoded("value of a parameter", value)?;
+    let refused = |right| TargetError::Parameter {
+        name: name.to_owned(),
+        right,
+    };
+    match (name, topology) {
+        ("node", Topology::Sentinel { .. } | Topology::Cluster) => {
+            let node = Url::parse(&format!("redis://{value}")).ok();
+            let plain = |url: &Url| url.path().is_empty() && url.username().is_empty();
+            let node = node.filter(plain);
+            let node = node.and_then(|node| host_and_port(&node, port));
+            let node = node.ok_or_else(|| refused("this target has node=HOST:PORT"))?;
+            Ok(Some(node))
+        }
+        ("master", Topology::Sentinel { master }) => {
+            *master = value;
+            Ok(None)
+        }
+        (_, Topology::Standalone) => Err(refused("this target has no parameters")),
+        (_, Topology::Sentinel { .. }) => {
+            Err(refused("this target has master=NAME and node=HOST:PORT"))
+        }
+        (_, Topology::Cluster) => Err(refused("this target has node=HOST:PORT")),
+    }
 }
 
 /// Returns a URL's host and port. An IPv6 address has no brackets, as for resolution and in
@@ -343,7 +353,7 @@ mod tests {
     }
 
     #[test]
-    fn credentials_hold_every_character() {
+    fn credentials_may_contain_every_character() {
         let printable = (' '..='~').chain(['ä', '語', '🗝']);
         let every: String = printable.clone().collect();
         let texts = printable.map(|character| format!("a{character}b"));
@@ -371,7 +381,7 @@ mod tests {
     }
 
     #[test]
-    fn ipv6_addresses_are_kept_without_brackets() {
+    fn ipv6_addresses_have_no_brackets() {
         let one = target("redis://[::1]:7000");
         assert_eq!(one.nodes, [("::1".to_owned(), 7000)]);
         assert_eq!(one.to_string(), "redis://[::1]:7000/0");
@@ -381,7 +391,7 @@ mod tests {
     }
 
     #[test]
-    fn sentinels_have_credentials_of_their_own() {
+    fn sentinels_have_separate_credentials() {
         let one = target("redis-sentinel://u:p@a?master=m+1%262");
         assert_eq!(
             one.topology,
@@ -399,7 +409,7 @@ mod tests {
     }
 
     #[test]
-    fn refusals_say_what_would_be_right() {
+    fn errors_name_the_valid_form() {
         for (url, part) in [
             ("redis://:p/w@localhost", "write %2F"),
             ("redis://:12/3@localhost", "write %2F"),

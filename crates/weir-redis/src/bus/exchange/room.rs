@@ -120,7 +120,7 @@ impl SignalRoom {
             return Ok(());
         }
         let mut received = self.received.lock();
-        let step = received.take(origin, note, self.core.now(), clock());
+        let step = received.receive(origin, note, self.core.now(), clock());
         self.follow(&mut received, step)
     }
 

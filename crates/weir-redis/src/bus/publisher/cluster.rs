@@ -84,7 +84,7 @@ async fn send(
     let replies = replies.into_iter().map(|reply| match reply {
         Value::Int(nodes) => PublishReply::Nodes(u32::try_from(nodes).unwrap_or_default()),
         Value::ServerError(error) => PublishReply::Refused(Refusal::new(&error).text().into()),
-        _ => PublishReply::Refused("a strange answer".into()),
+        _ => PublishReply::Refused("an unexpected reply".into()),
     });
     Ok(replies.collect())
 }

@@ -82,7 +82,7 @@ async fn publish(
                     PublishReply::Refused(Refusal::new(&error).text().into())
                 }
                 Value::Push { .. } => continue,
-                _ => PublishReply::Refused("a strange answer".into()),
+                _ => PublishReply::Refused("an unexpected reply".into()),
             });
         }
         Ok(replies)

@@ -30,18 +30,8 @@ pub(crate) type StreamId = u64;
 pub(crate) enum Note {
     /// Unreliable signal, which is never retransmitted.
     Loose(Bytes),
-    /// Signal with its position in the origin's sequence, starting at 1.
-    Numbered {
-        stream: StreamId,
-        seq: u64,
-        /// Time of the first publication by the origin's clock, in milliseconds since 1970.
-        at: u64,
-        /// Interval since the previous signal, in milliseconds; the maximum if unknown.
-        after: u32,
-        /// True for a retransmission: the signal was published before, and Redis confirmed it.
-        again: bool,
-        body: Bytes,
-    },
+    /// Signal that is delivered reliably.
+    Numbered(NumberedSignal),
     /// Number of a signal that was not published, as its sender was notified.
     Void { stream: StreamId, seq: u64 },
     /// State of a sequence.
@@ -65,6 +55,21 @@ pub(crate) enum Note {
         /// Last number received without a gap, by origin.
         known: Vec<KnownPosition>,
     },
+}
+
+/// Signal with its position in the origin's sequence.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct NumberedSignal {
+    pub(crate) stream: StreamId,
+    /// Number in the sequence, starting at 1.
+    pub(crate) seq: u64,
+    /// Time of the first publication by the origin's clock, in milliseconds since 1970.
+    pub(crate) at: u64,
+    /// Interval since the previous signal, in milliseconds; the maximum if unknown.
+    pub(crate) after: u32,
+    /// True for a retransmission: the signal was published before, and Redis confirmed it.
+    pub(crate) again: bool,
+    pub(crate) body: Bytes,
 }
 
 /// Position in an origin's sequence up to which a receiver has every signal.

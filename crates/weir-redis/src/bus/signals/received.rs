@@ -7,7 +7,7 @@ use std::{
 
 use bytes::Bytes;
 
-use super::{KnownPosition, Note, StreamId};
+use super::{KnownPosition, Note, NumberedSignal, StreamId};
 use crate::bus::envelope::Origin;
 
 /// Retry interval of retransmission requests.
@@ -94,44 +94,26 @@ impl ReceivedSignals {
     }
 
     /// Processes a note that an origin published.
-    pub(crate) fn take(&mut self, origin: Origin, note: Note, now: Duration, clock: u64) -> Step {
+    pub(crate) fn receive(
+        &mut self,
+        origin: Origin,
+        note: Note,
+        now: Duration,
+        clock: u64,
+    ) -> Step {
         let mut step = Step::default();
         let me = self.origin;
         match note {
             Note::Loose(body) => step.bodies.push(body),
             Note::Ask { .. } => {}
-            Note::Numbered {
-                stream,
-                seq,
-                at,
-                after,
-                again,
-                body,
-            } => {
-                let listening = self.listening_for(now);
-                let Some(sequence) = self.sequence(origin, stream) else {
-                    return step;
-                };
-                let late = sequence.is_late(at, clock) && !again;
-                // Its predecessor predates this node's subscription, so this node's part starts
-                // here.
-                let first = seq == 1 || u64::from(after) > listening;
-                if sequence.next.is_none() && first && !again && !late {
-                    sequence.next = Some(seq);
-                }
-                sequence.last = sequence.last.max(seq);
-                if !late {
-                    sequence.hold(seq, Some(body));
-                }
-                self.go_on(origin, now, &mut step);
-            }
+            Note::Numbered(signal) => self.receive_numbered(origin, signal, now, clock, &mut step),
             Note::Void { stream, seq } => {
                 let Some(sequence) = self.sequence(origin, stream) else {
                     return step;
                 };
                 sequence.last = sequence.last.max(seq);
                 sequence.hold(seq, None);
-                self.go_on(origin, now, &mut step);
+                self.advance(origin, now, &mut step);
             }
             Note::Head {
                 to,
@@ -150,10 +132,35 @@ impl ReceivedSignals {
                     let lost = sequence.skip_to(floor + 1, &mut step.bodies);
                     self.lost += lost;
                 }
-                self.go_on(origin, now, &mut step);
+                self.advance(origin, now, &mut step);
             }
         }
         step
+    }
+
+    fn receive_numbered(
+        &mut self,
+        origin: Origin,
+        signal: NumberedSignal,
+        now: Duration,
+        clock: u64,
+        step: &mut Step,
+    ) {
+        let listening = self.listening_for(now);
+        let Some(sequence) = self.sequence(origin, signal.stream) else {
+            return;
+        };
+        let late = sequence.is_late(signal.at, clock) && !signal.again;
+        // Its predecessor predates this node's subscription, so this node's part starts here.
+        let first = signal.seq == 1 || u64::from(signal.after) > listening;
+        if sequence.next.is_none() && first && !signal.again && !late {
+            sequence.next = Some(signal.seq);
+        }
+        sequence.last = sequence.last.max(signal.seq);
+        if !late {
+            sequence.hold(signal.seq, Some(signal.body));
+        }
+        self.advance(origin, now, step);
     }
 
     /// Requests missed signals after an interrupted subscription is restored.
@@ -182,7 +189,7 @@ impl ReceivedSignals {
         let missing = self.origins.iter().filter(|(_, one)| one.missing.is_some());
         let origins: Vec<_> = missing.map(|(origin, _)| *origin).collect();
         for origin in origins {
-            self.go_on(origin, now, &mut step);
+            self.advance(origin, now, &mut step);
         }
         step
     }
@@ -222,7 +229,7 @@ impl ReceivedSignals {
     }
 
     /// Delivers consecutive signals. Requests the next missing one, or gives it up.
-    fn go_on(&mut self, origin: Origin, now: Duration, step: &mut Step) {
+    fn advance(&mut self, origin: Origin, now: Duration, step: &mut Step) {
         let listening = self.listening_for(now);
         let Some(sequence) = self.origins.get_mut(&origin) else {
             return;

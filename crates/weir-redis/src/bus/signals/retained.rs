@@ -8,7 +8,7 @@ use std::{
 use bytes::Bytes;
 use weir_protocol::RoomId;
 
-use super::{KEPT, KnownPosition, Note, StreamId};
+use super::{KEPT, KnownPosition, Note, NumberedSignal, StreamId};
 use crate::bus::envelope::Origin;
 
 /// Retention limit per room, in bytes.
@@ -122,7 +122,7 @@ impl Retained {
         sequence.last += 1;
         let (stream, seq) = (sequence.stream, sequence.last);
         let size = body.len() + OVERHEAD;
-        let note = Note::Numbered {
+        let note = Note::Numbered(NumberedSignal {
             stream,
             seq,
             at,
@@ -131,7 +131,7 @@ impl Retained {
             }),
             again: false,
             body,
-        };
+        });
         sequence.signals.push_back(Signal {
             seq,
             at: now,
@@ -342,8 +342,8 @@ impl Note {
     /// Returns the signal marked as a retransmission.
     fn repeated(&self) -> Self {
         let mut repeated = self.clone();
-        if let Self::Numbered { again, .. } = &mut repeated {
-            *again = true;
+        if let Self::Numbered(signal) = &mut repeated {
+            signal.again = true;
         }
         repeated
     }

@@ -175,7 +175,7 @@ impl World {
                 }
                 continue;
             }
-            let step = node.received.take(origin, note, now, clock);
+            let step = node.received.receive(origin, note, now, clock);
             self.follow(n, Some(origin), step);
         }
     }
@@ -341,7 +341,7 @@ fn interrupted_subscriptions_lose_nothing() {
 }
 
 #[test]
-fn refusals_and_lost_answers_lose_and_repeat_nothing() {
+fn rejections_and_lost_replies_lose_and_repeat_nothing() {
     let (refused, unanswered) = (300, 100);
     let faults = Faults {
         refused,
@@ -352,7 +352,7 @@ fn refusals_and_lost_answers_lose_and_repeat_nothing() {
 }
 
 #[test]
-fn everything_at_once_loses_and_repeats_nothing() {
+fn combined_faults_lose_and_repeat_nothing() {
     let faults = Faults {
         interrupted: 10,
         refused: 200,

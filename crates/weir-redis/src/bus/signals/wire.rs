@@ -2,7 +2,7 @@
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
-use super::{KnownPosition, Note};
+use super::{KnownPosition, Note, NumberedSignal};
 use crate::bus::envelope::{EnvelopeError, Origin, SIGNAL, head};
 
 const LOOSE: u8 = 0;
@@ -17,7 +17,8 @@ const NOBODY: Origin = 0;
 /// Encodes a note as a message.
 pub(crate) fn encode(origin: Origin, note: &Note) -> Bytes {
     let content = match note {
-        Note::Loose(body) | Note::Numbered { body, .. } => body.len(),
+        Note::Loose(body) => body.len(),
+        Note::Numbered(signal) => signal.body.len(),
         Note::Ask { known, .. } => known.len() * 24,
         Note::Void { .. } | Note::Head { .. } => 0,
     };
@@ -27,20 +28,13 @@ pub(crate) fn encode(origin: Origin, note: &Note) -> Bytes {
             bytes.put_u8(LOOSE);
             bytes.put_slice(body);
         }
-        Note::Numbered {
-            stream,
-            seq,
-            at,
-            after,
-            again,
-            body,
-        } => {
+        Note::Numbered(signal) => {
             bytes.put_u8(NUMBERED);
-            place(&mut bytes, *stream, *seq);
-            bytes.put_u64(*at);
-            bytes.put_u32(*after);
-            bytes.put_u8(u8::from(*again));
-            bytes.put_slice(body);
+            place(&mut bytes, signal.stream, signal.seq);
+            bytes.put_u64(signal.at);
+            bytes.put_u32(signal.after);
+            bytes.put_u8(u8::from(signal.again));
+            bytes.put_slice(&signal.body);
         }
         Note::Void { stream, seq } => {
             bytes.put_u8(VOID);
@@ -93,14 +87,14 @@ fn read(bytes: &mut Bytes) -> Result<Result<Note, EnvelopeError>, bytes::TryGetE
     let somebody = |origin: Origin| (origin != NOBODY).then_some(origin);
     Ok(Ok(match bytes.try_get_u8()? {
         LOOSE => Note::Loose(std::mem::take(bytes)),
-        NUMBERED => Note::Numbered {
+        NUMBERED => Note::Numbered(NumberedSignal {
             stream: bytes.try_get_u64()?,
             seq: bytes.try_get_u64()?,
             at: bytes.try_get_u64()?,
             after: bytes.try_get_u32()?,
             again: bytes.try_get_u8()? != 0,
             body: std::mem::take(bytes),
-        },
+        }),
         VOID => Note::Void {
             stream: bytes.try_get_u64()?,
             seq: bytes.try_get_u64()?,
@@ -144,14 +138,14 @@ mod tests {
             last: 3,
         };
         let notes = [
-            Note::Numbered {
+            Note::Numbered(NumberedSignal {
                 stream: 1,
                 seq: u64::MAX,
                 at: 3,
                 after: 4,
                 again: true,
                 body: Bytes::from_static(b"body"),
-            },
+            }),
             Note::Void { stream: 1, seq: 2 },
             Note::Head {
                 to: Some(7),
@@ -182,14 +176,14 @@ mod tests {
 
     #[test]
     fn signal_format_is_pinned() {
-        let note = Note::Numbered {
+        let note = Note::Numbered(NumberedSignal {
             stream: 1,
             seq: 2,
             at: 3,
             after: 4,
             again: false,
             body: Bytes::from_static(b"x"),
-        };
+        });
         let number = |last| [0, 0, 0, 0, 0, 0, 0, last];
         let wanted = [
             &[2][..],

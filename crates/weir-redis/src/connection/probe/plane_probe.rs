@@ -61,8 +61,11 @@ impl PlaneProbe {
     }
 
     /// Processes a message that may be a probe of this node.
-    fn heard(&self, channel: &str, payload: &[u8]) {
-        let took = self.rounds.lock().heard(channel, payload, Instant::now());
+    fn returned(&self, channel: &str, payload: &[u8]) {
+        let took = self
+            .rounds
+            .lock()
+            .returned(channel, payload, Instant::now());
         if let Some(took) = took {
             self.heard.fetch_add(1, Ordering::Relaxed);
             let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
@@ -136,6 +139,6 @@ struct ProbeSink {
 
 impl MessageSink for ProbeSink {
     fn message(&self, payload: &[u8]) {
-        self.probe.heard(&self.channel, payload);
+        self.probe.returned(&self.channel, payload);
     }
 }

@@ -116,7 +116,7 @@ impl ProbeRounds {
     }
 
     /// Records a probe that came back, and returns its round-trip time.
-    pub(crate) fn heard(
+    pub(crate) fn returned(
         &mut self,
         channel: &str,
         payload: &[u8],
@@ -221,8 +221,8 @@ mod tests {
         assert_eq!(due.send.len(), 2);
         for (channel, number) in due.send {
             assert_eq!(rounds.health(&starting), starting);
-            assert_eq!(rounds.heard(&channel, b"another", now), None);
-            let took = rounds.heard(&channel, &number.to_be_bytes(), now + SECOND);
+            assert_eq!(rounds.returned(&channel, b"another", now), None);
+            let took = rounds.returned(&channel, &number.to_be_bytes(), now + SECOND);
             assert_eq!(took, Some(SECOND));
         }
         assert_eq!(rounds.health(&starting), Health::Works);
@@ -241,7 +241,7 @@ mod tests {
             let due = rounds.poll(probed, now);
             for (channel, number) in &due.send {
                 if *channel == good.channel {
-                    rounds.heard(channel, &number.to_be_bytes(), now);
+                    rounds.returned(channel, &number.to_be_bytes(), now);
                 }
             }
             (due, rounds.health(&Health::Works))
@@ -274,7 +274,7 @@ mod tests {
         let mut one = probed(ServerId::Only, true, None);
         let due = rounds.poll(std::slice::from_ref(&one), now);
         let (channel, number) = due.send[0].clone();
-        rounds.heard(&channel, &number.to_be_bytes(), now);
+        rounds.returned(&channel, &number.to_be_bytes(), now);
         one.subscribed = false;
         one.trouble = Some("connection refused".into());
         rounds.poll(std::slice::from_ref(&one), now);
@@ -286,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_published_fails_with_what_was_answered() {
+    fn rejected_probe_fails_with_the_reply() {
         let now = Instant::now();
         let mut rounds = ProbeRounds::default();
         let one = probed(ServerId::Only, true, None);

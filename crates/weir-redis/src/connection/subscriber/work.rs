@@ -59,7 +59,7 @@ pub(super) struct ServerWork {
     pub(super) deaf: bool,
 }
 
-/// What follows from a confirmed subscription.
+/// Consequences of a confirmed subscription.
 #[derive(Debug)]
 pub(super) struct Confirmation {
     /// Sinks to set. Messages received before belong to an earlier subscription.

@@ -25,10 +25,10 @@ pub(crate) enum ConnectionError {
     #[error("no answer within {} s", .0.as_secs())]
     Late(Duration),
     /// Reply that fits no command.
-    #[error("an answer that nobody asked for")]
+    #[error("an unexpected reply")]
     Unexpected,
     /// Reply without slots.
-    #[error("it knows of no cluster")]
+    #[error("it is not part of a cluster")]
     NoCluster,
     /// Server that is a replica when it is connected to.
     #[error("the server is a replica")]
@@ -37,7 +37,7 @@ pub(crate) enum ConnectionError {
     #[error("the server has become a replica")]
     Demoted,
     /// Probes of the node did not come back.
-    #[error("nothing that was published came back")]
+    #[error("its probes did not come back")]
     Deaf,
 }
 

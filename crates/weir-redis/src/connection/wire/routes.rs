@@ -2,6 +2,8 @@
 
 use std::{collections::HashMap, fmt::Debug, sync::Arc};
 
+use foldhash::fast::RandomState;
+
 /// Receiver of a channel's messages. Calls must not block: they hold up the whole connection.
 pub(crate) trait MessageSink: Send + Sync + Debug {
     /// Receives a message.
@@ -17,7 +19,7 @@ pub(crate) type Sinks = Vec<Arc<dyn MessageSink>>;
 /// Sinks by channel. They belong to the connection that receives the channels, so dispatching takes
 /// no lock.
 #[derive(Debug, Default)]
-pub(crate) struct Routes(HashMap<Arc<[u8]>, Sinks>);
+pub(crate) struct Routes(HashMap<Arc<[u8]>, Sinks, RandomState>);
 
 impl Routes {
     /// Sets the sinks of a channel.
