@@ -163,13 +163,13 @@ pub trait Directory: Send + Sync + Debug {
     /// remove are left to other nodes, as after a crash. No operation may follow.
     ///
     /// # Errors
-    /// Only `Unavailable`; then other nodes find it dead.
+    /// Only `Unavailable`; the node's lease then expires.
     fn resign(&self) -> BoxFuture<'_, Result<(), DirectoryError>>;
 }
 
-/// Where a node is told what changes in the rooms that it watches.
+/// Receiver of the events of the rooms that a node watches.
 pub trait Inbox: Send + Sync + Debug {
-    /// Takes an event. Called for one event of a room at a time, in order of version.
+    /// Receives an event. Calls for one room come one at a time, in the order of versions.
     ///
     /// It must not block and must not call the directory: the room may be locked. Dropping a
     /// [`Watch`] is allowed.

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tokio::task::yield_now;
 use weir_cluster::{MemoryHub, MemoryOptions};
 
-/// Lets everything happen that can happen without time passing.
+/// Lets all tasks run that need no time to pass.
 async fn settle() {
     for _ in 0..50 {
         yield_now().await;
@@ -34,7 +34,7 @@ async fn join(client: &EngineClient, room: &Value) -> Value {
     joined
 }
 
-/// What a client was sent of media: each chunk's number, and each gap's bounds and reason.
+/// Returns the media that a client received: chunks by number, gaps by bounds and reason.
 async fn media(client: &EngineClient) -> Vec<String> {
     settle().await;
     let shown = |(name, argument): (String, Value)| match name.as_str() {
@@ -53,8 +53,7 @@ fn hub() -> MemoryHub {
     MemoryHub::new(MemoryOptions::default())
 }
 
-/// A publisher on one node and a subscriber on another, in one room; answers also with the room's
-/// id.
+/// Returns a publisher on one node, a subscriber on another, and the id of their room.
 async fn pair(a: &FaultyNode, b: &FaultyNode) -> (EngineClient, EngineClient, Value) {
     let (ann, bob) = (EngineClient::new(&a.engine), EngineClient::new(&b.engine));
     let room = room(&a.engine);
@@ -64,7 +63,7 @@ async fn pair(a: &FaultyNode, b: &FaultyNode) -> (EngineClient, EngineClient, Va
 }
 
 #[tokio::test(start_paused = true)]
-async fn chunks_cross_only_while_somebody_elsewhere_wants_them() {
+async fn chunks_cross_only_while_another_node_wants_them() {
     let hub = hub();
     let (a, b) = (FaultyNode::new(&hub), FaultyNode::new(&hub));
     let (ann, carl) = (EngineClient::new(&a.engine), EngineClient::new(&a.engine));
@@ -90,7 +89,7 @@ async fn chunks_cross_only_while_somebody_elsewhere_wants_them() {
 
     ask(&bob, "track:unsubscribe", json!({"track": track})).await;
     settle().await;
-    // Longer than the other node goes on to listen, and than its interest is believed.
+    // Longer than the linger of the subscription and the grace period of the interest.
     tokio::time::advance(Duration::from_secs(6)).await;
     settle().await;
     for ts in 20..30 {
@@ -103,7 +102,7 @@ async fn chunks_cross_only_while_somebody_elsewhere_wants_them() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_was_there_before_the_first_chunk_gets_it_however_slow_the_subscription_is() {
+async fn early_subscriber_receives_the_first_chunk_despite_a_slow_subscription() {
     let hub = hub();
     let (a, b) = (FaultyNode::new(&hub), FaultyNode::slow(&hub));
     b.events.pass(usize::MAX);
@@ -122,7 +121,7 @@ async fn who_was_there_before_the_first_chunk_gets_it_however_slow_the_subscript
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_lost_between_nodes_is_a_gap_up_to_the_next_key_chunk() {
+async fn loss_between_nodes_is_a_gap_up_to_the_next_key_chunk() {
     let hub = hub();
     let (a, b) = (FaultyNode::new(&hub), FaultyNode::new(&hub));
     let (ann, bob, _) = pair(&a, &b).await;
@@ -142,7 +141,7 @@ async fn what_is_lost_between_nodes_is_a_gap_up_to_the_next_key_chunk() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_joins_in_mid_stream_on_another_node_starts_at_a_key_chunk_without_a_gap() {
+async fn late_joiner_on_another_node_starts_at_key_chunk() {
     let hub = hub();
     let (a, b) = (FaultyNode::new(&hub), FaultyNode::new(&hub));
     let (ann, _bob, room) = pair(&a, &FaultyNode::new(&hub)).await;
@@ -161,14 +160,14 @@ async fn who_joins_in_mid_stream_on_another_node_starts_at_a_key_chunk_without_a
 }
 
 #[tokio::test(start_paused = true)]
-async fn from_its_answer_on_a_joiner_gets_every_chunk() {
+async fn joiner_receives_every_chunk_after_its_answer() {
     let hub = hub();
     let a = FaultyNode::new(&hub);
     let ann = EngineClient::new(&a.engine);
     let room = room(&a.engine);
     join(&ann, &room).await;
     let track = publish(&ann, "audio");
-    // The publisher's node does not even know that somebody has come.
+    // The publisher's node does not know the new member yet.
     a.events.hold();
     for n in 0..20 {
         let node = FaultyNode::new(&hub);
@@ -181,7 +180,7 @@ async fn from_its_answer_on_a_joiner_gets_every_chunk() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_publisher_whose_node_is_silent_keeps_nobody_from_joining_for_long() {
+async fn silent_publisher_delays_joins_only_briefly() {
     let hub = hub();
     let (a, b) = (FaultyNode::new(&hub), FaultyNode::new(&hub));
     let ann = EngineClient::new(&a.engine);
@@ -199,7 +198,7 @@ async fn a_publisher_whose_node_is_silent_keeps_nobody_from_joining_for_long() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn messages_come_after_what_their_sender_knew() {
+async fn messages_follow_the_events_that_their_sender_knew() {
     let hub = hub();
     let (a, b) = (FaultyNode::new(&hub), FaultyNode::new(&hub));
     let (ann, bob, room) = pair(&a, &b).await;
@@ -217,7 +216,7 @@ async fn messages_come_after_what_their_sender_knew() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn messages_and_requests_for_key_chunks_reach_members_of_other_nodes() {
+async fn messages_and_key_chunk_requests_reach_other_nodes() {
     let hub = hub();
     let (a, b) = (FaultyNode::new(&hub), FaultyNode::new(&hub));
     let (ann, bob, room) = pair(&a, &b).await;
@@ -268,7 +267,7 @@ fn keyframe_requests(client: &EngineClient, track: &Value) -> usize {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_publisher_is_asked_for_a_key_chunk_once_a_second_and_track() {
+async fn key_chunk_requests_are_coalesced_per_second_and_track() {
     let hub = hub();
     let (a, b) = (FaultyNode::new(&hub), FaultyNode::new(&hub));
     let (ann, bob, room) = pair(&a, &b).await;
@@ -318,7 +317,7 @@ async fn a_publisher_is_asked_for_a_key_chunk_once_a_second_and_track() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nobody_joins_while_the_bus_is_away_and_the_others_go_on() {
+async fn joins_fail_while_the_bus_is_unavailable_and_members_continue() {
     let hub = hub();
     let (a, b) = (FaultyNode::new(&hub), FaultyNode::new(&hub));
     let (ann, bob, room) = pair(&a, &b).await;

@@ -1,4 +1,4 @@
-//! Media: numbers, subscribers, gaps.
+//! Numbering, subscriptions and gaps on one node.
 
 mod common;
 
@@ -8,7 +8,7 @@ use common::{EngineClient, engine, publish, room};
 use serde_json::{Value, json};
 use weir_engine::{Engine, EngineOptions};
 
-/// A publisher, its track, and a subscriber.
+/// Returns a publisher, its track, and a subscriber.
 fn pair(engine: &Engine, kind: &str) -> (EngineClient, Value, EngineClient) {
     let room = room(engine);
     let (publisher, subscriber) = (EngineClient::new(engine), EngineClient::new(engine));
@@ -18,7 +18,7 @@ fn pair(engine: &Engine, kind: &str) -> (EngineClient, Value, EngineClient) {
     (publisher, track, subscriber)
 }
 
-/// What a client was told of media: `seq`s, and gaps as pairs.
+/// Returns the media that a client received: `seq`s, and gaps as pairs.
 fn media(client: &EngineClient) -> Vec<Value> {
     let events = client.events().into_iter();
     let media = events.filter_map(|(name, argument)| match name.as_str() {
@@ -33,7 +33,7 @@ fn media(client: &EngineClient) -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn chunks_reach_the_others_numbered_and_whole() {
+async fn chunks_are_numbered_and_arrive_unchanged() {
     let engine = engine(EngineOptions::default());
     let (publisher, track, subscriber) = pair(&engine, "video");
     assert_eq!(
@@ -63,7 +63,7 @@ async fn chunks_reach_the_others_numbered_and_whole() {
 }
 
 #[tokio::test]
-async fn a_gap_is_announced_before_the_next_key_chunk_and_nothing_comes_in_between() {
+async fn a_gap_is_announced_right_before_the_next_key_chunk() {
     let engine = engine(EngineOptions::default());
     let (publisher, track, subscriber) = pair(&engine, "video");
     for (at, key) in [(1, true), (2, false)] {
@@ -88,7 +88,7 @@ async fn a_gap_is_announced_before_the_next_key_chunk_and_nothing_comes_in_betwe
 }
 
 #[tokio::test]
-async fn who_comes_late_begins_at_a_key_chunk_without_a_gap() {
+async fn late_joiner_starts_at_key_chunk() {
     let engine = engine(EngineOptions::default());
     let (publisher, track, subscriber) = pair(&engine, "video");
     subscriber.request("track:unsubscribe", json!({"track": track}));
@@ -102,7 +102,7 @@ async fn who_comes_late_begins_at_a_key_chunk_without_a_gap() {
 }
 
 #[tokio::test]
-async fn only_the_owner_may_send_and_only_while_the_track_is_there() {
+async fn only_the_owner_publishes_chunks_of_an_existing_track() {
     let engine = engine(EngineOptions::default());
     let (publisher, track, subscriber) = pair(&engine, "audio");
     let code = |answer: Value| answer["error"]["code"].clone();
@@ -122,7 +122,7 @@ async fn only_the_owner_may_send_and_only_while_the_track_is_there() {
 }
 
 #[tokio::test]
-async fn who_does_not_subscribe_by_itself_gets_what_it_asks_for() {
+async fn manual_subscriber_receives_only_requested_tracks() {
     let engine = engine(EngineOptions::default());
     let room = room(&engine);
     let (publisher, subscriber) = (EngineClient::new(&engine), EngineClient::new(&engine));

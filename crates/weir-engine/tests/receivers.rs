@@ -218,7 +218,7 @@ fn request(random: &mut StdRng, tracks: u32) -> (&'static str, String, Vec<Bytes
 }
 
 #[tokio::test]
-async fn whatever_is_asked_for_everybody_can_read_what_is_sent() {
+async fn every_client_can_read_every_frame() {
     let given = std::env::var("WEIR_SEED").ok();
     let seed = given.map_or_else(rand::random, |seed| seed.parse().expect("a number"));
     eprintln!("asking with WEIR_SEED={seed}");
@@ -289,7 +289,7 @@ async fn whatever_is_asked_for_everybody_can_read_what_is_sent() {
 }
 
 #[test]
-fn the_checks_find_what_they_look_for() {
+fn the_reader_rejects_invalid_frames() {
     let frame = |body: &str, attachments: usize| {
         let attachments = vec![Bytes::from_static(b"x"); attachments];
         let frame = Frame::new(None, body, &attachments);

@@ -1,4 +1,4 @@
-//! Rooms: who is told what, and in which order.
+//! Notifications of members, and their order.
 
 mod common;
 
@@ -11,7 +11,7 @@ use weir_engine::{Engine, EngineOptions, Ports};
 use weir_protocol::{Change, CloseReason, Limits, RoomEvent, RoomId};
 
 #[tokio::test]
-async fn each_is_told_of_the_others_and_not_of_its_own_coming_and_going() {
+async fn members_are_notified_of_others_but_not_of_themselves() {
     let engine = engine(EngineOptions::default());
     let room = room(&engine);
     let (ann, bob) = (EngineClient::new(&engine), EngineClient::new(&engine));
@@ -41,7 +41,7 @@ async fn each_is_told_of_the_others_and_not_of_its_own_coming_and_going() {
 }
 
 #[tokio::test]
-async fn who_leaves_has_its_tracks_unpublished_first_each_with_its_own_version() {
+async fn leaving_unpublishes_each_track_first() {
     let engine = engine(EngineOptions::default());
     let room = room(&engine);
     let (ann, bob) = (EngineClient::new(&engine), EngineClient::new(&engine));
@@ -66,7 +66,7 @@ async fn who_leaves_has_its_tracks_unpublished_first_each_with_its_own_version()
 }
 
 #[tokio::test]
-async fn messages_reach_all_others_or_those_who_are_named() {
+async fn messages_reach_all_others_or_the_named_recipients() {
     let engine = engine(EngineOptions::default());
     let room = room(&engine);
     let clients: Vec<_> = (0..4).map(|_| EngineClient::new(&engine)).collect();
@@ -120,7 +120,7 @@ async fn requests_beyond_the_quota_are_refused_and_answered() {
 }
 
 #[tokio::test]
-async fn joining_may_create_the_room_where_that_is_configured() {
+async fn joining_creates_a_missing_room_if_configured() {
     let request = json!({"room": "lobby"});
     let strict =
         EngineClient::new(&engine(EngineOptions::default())).request("room:join", request.clone());
@@ -135,7 +135,7 @@ async fn joining_may_create_the_room_where_that_is_configured() {
 }
 
 #[tokio::test]
-async fn a_request_says_whether_joining_creates_the_room_whatever_is_configured() {
+async fn a_join_request_overrides_the_configured_creation() {
     let ask = |id: &str, create: bool| json!({"room": id, "create": create});
     let node = engine(EngineOptions::default());
     let (ann, ben) = (EngineClient::new(&node), EngineClient::new(&node));
@@ -156,7 +156,7 @@ async fn a_request_says_whether_joining_creates_the_room_whatever_is_configured(
 }
 
 #[tokio::test]
-async fn who_is_in_a_room_that_is_closed_is_told_and_may_join_another() {
+async fn members_of_a_closed_room_are_notified_and_may_join_another() {
     let mut inbox = None;
     let hub = MemoryHub::new(MemoryOptions::default());
     let engine = Engine::new(EngineOptions::default(), |told| {

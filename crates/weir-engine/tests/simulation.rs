@@ -1,5 +1,5 @@
-//! Random comings, goings and changes on three nodes, while the directory takes its turns, and tells
-//! its events, at random too.
+//! Simulation: members of three nodes join, leave and change at random, and the directory executes
+//! and notifies in random order.
 
 mod common;
 
@@ -19,7 +19,7 @@ const STEPS: usize = 400;
 const SEEDS: u64 = 20;
 
 #[tokio::test]
-async fn every_member_sees_one_history_whatever_the_interleaving() {
+async fn every_member_sees_one_history_under_any_interleaving() {
     let first = match std::env::var("WEIR_TEST_SEED") {
         Ok(seed) => seed.parse().expect("WEIR_TEST_SEED is a number"),
         Err(_) => rand::rng().random_range(..u64::MAX - SEEDS),
@@ -47,7 +47,7 @@ async fn simulate(mut rng: StdRng) {
         .collect();
     let client = |at: usize| EngineClient::new(&nodes[at % NODES].0);
     let mut clients: Vec<_> = (0..CLIENTS).map(client).collect();
-    // A room that never is empty, so that it is one room all the time.
+    // The witness keeps the room from expiring.
     let (watching, its_events) = Waiting::node(options(), &hub, &turns);
     its_events.pass(usize::MAX);
     let witness = EngineClient::new(&watching);
@@ -103,7 +103,7 @@ async fn simulate(mut rng: StdRng) {
     {
         yield_now().await;
     }
-    // Those who were dropped, too, are seen to leave.
+    // Dropped sessions leave, too.
     let joined = witness.answer(joins).expect("it joined");
     let alone = async || loop {
         let (members, tracks) = view(&witness, &joined);
@@ -114,7 +114,7 @@ async fn simulate(mut rng: StdRng) {
     };
     let all_left = timeout(Duration::from_secs(30), alone()).await;
     all_left.expect("only the witness stays");
-    // What they were told of each of their memberships is a part of what the witness was told.
+    // The events of each membership are a range of the witness's.
     let history = changes(&witness);
     for client in &clients {
         for (version, change) in changes(client) {
@@ -133,7 +133,7 @@ async fn simulate(mut rng: StdRng) {
     assert_eq!(came("track:published"), came("track:unpublished"));
 }
 
-/// The changes that a client was told, by version; those of one membership have no holes.
+/// Returns the changes that a client received, by version; one membership has no gaps.
 fn changes(client: &EngineClient) -> Vec<(u64, (String, Value))> {
     let mut last = None;
     let mut changes = Vec::new();

@@ -1,4 +1,4 @@
-//! A directory that lets requests wait, as one does that is reached over a network.
+//! Requests that wait for the directory, as over a network.
 
 mod common;
 
@@ -7,10 +7,10 @@ use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 use weir_engine::EngineOptions;
 
-/// Lets the directory take so many turns, and everything that follows from them happen.
+/// Lets the directory take `count` turns, and all tasks run.
 async fn turn(turns: &Semaphore, count: usize) {
     turns.add_permits(count);
-    // In a runtime of one thread, whoever can go on has done so after a few rounds.
+    // On one thread, all runnable tasks have run after a few rounds.
     for _ in 0..20 {
         tokio::task::yield_now().await;
     }
@@ -23,7 +23,7 @@ async fn room(client: &EngineClient, turns: &Semaphore) -> Value {
 }
 
 #[tokio::test]
-async fn requests_of_one_client_are_answered_in_their_order() {
+async fn requests_of_one_client_are_answered_in_order() {
     let (engine, turns) = Waiting::engine(EngineOptions::default());
     let client = EngineClient::new(&engine);
     let room = room(&client, &turns).await;
@@ -44,7 +44,7 @@ async fn requests_of_one_client_are_answered_in_their_order() {
 }
 
 #[tokio::test]
-async fn what_happens_between_the_snapshot_and_its_arrival_is_told_after_it() {
+async fn events_after_the_snapshot_follow_its_answer() {
     let (engine, turns) = Waiting::engine(EngineOptions::default());
     let (ann, bob) = (EngineClient::new(&engine), EngineClient::new(&engine));
     let room = room(&ann, &turns).await;
@@ -52,8 +52,7 @@ async fn what_happens_between_the_snapshot_and_its_arrival_is_told_after_it() {
     turn(&turns, 4).await;
     let ann_joined = ann.answer(ann_joins).expect("ann is in");
 
-    // Turns are taken in the order in which they are waited for: Bob's joining happens, then Ann's
-    // change, and then Bob's answer comes back.
+    // The semaphore is fair: Bob joins, then Ann changes, then Bob's answer returns.
     let bob_joins = bob.send("room:join", json!({"room": room}));
     let renamed = ann.send("member:update", json!({"name": "Ann"}));
     turn(&turns, 2).await;
@@ -70,7 +69,7 @@ async fn what_happens_between_the_snapshot_and_its_arrival_is_told_after_it() {
 }
 
 #[tokio::test]
-async fn who_goes_while_joining_is_gone() {
+async fn a_client_that_disconnects_while_joining_leaves() {
     let (engine, turns) = Waiting::engine(EngineOptions::default());
     let (ann, bob) = (EngineClient::new(&engine), EngineClient::new(&engine));
     let room = room(&ann, &turns).await;
@@ -83,7 +82,7 @@ async fn who_goes_while_joining_is_gone() {
 }
 
 #[tokio::test]
-async fn who_is_refused_leaves_no_seat_behind() {
+async fn a_refused_join_frees_its_seat() {
     let (engine, turns) = Waiting::engine(EngineOptions::default());
     let client = EngineClient::new(&engine);
     turns.add_permits(1_000);

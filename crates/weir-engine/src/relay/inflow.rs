@@ -10,7 +10,8 @@ pub(crate) struct Inflow<T> {
     /// Locked to enqueue one message, or to take all of them.
     waiting: Mutex<Waiting<T>>,
     filled: Notify,
-    /// Capacity in bytes. A message that is alone may be longer.
+    /// Capacity in bytes, without the batch that is being handled. A message that is alone may be
+    /// longer.
     limit: usize,
 }
 
@@ -101,6 +102,7 @@ impl Drop for AbortOnDrop {
 mod tests {
     use std::sync::Arc;
 
+    use futures_util::FutureExt;
     use tokio::sync::mpsc;
 
     use super::*;
@@ -127,5 +129,22 @@ mod tests {
         }
         drop(task);
         assert_eq!(received.recv().await, None);
+    }
+    #[tokio::test]
+    async fn only_an_idle_consumer_is_woken() {
+        let (inflow, mut batch) = (Inflow::new(10), VecDeque::new());
+        assert!(inflow.push(1, 1));
+        assert!(inflow.push(1, 2));
+        inflow.filled().await;
+        inflow.take(&mut batch);
+        assert_eq!(batch, [1, 2]);
+        assert!(inflow.push(1, 3), "the consumer is handling a batch");
+        assert_eq!(inflow.filled().now_or_never(), None);
+        batch.clear();
+        inflow.take(&mut batch);
+        batch.clear();
+        inflow.take(&mut batch);
+        assert!(inflow.push(1, 4), "the consumer has found nothing");
+        assert_eq!(inflow.filled().now_or_never(), Some(()));
     }
 }

@@ -1,4 +1,4 @@
-//! A bus that loses, is slow, or is not there.
+//! A bus that loses chunks, is slow, or is unreachable.
 
 use std::sync::{
     Arc,
@@ -15,7 +15,7 @@ use weir_protocol::RoomId;
 
 use super::Late;
 
-/// A bus with faults.
+/// Bus with faults.
 #[derive(Debug)]
 pub(crate) struct FaultyBus {
     bus: Arc<dyn Bus>,
@@ -27,13 +27,13 @@ pub(crate) struct FaultyBus {
 pub(crate) struct Faults {
     /// Number of chunks that are lost from now on.
     pub(crate) loses: AtomicUsize,
-    /// Whether it refuses everything.
+    /// Whether it refuses every call.
     pub(crate) away: AtomicBool,
-    /// Each permit lets one subscription to a track happen.
+    /// Each permit admits one subscription to a track.
     pub(crate) subscriptions: Semaphore,
 }
 
-/// A node of a cluster in memory, whose bus does wrong what it is told to.
+/// Node of a cluster in memory, with faults of its bus.
 pub(crate) struct FaultyNode {
     pub(crate) engine: Engine,
     pub(crate) faults: Arc<Faults>,
@@ -41,7 +41,7 @@ pub(crate) struct FaultyNode {
 }
 
 impl FaultyNode {
-    /// A node whose events come at once and whose bus works.
+    /// Creates a node without delays or faults.
     pub(crate) fn new(hub: &MemoryHub) -> Self {
         let node = Self::slow(hub);
         node.events.pass(usize::MAX);
@@ -49,7 +49,7 @@ impl FaultyNode {
         node
     }
 
-    /// A node whose events and subscriptions come when they are let.
+    /// Creates a node whose events and subscriptions wait for the test.
     pub(crate) fn slow(hub: &MemoryHub) -> Self {
         let faults = Arc::new(Faults {
             loses: AtomicUsize::new(0),
@@ -75,7 +75,7 @@ impl FaultyNode {
         }
     }
 
-    /// How many chunks it has put on the bus.
+    /// Returns the number of chunks published on the bus.
     pub(crate) fn relayed(&self) -> u64 {
         self.engine.counters().chunks_relayed.value()
     }
@@ -134,7 +134,7 @@ impl Bus for FaultyBus {
     }
 }
 
-/// A handle of a bus with faults.
+/// Handle of a bus with faults.
 #[derive(Debug)]
 struct Faulty<H: ?Sized> {
     faults: Arc<Faults>,

@@ -1,4 +1,4 @@
-//! What the engine's tests share: clients that keep what they are told, and a directory that waits.
+//! Fixtures: clients that record what they receive, and a directory that waits.
 
 #![allow(dead_code, reason = "each test uses a part of it")]
 
@@ -26,29 +26,29 @@ use weir_protocol::{
     TrackSpec, TrackUpdate,
 };
 
-/// An engine on rooms in memory.
+/// Creates an engine on rooms in memory.
 pub(crate) fn engine(options: EngineOptions) -> Engine {
     let hub = MemoryHub::new(MemoryOptions::default());
     Engine::in_memory(options, &hub)
 }
 
-/// Something that a client was told.
+/// Frame that a client received.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Told {
-    /// The event's name; empty for an acknowledgement.
+    /// Name of the event; empty for an acknowledgement.
     pub(crate) event: String,
-    /// Its first argument.
+    /// First argument.
     pub(crate) argument: Value,
-    /// The acknowledgement's number.
+    /// Id of the acknowledgement.
     pub(crate) ack: Option<i64>,
     pub(crate) attachments: Vec<Bytes>,
 }
 
-/// An outlet that keeps what it is given.
+/// Outlet that records frames.
 #[derive(Debug, Default)]
 pub(crate) struct FrameRecorder {
     told: Mutex<Vec<Told>>,
-    /// Takes no chunks while it is set.
+    /// Whether it refuses chunks.
     pub(crate) full: AtomicBool,
 }
 
@@ -92,7 +92,7 @@ impl Outlet for FrameRecorder {
     }
 }
 
-/// A client of an engine.
+/// Client of an engine.
 pub(crate) struct EngineClient {
     pub(crate) session: Session,
     pub(crate) outlet: Arc<FrameRecorder>,
@@ -116,7 +116,7 @@ impl EngineClient {
         }
     }
 
-    /// Sends a request; answers with the acknowledgement's number.
+    /// Sends a request, and returns the id of its acknowledgement.
     #[allow(clippy::needless_pass_by_value, reason = "written as `json!`")]
     pub(crate) fn send(&self, event: &str, argument: Value) -> i64 {
         let ack = self.acks.fetch_add(1, Ordering::Relaxed);
@@ -125,7 +125,7 @@ impl EngineClient {
         ack
     }
 
-    /// Sends a request and takes its answer, which must be there at once.
+    /// Sends a request, and returns its answer, which must arrive at once.
     pub(crate) fn request(&self, event: &str, argument: Value) -> Value {
         let ack = self.send(event, argument);
         self.answer(ack).expect("an answer at once")
@@ -137,7 +137,7 @@ impl EngineClient {
         answer.map(|answer| answer.argument.clone())
     }
 
-    /// Sends a chunk; answers with the acknowledgement.
+    /// Sends a chunk, and returns the acknowledgement.
     pub(crate) fn chunk(&self, track: &Value, ts: i64, key: bool) -> Value {
         let ack = self.acks.fetch_add(1, Ordering::Relaxed);
         let place = json!({"_placeholder": true, "num": 0});
@@ -148,7 +148,7 @@ impl EngineClient {
         self.answer(ack).expect("an answer at once")
     }
 
-    /// Joins a room; answers with the acknowledgement.
+    /// Joins a room, and returns the acknowledgement.
     pub(crate) fn join(&self, room: &Value) -> Value {
         let joined = self.request("room:join", json!({"room": room}));
         assert_eq!(joined["ok"], true, "{joined}");
@@ -159,32 +159,32 @@ impl EngineClient {
         self.outlet.told.lock().expect("nobody panicked").clone()
     }
 
-    /// The events that it was told, in order, without acknowledgements.
+    /// Returns the received events in order, without acknowledgements.
     pub(crate) fn events(&self) -> Vec<(String, Value)> {
         let told = self.told().into_iter().filter(|told| told.ack.is_none());
         told.map(|told| (told.event, told.argument)).collect()
     }
 
-    /// The names of these events.
+    /// Returns the names of the received events.
     pub(crate) fn names(&self) -> Vec<String> {
         self.events().into_iter().map(|(name, _)| name).collect()
     }
 }
 
-/// Creates a room; answers with its id.
+/// Creates a room, and returns its id.
 pub(crate) fn room(engine: &Engine) -> Value {
     let created = EngineClient::new(engine).request("room:create", json!({}));
     created["room"]["id"].clone()
 }
 
-/// Publishes a track; answers with its id.
+/// Publishes a track, and returns its id.
 pub(crate) fn publish(client: &EngineClient, kind: &str) -> Value {
     let published = client.request("track:publish", json!({"kind": kind, "codec": "x"}));
     assert_eq!(published["ok"], true, "{published}");
     published["track"]["id"].clone()
 }
 
-/// A room as a client knows it: from its answer when it joined, and what it was told since.
+/// Returns a client's view of a room: from the answer to its join, and the events since.
 pub(crate) fn view(
     client: &EngineClient,
     joined: &Value,
@@ -211,7 +211,7 @@ pub(crate) fn view(
         if let Some(next) = argument["version"].as_u64()
             && told.ack.is_none()
         {
-            // Its own arrival alone is not told, and that is part of what it joined with.
+            // Only its own arrival has no event; it is part of the answer.
             assert_eq!(next, version + 1, "{} {argument}", told.event);
             version = next;
         }
@@ -236,17 +236,16 @@ pub(crate) fn view(
     (members, tracks)
 }
 
-/// A directory that does nothing until it is let.
+/// Directory whose operations wait for the test.
 #[derive(Debug)]
 pub(crate) struct Waiting {
     directory: Arc<dyn Directory>,
-    /// One permit lets one operation begin, or one answer come back.
+    /// Each permit starts one operation, or returns one answer.
     pub(crate) turns: Arc<Semaphore>,
 }
 
 impl Waiting {
-    /// An engine on rooms in memory, each of whose operations needs two turns: one to happen, and
-    /// one to be answered.
+    /// Creates an engine whose operations need two turns each: one to execute, one to return.
     pub(crate) fn engine(options: EngineOptions) -> (Engine, Arc<Semaphore>) {
         let turns = Arc::new(Semaphore::new(0));
         let hub = MemoryHub::new(MemoryOptions::default());
@@ -255,7 +254,7 @@ impl Waiting {
         (engine, turns)
     }
 
-    /// The same, of a node among several; and its events, which come when they are let.
+    /// Creates such an engine on a shared hub, with events that wait for the test.
     pub(crate) fn node(
         options: EngineOptions,
         hub: &MemoryHub,
@@ -370,7 +369,7 @@ impl Directory for Waiting {
     }
 }
 
-/// An inbox to which events come late, as they do over a network, but in order.
+/// Inbox that delays events, in order.
 #[derive(Debug)]
 pub(crate) struct Late {
     inbox: Arc<dyn Inbox>,
@@ -380,7 +379,7 @@ pub(crate) struct Late {
 #[derive(Debug, Default)]
 struct Waits {
     events: VecDeque<(RoomId, Arc<RoomEvent>)>,
-    /// How many may pass.
+    /// Number of events that may pass.
     passing: usize,
 }
 
@@ -390,14 +389,14 @@ impl Late {
         Arc::new(Self { inbox, waiting })
     }
 
-    /// Lets so many more events pass.
+    /// Lets `count` more events pass.
     pub(crate) fn pass(&self, count: usize) {
         let mut waiting = self.waiting.lock().expect("nobody panicked");
         waiting.passing = waiting.passing.saturating_add(count);
         self.deliver(&mut waiting);
     }
 
-    /// Lets no event pass from now on.
+    /// Holds all events from now on.
     pub(crate) fn hold(&self) {
         self.waiting.lock().expect("nobody panicked").passing = 0;
     }

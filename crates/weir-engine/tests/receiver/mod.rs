@@ -1,4 +1,4 @@
-//! TestClient with the combined limits of all stock clients. It shares no code with the server.
+//! Client with the combined limits of all stock clients. It shares no code with the server.
 
 use std::collections::{BTreeSet, HashSet};
 
