@@ -69,6 +69,7 @@ fn unmask(payload: &mut [u8], mask: [u8; 4]) {
 
 /// Appends a server's frame.
 pub(crate) fn put_frame(out: &mut Vec<u8>, opcode: u8, payload: &[u8]) {
+    out.reserve(10 + payload.len());
     out.push(0x80 | opcode);
     match u16::try_from(payload.len()) {
         Ok(short @ 0..126) => out.push(short as u8),

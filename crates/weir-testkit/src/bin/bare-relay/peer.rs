@@ -118,8 +118,6 @@ impl PeerState {
         if let Some(rest) = text.strip_prefix(MEDIA) {
             self.seq += 1;
             let seq = format!(r#""seq":{},"#, self.seq);
-            // Room for the payload and its frame header, so that it is copied once.
-            self.header.reserve(64 << 10);
             put_frame(&mut self.header, 1, &[MEDIA, seq.as_bytes(), rest].concat());
         } else if text.starts_with(b"40") {
             put_frame(&mut self.answers, 1, br#"40{"sid":"bare"}"#);
