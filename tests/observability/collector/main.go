@@ -1,4 +1,4 @@
-// The OpenTelemetry collector with the components that deploy/observability uses.
+// OpenTelemetry collector with the components that deploy/observability uses.
 package main
 
 import (
@@ -20,7 +20,7 @@ import (
 	"go.opentelemetry.io/collector/service/telemetry/otelconftelemetry"
 )
 
-// Set when it is built.
+// Set by the build.
 var version = "unknown"
 
 func factories() (all otelcol.Factories, err error) {

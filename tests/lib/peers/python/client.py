@@ -1,6 +1,6 @@
-"""A stock python-socketio client that is told what to do in JSON lines on stdin.
+"""Stock python-socketio, controlled by JSON lines on stdin.
 
-It writes a line for each event of the server and for each command with an id. Bytes travel as
+It writes a line for each event of the server and for each command with an id. Bytes are encoded as
 {"$bytes": base64}.
 """
 
@@ -23,18 +23,18 @@ def unpack(fields):
 
 
 def write(**line):
-    # One write a line: what arrives while another is written must not end up inside it.
+    # One write per line, so that concurrent lines do not mix.
     sys.stdout.write(json.dumps(line, default=pack) + "\n")
     sys.stdout.flush()
 
 
 def argument(args):
-    """One argument goes as it is; several are several only as a tuple."""
+    """Returns one argument as it is, and several as a tuple, as python-socketio expects."""
     return None if not args else args[0] if len(args) == 1 else tuple(args)
 
 
 async def obey(client, line):
-    """Does what one line says; emits keep the order of the lines."""
+    """Executes one line; emits keep the order of the lines."""
     command, answer = line["command"], line.get("id")
     if command == "connect":
         await client.connect(line["url"], transports=line["transports"])
