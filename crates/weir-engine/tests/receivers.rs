@@ -149,6 +149,16 @@ impl Writer<'_> {
             _ => self.string(),
         }
     }
+
+    /// Generates values with placeholders of `count` binary values.
+    fn values(&mut self, count: usize) -> String {
+        self.places = (0..count).rev().collect();
+        let mut values = Vec::new();
+        while !self.places.is_empty() || values.is_empty() {
+            values.push(self.value(3));
+        }
+        values.join(",")
+    }
 }
 
 /// Generates a member's request: its name, its packet's array, and its attachments. `tracks` is the
@@ -199,15 +209,8 @@ fn request(random: &mut StdRng, tracks: u32) -> (&'static str, String, Vec<Bytes
         ),
         42 => ("nothing such", text),
         _ => {
-            writer.places = (0..count).rev().collect();
-            let mut data = Vec::new();
-            while !writer.places.is_empty() || data.is_empty() {
-                data.push(writer.value(3));
-            }
-            (
-                "message",
-                format!(r#"{{"topic":{name},"data":[{}]}}"#, data.join(",")),
-            )
+            let data = writer.values(count);
+            ("message", format!(r#"{{"topic":{name},"data":[{data}]}}"#))
         }
     };
     let count = if event == "media" { 1 } else { count };
@@ -215,6 +218,17 @@ fn request(random: &mut StdRng, tracks: u32) -> (&'static str, String, Vec<Bytes
         .map(|at| Bytes::from(vec![at as u8; 30]))
         .collect();
     (event, format!(r#"["{event}",{argument}]"#), attachments)
+}
+
+fn member(engine: &Engine) -> Member {
+    let outlet = Arc::new(Strict::default());
+    let identity = SessionIdentity {
+        session: "strict".into(),
+        address: Ipv4Addr::LOCALHOST.into(),
+    };
+    let context = opentelemetry::Context::new();
+    let session = engine.session(outlet.clone(), context, identity);
+    Member { session, outlet }
 }
 
 #[tokio::test]
@@ -234,18 +248,7 @@ async fn every_client_can_read_every_frame() {
         ..EngineOptions::default()
     };
     let engine = Engine::in_memory(options, &MemoryHub::new(MemoryOptions::default()));
-    let members: Vec<_> = (0..4)
-        .map(|_| {
-            let outlet = Arc::new(Strict::default());
-            let origin = SessionIdentity {
-                session: "strict".into(),
-                address: Ipv4Addr::LOCALHOST.into(),
-            };
-            let context = opentelemetry::Context::new();
-            let session = engine.session(outlet.clone(), context, origin);
-            Member { session, outlet }
-        })
-        .collect();
+    let members: Vec<_> = (0..4).map(|_| member(&engine)).collect();
     for step in 0..STEPS {
         let member = members.choose(&mut random).expect("four");
         let (event, text, attachments) =

@@ -58,28 +58,9 @@ async fn simulate(mut rng: StdRng) {
     }
     for step in 0..STEPS {
         let at = rng.random_range(..clients.len());
-        let client = &clients[at];
         match rng.random_range(0..13) {
-            0..3 => {
-                client.send("room:join", json!({"room": "r"}));
-            }
-            3 => {
-                client.send("room:leave", json!({}));
-            }
             4 => clients[at] = EngineClient::new(&nodes[at % NODES].0),
-            5 => {
-                client.send("member:update", json!({"name": "x"}));
-            }
-            6 => {
-                client.send("track:publish", json!({"kind": "audio", "codec": "opus"}));
-            }
-            7 => {
-                let track: u32 = *[1, 2, 3, 4, 5, 6].choose(&mut rng).expect("six");
-                client.send("track:unpublish", json!({"track": track}));
-            }
-            8 => {
-                client.send("message", json!({"data": {"step": step}}));
-            }
+            choice @ 0..9 => act(&mut rng, &clients[at], choice, step),
             _ => {
                 turns.add_permits(rng.random_range(0..3));
                 let (_, late) = nodes.choose(&mut rng).expect("a node");
@@ -92,17 +73,7 @@ async fn simulate(mut rng: StdRng) {
     }
     turns.add_permits(1_000_000);
     nodes.iter().for_each(|(_, late)| late.pass(usize::MAX));
-    let last = clients
-        .iter()
-        .map(|client| client.send("room:leave", json!({"last": true})));
-    let last: Vec<_> = last.collect();
-    while clients
-        .iter()
-        .zip(&last)
-        .any(|(client, ack)| client.answer(*ack).is_none())
-    {
-        yield_now().await;
-    }
+    leave(&clients).await;
     // Dropped sessions leave, too.
     let joined = witness.answer(joins).expect("it joined");
     let alone = async || loop {
@@ -114,9 +85,44 @@ async fn simulate(mut rng: StdRng) {
     };
     let all_left = timeout(Duration::from_secs(30), alone()).await;
     all_left.expect("only the witness stays");
-    // The events of each membership are a range of the witness's.
-    let history = changes(&witness);
-    for client in &clients {
+    assert_one_history(&witness, &clients);
+}
+
+/// Sends one of the requests of a member.
+fn act(rng: &mut StdRng, client: &EngineClient, choice: u32, step: usize) {
+    let (event, argument) = match choice {
+        0..3 => ("room:join", json!({"room": "r"})),
+        3 => ("room:leave", json!({})),
+        5 => ("member:update", json!({"name": "x"})),
+        6 => ("track:publish", json!({"kind": "audio", "codec": "opus"})),
+        7 => {
+            let track: u32 = *[1, 2, 3, 4, 5, 6].choose(rng).expect("six");
+            ("track:unpublish", json!({"track": track}))
+        }
+        _ => ("message", json!({"data": {"step": step}})),
+    };
+    client.send(event, argument);
+}
+
+/// Has all clients leave, and waits for the answers.
+async fn leave(clients: &[EngineClient]) {
+    let last = clients
+        .iter()
+        .map(|client| client.send("room:leave", json!({"last": true})));
+    let last: Vec<_> = last.collect();
+    while clients
+        .iter()
+        .zip(&last)
+        .any(|(client, ack)| client.answer(*ack).is_none())
+    {
+        yield_now().await;
+    }
+}
+
+/// Asserts that the events of each membership are a range of the witness's.
+fn assert_one_history(witness: &EngineClient, clients: &[EngineClient]) {
+    let history = changes(witness);
+    for client in clients {
         for (version, change) in changes(client) {
             let known = history.iter().find(|(other, _)| *other == version);
             assert_eq!(known.map(|(_, change)| change), Some(&change));

@@ -9,7 +9,7 @@ use super::{
     Backend, StoreOptions,
     support::{ContractNode, MAX_TRACKS, json, new_member, new_room, room, spec},
 };
-use crate::{DirectoryError, NewMember};
+use crate::{Directory, DirectoryError, NewMember};
 
 /// Limit that a few members reach.
 const LIMIT: usize = 4_096;
@@ -191,7 +191,6 @@ pub async fn the_recorded_size_is_that_of_the_snapshot(backend: &dyn Backend) {
     nodes[0].create(&id, 30).await;
     // With the index of the node that each has joined by.
     let mut members: Vec<(usize, MemberId)> = Vec::new();
-    let strange = ["", "Zoë \"Z\" 🎥", "\u{1}\\\n", "plain"];
     for step in 0..300 {
         let member = members.choose(&mut random).cloned();
         let joins = random.random_range(0..100) < 25;
@@ -200,49 +199,23 @@ pub async fn the_recorded_size_is_that_of_the_snapshot(backend: &dyn Backend) {
             _ => (random.random_range(0..nodes.len()), None),
         };
         let node = &nodes[at];
-        let directory = &node.directory;
-        let name = || strange[step % strange.len()].to_owned();
-        let bytes = random.random_range(2..6_000);
-        let track = TrackId(random.random_range(1..=20));
-        let outcome = match (random.random_range(25..100), member) {
-            (_, None) => {
+        let outcome = match member {
+            None => {
                 let new = NewMember {
-                    name: name(),
-                    metadata: text(bytes),
+                    name: name_at(step),
+                    metadata: text(random.random_range(2..6_000)),
                     ..new_member(&format!("m{step}"))
                 };
-                let joined = directory.join(&id, new).await;
+                let joined = node.directory.join(&id, new).await;
                 joined.map(|joined| members.push((at, joined.member.id)))
             }
-            (..35, Some(member)) => {
-                members.retain(|(_, one)| *one != member);
-                let left = directory.leave(&id, &member, LeaveReason::Left);
-                left.await
+            Some(member) => {
+                let choice = random.random_range(25..100);
+                if choice < 35 {
+                    members.retain(|(_, one)| *one != member);
+                }
+                change(&mut random, &*node.directory, &id, &member, choice, step).await
             }
-            (35..55, Some(member)) => {
-                let metadata = random.random_bool(0.5).then(|| text(bytes));
-                let updated = directory.update_member(&id, &member, Some(name()), metadata);
-                updated.await.map(drop)
-            }
-            (55..75, Some(member)) => {
-                let mut spec = spec(TrackKind::Video);
-                spec.name = Some(name());
-                spec.frame_rate = [None, Some(30.0), Some(29.97)][step % 3];
-                spec.init = (step % 2 == 0).then(|| Init::encode(&vec![0; bytes]));
-                let published = directory.publish(&id, &member, spec, MAX_TRACKS);
-                published.await.map(drop)
-            }
-            (75..90, Some(member)) => {
-                let update = TrackUpdate {
-                    muted: Some(step % 2 == 0),
-                    codec: Some(name() + "x"),
-                    width: Some(bytes as u32),
-                    ..TrackUpdate::default()
-                };
-                let updated = directory.update_track(&id, &member, track, update);
-                updated.await.map(drop)
-            }
-            (_, Some(member)) => directory.unpublish(&id, &member, track).await,
         };
         match outcome {
             Ok(())
@@ -259,5 +232,52 @@ pub async fn the_recorded_size_is_that_of_the_snapshot(backend: &dyn Backend) {
         if let Some((at, member)) = members.first() {
             assert_counted(&nodes[*at], &id, member, limit).await;
         }
+    }
+}
+
+/// Returns one of some names, among them such as JSON must escape.
+fn name_at(step: usize) -> String {
+    let names = ["", "Zoë \"Z\" 🎥", "\u{1}\\\n", "plain"];
+    names[step % names.len()].to_owned()
+}
+
+/// Executes the operation of a member that `choice` selects: leave, or change something.
+async fn change(
+    random: &mut StdRng,
+    directory: &dyn Directory,
+    id: &RoomId,
+    member: &MemberId,
+    choice: u32,
+    step: usize,
+) -> Result<(), DirectoryError> {
+    let name = || name_at(step);
+    let bytes = random.random_range(2..6_000);
+    let track = TrackId(random.random_range(1..=20));
+    match choice {
+        ..35 => directory.leave(id, member, LeaveReason::Left).await,
+        35..55 => {
+            let metadata = random.random_bool(0.5).then(|| text(bytes));
+            let updated = directory.update_member(id, member, Some(name()), metadata);
+            updated.await.map(drop)
+        }
+        55..75 => {
+            let mut spec = spec(TrackKind::Video);
+            spec.name = Some(name());
+            spec.frame_rate = [None, Some(30.0), Some(29.97)][step % 3];
+            spec.init = step.is_multiple_of(2).then(|| Init::encode(&vec![0; bytes]));
+            let published = directory.publish(id, member, spec, MAX_TRACKS);
+            published.await.map(drop)
+        }
+        75..90 => {
+            let update = TrackUpdate {
+                muted: Some(step.is_multiple_of(2),
+                codec: Some(name() + "x"),
+                width: Some(bytes as u32),
+                ..TrackUpdate::default()
+            };
+            let updated = directory.update_track(id, member, track, update);
+            updated.await.map(drop)
+        }
+        _ => directory.unpublish(id, member, track).await,
     }
 }
