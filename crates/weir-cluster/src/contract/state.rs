@@ -264,13 +264,15 @@ async fn change(
             let mut spec = spec(TrackKind::Video);
             spec.name = Some(name());
             spec.frame_rate = [None, Some(30.0), Some(29.97)][step % 3];
-            spec.init = step.is_multiple_of(2).then(|| Init::encode(&vec![0; bytes]));
+            spec.init = step
+                .is_multiple_of(2)
+                .then(|| Init::encode(&vec![0; bytes]));
             let published = directory.publish(id, member, spec, MAX_TRACKS);
             published.await.map(drop)
         }
         75..90 => {
             let update = TrackUpdate {
-                muted: Some(step.is_multiple_of(2),
+                muted: Some(step.is_multiple_of(2)),
                 codec: Some(name() + "x"),
                 width: Some(bytes as u32),
                 ..TrackUpdate::default()
