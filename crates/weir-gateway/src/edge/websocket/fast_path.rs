@@ -101,27 +101,23 @@ impl MediaFrames {
         self.payload.end
     }
 
-    /// Unmasks the event in the bytes that it was found in, and calls `publish` with its packet and
-    /// its payload. Returns false, and leaves the bytes unchanged, if it is not a media event of the
-    /// usual form.
-    pub(crate) fn read(
-        &self,
-        bytes: &mut [u8],
-        publish: impl FnOnce(MediaPacket<'_>, &[u8]),
-    ) -> bool {
+    /// Unmasks the event in the bytes that it was found in, and returns its packet and its payload.
+    /// Returns `None` if it is not a media event of the usual form; its text is then unmasked, and
+    /// must be [masked](Self::mask_text) again.
+    pub(crate) fn unmask<'a>(&self, bytes: &'a mut [u8]) -> Option<(MediaPacket<'a>, &'a [u8])> {
         let (head, tail) = bytes.split_at_mut(self.text.end);
         let text = &mut head[self.text.start..];
         mask(text, self.text_key);
-        let packet = std::str::from_utf8(text).ok().and_then(MediaPacket::parse);
-        let Some(packet) = packet else {
-            mask(text, self.text_key);
-            return false;
-        };
+        let packet = MediaPacket::parse(std::str::from_utf8(text).ok()?)?;
         let start = self.payload.start - self.text.end;
         let payload = &mut tail[start..start + self.payload.len()];
         mask(payload, self.payload_key);
-        publish(packet, payload);
-        true
+        Some((packet, payload))
+    }
+
+    /// Masks the text again, as the client sent it.
+    pub(crate) fn mask_text(&self, bytes: &mut [u8]) {
+        mask(&mut bytes[self.text.clone()], self.text_key);
     }
 }
 
@@ -145,12 +141,12 @@ mod tests {
             return None;
         };
         assert!(media.len() <= bytes.len());
-        let (mut changed, mut event) = (bytes.to_vec(), None);
-        let published = media.read(&mut changed, |packet, payload| {
-            event = Some((packet.array.to_owned(), payload.to_vec(), packet.ack));
-        });
-        assert_eq!(published, event.is_some());
-        if !published {
+        let mut changed = bytes.to_vec();
+        let event = media
+            .unmask(&mut changed)
+            .map(|(packet, payload)| (packet.array.to_owned(), payload.to_vec(), packet.ack));
+        if event.is_none() {
+            media.mask_text(&mut changed);
             assert_eq!(changed, bytes, "the bytes are unchanged");
         }
         event

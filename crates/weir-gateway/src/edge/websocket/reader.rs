@@ -138,12 +138,11 @@ impl LibraryStream {
             if *turn == 0 {
                 return (published, Ahead::Media);
             }
-            let is_media = media.read(rest, |packet, payload| {
-                session.receive_media(packet.array, Some(payload), packet.ack);
-            });
-            if !is_media {
+            let Some((packet, payload)) = media.unmask(rest) else {
+                media.mask_text(rest);
                 break;
-            }
+            };
+            session.receive_media(packet.array, Some(payload), packet.ack);
             published += media.len();
             *turn -= 1;
         }
