@@ -332,9 +332,9 @@ impl Simulation {
                     }
                 }
             }
-            75..82 => self.nodes[at].network.cut(),
-            82..92 => self.nodes[at].network.heal(),
-            92..95 => {
+            75..84 => self.nodes[at].network.cut(),
+            84..90 => self.nodes[at].network.heal(),
+            90..95 => {
                 self.server.processes[0].cli(&["flushall"]);
             }
             95..98 => {

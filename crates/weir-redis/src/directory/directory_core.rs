@@ -1,6 +1,6 @@
 //! State shared by a directory's operations and tasks.
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::AtomicBool};
 
 use tokio::sync::{Notify, watch};
 use tracing::info;
@@ -25,6 +25,8 @@ pub(crate) struct DirectoryCore {
     pub(crate) counts: Arc<DirectoryCounts>,
     /// Notified when subscriptions that were lost hold again: events may be missing.
     pub(crate) interrupted: Notify,
+    /// The next heartbeat is to audit the ledger.
+    pub(crate) audit_due: AtomicBool,
 }
 
 impl DirectoryCore {

@@ -1,6 +1,12 @@
 //! The port `Directory` on Redis.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use tokio::{
     sync::{Notify, watch},
@@ -80,6 +86,7 @@ impl RedisDirectory {
             health,
             counts,
             interrupted: Notify::new(),
+            audit_due: AtomicBool::new(false),
         });
         let lease = tokio::spawn(lease::keep(Arc::clone(&core)));
         let resubscribed = tokio::spawn(resubscribed(Arc::clone(&core)));
@@ -127,10 +134,12 @@ impl Drop for RedisDirectory {
     }
 }
 
-/// Reconciles all rooms after each resubscription: events may be missing.
+/// Reconciles all rooms after each resubscription, since events may be missing, and requests an audit: a fail-over
+/// may have lost writes.
 async fn resubscribed(core: Arc<DirectoryCore>) {
     loop {
         core.interrupted.notified().await;
+        core.audit_due.store(true, Ordering::Relaxed);
         reconcile_all(&core).await;
     }
 }

@@ -1,6 +1,9 @@
 //! This node's lease, and what is done at each of its renewals.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tracing::warn;
@@ -39,8 +42,6 @@ struct Lease {
     /// Start of the current period in which Redis has answered every heartbeat.
     stable: Option<Instant>,
     touched: Instant,
-    /// An audit was requested, and has not succeeded yet.
-    audit: bool,
 }
 
 /// Keeps this node's lease, reaps dead nodes, and reconciles rooms after an interruption.
@@ -53,7 +54,6 @@ pub(crate) async fn keep(core: Arc<DirectoryCore>) {
         failures: 0,
         stable: None,
         touched: Instant::now(),
-        audit: false,
     };
     let mut next = Instant::now();
     loop {
@@ -107,12 +107,12 @@ impl Lease {
             reconcile_doubtful(core).await;
         }
         core.finish_departures().await;
-        self.audit |= back || lost || beat == Beat::Audit;
-        if self.audit {
-            match core.audit().await {
-                Ok(()) => self.audit = false,
-                Err(error) => warn!(%error, "the ledger could not be audited yet"),
-            }
+        let due = core.audit_due.swap(false, Ordering::Relaxed);
+        if (due || back || lost || beat == Beat::Audit)
+            && let Err(error) = core.audit().await
+        {
+            warn!(%error, "the ledger could not be audited yet");
+            core.audit_due.store(true, Ordering::Relaxed);
         }
         // Every node that is alive has had the time for a heartbeat.
         if stable.elapsed() > LEASE {
