@@ -12,14 +12,14 @@ use super::{
 #[derive(Debug, Clone)]
 pub(crate) struct Event {
     pub(crate) version: u64,
-    pub(crate) kind: Kind,
+    pub(crate) kind: EventKind,
     /// Trace that the change belongs to, as a `traceparent`.
     pub(crate) trace: Option<String>,
 }
 
-/// Kind of a published change.
+/// EventKind of a published change.
 #[derive(Debug, Clone)]
-pub(crate) enum Kind {
+pub(crate) enum EventKind {
     /// A member joined.
     Joined(Seated),
     /// Any other change of the state.
@@ -55,7 +55,7 @@ impl Event {
             at = part.end;
             parts.push(payload.slice(part));
         }
-        let kind = Kind::parse(kind, &parts)?;
+        let kind = EventKind::parse(kind, &parts)?;
         Ok(Self {
             version,
             kind,
@@ -64,7 +64,7 @@ impl Event {
     }
 }
 
-impl Kind {
+impl EventKind {
     fn parse(kind: &str, parts: &[Bytes]) -> Result<Self, RecordError> {
         let change = match (kind, parts) {
             ("j", [_, seat, member]) => {
@@ -115,7 +115,7 @@ mod tests {
     fn events_are_parsed_and_damaged_ones_refused() {
         let event = Event::parse(&Bytes::from_static(b"7 l 2 9\nabnode-lost")).expect("an event");
         assert_eq!((event.version, event.trace), (7, None));
-        let Kind::Change(Change::MemberLeft { id, reason }) = event.kind else {
+        let EventKind::Change(Change::MemberLeft { id, reason }) = event.kind else {
             panic!("{:?}", event.kind);
         };
         assert_eq!((id.as_str(), reason), ("ab", LeaveReason::NodeLost));

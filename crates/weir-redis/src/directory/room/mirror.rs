@@ -6,7 +6,7 @@ use bytes::Bytes;
 use weir_protocol::{Change, LeaveReason, MemberId, Room, Snapshot, Track, TrackId};
 
 use super::{
-    event::{self, Event, Kind},
+    event::{self, Event, EventKind},
     record::{self, RecordError},
     seated::Seated,
 };
@@ -77,14 +77,14 @@ impl Mirror {
     pub(crate) fn apply(&mut self, event: &Event) -> Option<Change> {
         self.version = event.version;
         let change = match &event.kind {
-            Kind::Joined(seated) => {
+            EventKind::Joined(seated) => {
                 let member = seated.member.clone();
                 self.arrivals = self.arrivals.max(seated.arrival);
                 self.members.insert(member.id.clone(), seated.clone());
                 Change::MemberJoined(member)
             }
-            Kind::Change(change) => change.clone(),
-            Kind::Restored => return None,
+            EventKind::Change(change) => change.clone(),
+            EventKind::Restored => return None,
         };
         match &change {
             Change::MemberUpdated(member) => {

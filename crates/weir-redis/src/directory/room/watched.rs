@@ -11,7 +11,7 @@ use weir_cluster::{Inbox, trace};
 use weir_protocol::{Change, LeaveReason, Member, MemberId, RoomEvent, RoomId, Track, TrackId};
 
 use super::{
-    event::{Event, Kind},
+    event::{Event, EventKind},
     mirror::Mirror,
     seated::Seated,
 };
@@ -109,7 +109,7 @@ impl WatchedRoom {
     pub(crate) fn receive(&self, event: Event) -> FollowUp {
         // A delayed join may have seated a member that is not here any more.
         let ghost = match &event.kind {
-            Kind::Joined(seated) if self.is_ghost(seated) => Some(seated.member.id.clone()),
+            EventKind::Joined(seated) if self.is_ghost(seated) => Some(seated.member.id.clone()),
             _ => None,
         };
         match (self.advance(event), ghost) {
@@ -133,7 +133,7 @@ impl WatchedRoom {
             return false;
         };
         // A restored room, of whatever version, may lack a member that joined just before.
-        if event.version <= mirror.version && !matches!(event.kind, Kind::Restored) {
+        if event.version <= mirror.version && !matches!(event.kind, EventKind::Restored) {
             if event.version > state.told {
                 state.told = event.version;
                 if let Some(change) = change_of(&event) {
@@ -185,14 +185,14 @@ impl WatchedRoom {
     /// track of this node.
     fn is_doubtful(&self, state: &State, event: &Event) -> bool {
         match &event.kind {
-            Kind::Restored => true,
-            Kind::Change(Change::MemberLeft { id, reason }) => {
+            EventKind::Restored => true,
+            EventKind::Change(Change::MemberLeft { id, reason }) => {
                 *reason == LeaveReason::NodeLost && self.seats.holds(&self.room, id)
             }
-            Kind::Change(Change::TrackUnpublished { id, member }) => {
+            EventKind::Change(Change::TrackUnpublished { id, member }) => {
                 !state.ending.contains(id) && self.seats.holds(&self.room, member)
             }
-            Kind::Joined(_) | Kind::Change(_) => false,
+            EventKind::Joined(_) | EventKind::Change(_) => false,
         }
     }
 
@@ -352,16 +352,16 @@ impl State {
 
 fn change_of(event: &Event) -> Option<Change> {
     match &event.kind {
-        Kind::Joined(seated) => Some(Change::MemberJoined(seated.member.clone())),
-        Kind::Change(change) => Some(change.clone()),
-        Kind::Restored => None,
+        EventKind::Joined(seated) => Some(Change::MemberJoined(seated.member.clone())),
+        EventKind::Change(change) => Some(change.clone()),
+        EventKind::Restored => None,
     }
 }
 
 /// Adds the reasons of departures from the events that a snapshot has overtaken.
 fn add_reasons(changes: &mut [Change], overtaken: &[Event]) {
     let reasons = overtaken.iter().filter_map(|event| match &event.kind {
-        Kind::Change(Change::MemberLeft { id, reason }) => Some((id, *reason)),
+        EventKind::Change(Change::MemberLeft { id, reason }) => Some((id, *reason)),
         _ => None,
     });
     let reasons: HashMap<_, _> = reasons.collect();

@@ -69,7 +69,7 @@ fn mirror(version: u64, members: &[(&str, &Incarnation)]) -> Mirror {
     }
 }
 
-fn event(version: u64, kind: Kind) -> Event {
+fn event(version: u64, kind: EventKind) -> Event {
     Event {
         version,
         kind,
@@ -79,11 +79,14 @@ fn event(version: u64, kind: Kind) -> Event {
 
 fn left(version: u64, id: &str, reason: LeaveReason) -> Event {
     let id = MemberId::new(id);
-    event(version, Kind::Change(Change::MemberLeft { id, reason }))
+    event(
+        version,
+        EventKind::Change(Change::MemberLeft { id, reason }),
+    )
 }
 
 fn restored(version: u64) -> Event {
-    event(version, Kind::Restored)
+    event(version, EventKind::Restored)
 }
 
 impl Fixture {
@@ -123,7 +126,7 @@ impl Fixture {
             true => &self.own,
             false => &self.other,
         };
-        event(version, Kind::Joined(seated(id, owner)))
+        event(version, EventKind::Joined(seated(id, owner)))
     }
 
     fn told(&self) -> Vec<(u64, String)> {
@@ -259,7 +262,7 @@ fn ghosts_of_this_node_are_to_be_removed_without_hiding_an_event() {
     let this = Fixture::new();
     let ghost = || FollowUp::RemoveGhosts(vec![MemberId::new("ghost")]);
     // A delayed join has arrived after its member was given up.
-    let delayed = event(2, Kind::Joined(seated("ghost", &this.own)));
+    let delayed = event(2, EventKind::Joined(seated("ghost", &this.own)));
     assert_eq!(this.watched.receive(delayed), ghost());
     assert_eq!(this.told(), [told(2, "+ghost")]);
 
