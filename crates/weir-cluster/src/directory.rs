@@ -52,6 +52,10 @@ pub struct Joined {
 /// and each [`Change`](weir_protocol::Change) adds 1. A cancelled operation may or may not have
 /// taken effect.
 ///
+/// The node that a member has joined by owns its seat. Only the owner changes or removes the member.
+/// Other nodes get [`DirectoryError::NotSeatOwner`], and so does the owner once another node has
+/// taken over the seat.
+///
 /// A room without members expires some time after its creation or after the last member has left. A
 /// backend that detects the expiry sends `RoomClosed` to the room's watchers; the room has no
 /// members by then. A room created again under the same id starts anew.
@@ -69,12 +73,12 @@ pub trait Directory: Send + Sync + Debug {
     /// `RoomExists`, `TooManyRooms`, `StateTooLarge`.
     fn create(&self, room: NewRoom) -> BoxFuture<'_, Result<Room, DirectoryError>>;
 
-    /// Adds a member and returns the room's state right after. Joining again under the same id
-    /// changes nothing and returns the current state.
+    /// Adds a member and returns the room's state right after. Joining again by the same node,
+    /// under the same id, changes nothing and returns the current state.
     ///
     /// # Errors
-    /// `RoomFull`, `StateTooLarge`; `TooManyRooms` if the room would have to be created. A failed
-    /// join creates no room.
+    /// `RoomFull`, `StateTooLarge`, `NotSeatOwner`; `TooManyRooms` if the room would have to be
+    /// created. A failed join creates no room.
     fn join<'a>(
         &'a self,
         room: &'a RoomId,
@@ -85,7 +89,7 @@ pub trait Directory: Send + Sync + Debug {
     /// own.
     ///
     /// # Errors
-    /// `MemberNotFound`.
+    /// `MemberNotFound`, `NotSeatOwner`.
     fn leave<'a>(
         &'a self,
         room: &'a RoomId,
@@ -96,7 +100,7 @@ pub trait Directory: Send + Sync + Debug {
     /// Updates the given fields of a member. Counts as a change even if they keep their values.
     ///
     /// # Errors
-    /// `MemberNotFound`, `StateTooLarge`.
+    /// `MemberNotFound`, `NotSeatOwner`, `StateTooLarge`.
     fn update_member<'a>(
         &'a self,
         room: &'a RoomId,
@@ -109,7 +113,7 @@ pub trait Directory: Send + Sync + Debug {
     /// 1, and ids are never reused in a room.
     ///
     /// # Errors
-    /// `MemberNotFound`, `TooManyTracks`, `StateTooLarge`.
+    /// `MemberNotFound`, `NotSeatOwner`, `TooManyTracks`, `StateTooLarge`.
     fn publish<'a>(
         &'a self,
         room: &'a RoomId,
@@ -122,7 +126,7 @@ pub trait Directory: Send + Sync + Debug {
     /// values.
     ///
     /// # Errors
-    /// `MemberNotFound`, `TrackNotFound`, `NotTrackOwner`, `StateTooLarge`.
+    /// `MemberNotFound`, `NotSeatOwner`, `TrackNotFound`, `NotTrackOwner`, `StateTooLarge`.
     fn update_track<'a>(
         &'a self,
         room: &'a RoomId,
@@ -134,7 +138,7 @@ pub trait Directory: Send + Sync + Debug {
     /// Removes a member's track.
     ///
     /// # Errors
-    /// `MemberNotFound`, `TrackNotFound`, `NotTrackOwner`.
+    /// `MemberNotFound`, `NotSeatOwner`, `TrackNotFound`, `NotTrackOwner`.
     fn unpublish<'a>(
         &'a self,
         room: &'a RoomId,

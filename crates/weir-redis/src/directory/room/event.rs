@@ -17,7 +17,7 @@ pub(crate) struct Event {
     pub(crate) trace: Option<String>,
 }
 
-/// EventKind of a published change.
+/// Kind of a published change.
 #[derive(Debug, Clone)]
 pub(crate) enum EventKind {
     /// A member joined.
