@@ -1,4 +1,4 @@
-//! The bus on real Redis of every kind keeps the contract.
+//! Contract suite of the bus on real Redis of every kind.
 
 mod backend;
 use backend::ServerKind;

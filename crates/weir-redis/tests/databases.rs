@@ -162,7 +162,7 @@ impl Node {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn clusters_on_two_databases_hear_nothing_of_each_other() {
+async fn clusters_on_two_databases_are_isolated() {
     let server = RedisServer::standalone().await;
     let url = |database: u8| format!("{}/{database}", server.url());
     let (a, b) = (
@@ -207,7 +207,7 @@ async fn clusters_on_two_databases_hear_nothing_of_each_other() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn each_plane_has_the_database_of_its_own_url() {
+async fn each_plane_uses_the_database_of_its_url() {
     let server = RedisServer::standalone().await;
     let url = |database: u8| format!("{}/{database}", server.url());
     let a = Node::start(&url(2), &url(3)).await;

@@ -1,4 +1,4 @@
-//! What becomes of subscriptions and rooms when another Redis takes over.
+//! Recovery of subscriptions and rooms after a failover of Redis.
 
 mod common;
 
@@ -18,7 +18,7 @@ use weir_testkit::{RedisServer, eventually};
 
 const SOON: Duration = Duration::from_secs(40);
 
-/// A node's ends of both planes, and what it was told.
+/// Both planes of a node, and a log of the events it received.
 struct Node {
     directory: RedisDirectory,
     bus: RedisBus,
@@ -94,7 +94,7 @@ impl Node {
     }
 }
 
-/// Two nodes with a member each in some rooms, and a track of the first that the second receives.
+/// Two nodes with one member each in some rooms. The second node receives a track of the first.
 struct Pair {
     a: Node,
     b: Node,
@@ -108,7 +108,7 @@ struct Pair {
 impl Pair {
     async fn start(server: &RedisServer) -> Self {
         let (a, b) = (Node::start(server).await, Node::start(server).await);
-        // So many that each shard of a Redis Cluster has some.
+        // Enough rooms for every shard of a Redis Cluster.
         let rooms: Vec<_> = (0..12).map(|n| RoomId::made(&format!("room{n}"))).collect();
         let mut watches = Vec::new();
         for (n, room) in rooms.iter().enumerate() {
@@ -132,7 +132,7 @@ impl Pair {
         }
     }
 
-    /// Publishes until a chunk arrives that was sent after this was called; says how long it took.
+    /// Publishes until a chunk arrives that was sent after the call, and returns the time until then.
     async fn until_chunks_cross(&mut self) -> Duration {
         let start = Instant::now();
         let first = self.seq;
@@ -148,7 +148,7 @@ impl Pair {
                 dur: None,
                 payload: vec![1; 100].into(),
             };
-            // Refused while there is no connection.
+            // Rejected while there is no connection.
             let counts_as_key = true;
             let relayed = Relayed {
                 chunk,
@@ -164,7 +164,7 @@ impl Pair {
         start.elapsed()
     }
 
-    /// Lets members join every room, by each node, and the other be told of it once.
+    /// Joins a member on each node to every room. Asserts that the other node receives one event.
     async fn until_rooms_go_on(&self, mark: &str) {
         for (n, room) in self.rooms.iter().enumerate() {
             for (node, other) in [(&self.a, &self.b), (&self.b, &self.a)] {
@@ -199,7 +199,7 @@ impl Pair {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_server_that_comes_back_empty_is_subscribed_to_again() {
+async fn subscriptions_are_restored_on_a_restarted_server() {
     let mut server = RedisServer::standalone().await;
     let mut pair = Pair::start(&server).await;
     pair.until_chunks_cross().await;
@@ -211,19 +211,19 @@ async fn a_server_that_comes_back_empty_is_subscribed_to_again() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn sentinels_name_another_master_and_all_goes_on() {
+async fn subscriptions_are_restored_on_the_master_that_sentinels_elect() {
     let mut server = RedisServer::sentinel().await;
     let mut pair = Pair::start(&server).await;
     pair.until_chunks_cross().await;
     server.first().kill();
-    // Sentinels take a second to agree that it is gone, and some to name another.
+    // Sentinels need a second to agree on the loss, and more to elect another master.
     let took = pair.until_chunks_cross().await;
     assert!(took < Duration::from_secs(20), "{took:?}");
     pair.until_rooms_go_on("x").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_shard_that_comes_back_empty_is_given_what_it_lost() {
+async fn rooms_and_subscriptions_are_restored_on_a_restarted_shard() {
     let mut server = RedisServer::cluster().await;
     let mut pair = Pair::start(&server).await;
     pair.until_chunks_cross().await;
@@ -235,7 +235,7 @@ async fn a_shard_that_comes_back_empty_is_given_what_it_lost() {
 
 /// A room counts as deaf while either node is, and must recover soon.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_slot_that_moves_is_subscribed_to_where_it_is() {
+async fn subscriptions_follow_a_migrated_slot() {
     let server = RedisServer::cluster().await;
     let mut pair = Pair::start(&server).await;
     pair.until_chunks_cross().await;
@@ -251,7 +251,7 @@ async fn a_slot_that_moves_is_subscribed_to_where_it_is() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_replica_that_takes_over_is_subscribed_to() {
+async fn subscriptions_follow_a_promoted_replica() {
     let server = RedisServer::cluster_with_replicas().await;
     let mut pair = Pair::start(&server).await;
     pair.until_chunks_cross().await;

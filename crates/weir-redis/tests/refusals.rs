@@ -77,7 +77,7 @@ fn blocking(server: &RedisServer, arguments: &[&str]) -> Child {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn lasting_refusals_are_told_and_make_the_directory_unhealthy() {
+async fn lasting_errors_reach_the_requester_and_fail_the_health() {
     let server = RedisServer::standalone_with("enable-protected-configs yes").await;
     let redis = &server.processes[0];
     let cli = |arguments: &str| {
@@ -135,7 +135,7 @@ async fn lasting_refusals_are_told_and_make_the_directory_unhealthy() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_server_that_cannot_save_is_told_of() {
+async fn error_of_a_server_that_cannot_save_reaches_the_requester() {
     let server = RedisServer::standalone_with("enable-protected-configs yes").await;
     let redis = &server.processes[0];
     let directory = directory(server.url()).await;
@@ -163,7 +163,7 @@ async fn a_server_that_cannot_save_is_told_of() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_short_refusal_is_not_noticed_and_a_long_one_told() {
+async fn short_errors_are_retried_and_long_ones_reported() {
     let server = RedisServer::standalone_with("lua-time-limit 50").await;
     let directory = directory(server.url()).await;
     let mut script = blocking(&server, &["eval", "while true do end", "0"]);
@@ -185,7 +185,7 @@ async fn a_short_refusal_is_not_noticed_and_a_long_one_told() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_cluster_without_all_its_slots_is_told_of() {
+async fn error_of_a_cluster_without_all_slots_reaches_the_requester() {
     let server = RedisServer::cluster().await;
     let directory = directory(server.url()).await;
     let slot = server.slot("room");
@@ -208,7 +208,7 @@ async fn a_cluster_without_all_its_slots_is_told_of() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_slot_that_is_moving_is_followed() {
+async fn commands_follow_a_migrating_slot() {
     let server = RedisServer::cluster().await;
     let directory = directory(server.url()).await;
     for round in 0..3 {
@@ -264,7 +264,7 @@ impl Drop for Address {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_address_that_moves_to_another_primary_is_followed() {
+async fn commands_follow_an_address_to_another_primary() {
     let (old, new) = (
         RedisServer::standalone().await,
         RedisServer::standalone().await,

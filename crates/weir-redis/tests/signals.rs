@@ -56,7 +56,7 @@ async fn killed_publishers_miss_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn while_a_script_blocks_redis_senders_are_told_and_nobody_hears() {
+async fn senders_learn_of_a_blocked_redis_and_no_signal_is_delivered() {
     let server = RedisServer::standalone_with("lua-time-limit 100").await;
     let talkers = Talkers::start(&server, 2).await;
     let talk = talkers.talk();
@@ -87,7 +87,7 @@ async fn while_a_script_blocks_redis_senders_are_told_and_nobody_hears() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn without_the_permission_to_publish_senders_are_told_so() {
+async fn senders_learn_of_a_missing_permission() {
     let server = RedisServer::standalone().await;
     let redis = &server.processes[0];
     let all = ["acl", "setuser", "node", "on", ">pw", "~*", "&*", "+@all"];
@@ -104,7 +104,7 @@ async fn without_the_permission_to_publish_senders_are_told_so() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn slots_that_move_lose_nothing() {
+async fn migrated_slots_lose_nothing() {
     let server = RedisServer::cluster_with_replicas().await;
     let talkers = Talkers::start(&server, 3).await;
     let slot = server.slot("room");
@@ -130,7 +130,7 @@ async fn slots_that_move_lose_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_primary_that_becomes_a_replica_loses_nothing() {
+async fn demoted_primary_loses_nothing() {
     let server = RedisServer::sentinel().await;
     let talkers = Talkers::start(&server, 2).await;
     let talk = talkers.talk();
@@ -154,7 +154,7 @@ async fn a_primary_that_becomes_a_replica_loses_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_comes_later_hears_nothing_old() {
+async fn late_listener_receives_no_old_signal() {
     let server = RedisServer::standalone().await;
     let mut talkers = Talkers::start(&server, 2).await;
     for _ in 0..10 {

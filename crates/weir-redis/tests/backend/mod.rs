@@ -1,4 +1,4 @@
-//! Real Redis of every kind, as the contract suite wants it.
+//! Backends of the contract suite on real Redis of every kind.
 
 use std::{
     sync::{
@@ -24,16 +24,16 @@ pub(crate) enum ServerKind {
     Sentinel,
 }
 
-/// Names that no other test uses on the same Redis.
+/// Counter of prefixes, so that tests on the same Redis are isolated.
 static PREFIXES: AtomicUsize = AtomicUsize::new(0);
 
-/// The servers of each kind, which all tests of a process share.
+/// Servers of each kind, shared by all tests of a process.
 static SERVERS: [OnceCell<Arc<RedisServer>>; 3] = [const { OnceCell::const_new() }; 3];
 
 impl ServerKind {
     async fn server(self) -> Arc<RedisServer> {
         let server = SERVERS[self as usize].get_or_init(|| async {
-            // What waits for servers cannot be sent between threads, which a store's future must.
+            // The future that starts servers is not `Send`, as the future of a store must be.
             let runtime = Handle::current();
             let started = spawn_blocking(move || {
                 runtime.block_on(async {
