@@ -10,8 +10,8 @@ const CHUNKS = Number(process.env.WEIR_TEST_COST_CHUNKS ?? 2_000);
 const PROFILES = process.env.WEIR_TEST_COST_PROFILES;
 const BUILD = process.env.WEIR_TEST_COST_BUILD ?? "debug";
 
-/** What a count may exceed its limit by: the heap's layout and timers differ between runs. */
-const TOLERANCE = 1.03;
+/** Factor by which a count may exceed its limit. Runs differ by 3 %, compilers and C libraries by more. */
+const TOLERANCE = 1.1;
 
 /**
  * Most instructions per chunk of each build.
@@ -21,7 +21,7 @@ const TOLERANCE = 1.03;
  * subscriber, 67,300 and 12,600 with ten.
  */
 const LIMITS = {
-  debug: { oneNode: 101_700, oneSubscriber: 45_100, tenSubscribers: 50_300 },
+  debug: { oneNode: 56_800, oneSubscriber: 24_700, tenSubscribers: 30_200 },
   release: { oneNode: 15_500, oneSubscriber: 7_700, tenSubscribers: 9_450 },
 }[BUILD];
 
