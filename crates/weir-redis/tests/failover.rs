@@ -177,7 +177,9 @@ impl Pair {
                 let watch = eventually("a member joins", SOON, async || {
                     attempt += 1;
                     let id = format!("{name}{n}{mark}{attempt}");
-                    node.join(room, &id).await.ok().map(|watch| (watch, id))
+                    let joined = node.join(room, &id).await;
+                    let joined = joined.inspect_err(|error| println!("{id}: {error}"));
+                    joined.ok().map(|watch| (watch, id))
                 });
                 let (_watch, id) = watch.await;
                 let what = format!("{id} is told");

@@ -105,3 +105,13 @@ fn signals_are_decoded_and_truncated_ones_rejected() {
     }
     assert!(open(CHUNK, b"\x02345678901").is_err());
 }
+
+#[test]
+fn documented_flags_match_the_code() {
+    const DOCUMENTED: &str = include_str!("../../../../../docs/redis.md");
+    let section = DOCUMENTED.split("## Envelopes").nth(1);
+    let section = section.and_then(|rest| rest.split("\n## ").next());
+    let rows = section.expect("the section").lines();
+    let flags = rows.filter_map(|row| row.strip_prefix("| ")?.split(' ').next()?.parse().ok());
+    assert_eq!(flags.collect::<Vec<u8>>(), [KEY, DUR, START, TRACED]);
+}

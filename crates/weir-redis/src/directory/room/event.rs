@@ -111,6 +111,39 @@ fn leave_reason(text: &str) -> Result<LeaveReason, RecordError> {
 mod tests {
     use super::*;
 
+    const DOCUMENTED: &str = include_str!("../../../../../docs/redis.md");
+
+    #[test]
+    fn documented_kinds_match_the_code() {
+        let parts = |names: &str| {
+            let names = names.split(", ").filter(|name| !name.is_empty());
+            let example = |name| match name {
+                "seat" => "0f.1 7",
+                "reason" => "left",
+                "record" => {
+                    r#"{"id":"1","name":"","metadata":{},"joinedAt":1,"kind":"audio","codec":"opus","muted":false}"#
+                }
+                _ => "1",
+            };
+            names
+                .map(example)
+                .map(|part| Bytes::from_static(part.as_bytes()))
+                .collect::<Vec<_>>()
+        };
+        let section = DOCUMENTED.split("## Events").nth(1).expect("the section");
+        let section = section.split("\n## ").next().expect("its text");
+        let rows = section.lines().filter(|line| line.starts_with("| `"));
+        let mut kinds = String::new();
+        for row in rows {
+            let cells: Vec<_> = row.split('|').map(str::trim).collect();
+            let kind = cells[1].trim_matches('`');
+            let parsed = EventKind::parse(kind, &parts(cells[2]));
+            parsed.unwrap_or_else(|error| panic!("{row}: {error}"));
+            kinds.push_str(kind);
+        }
+        assert_eq!(kinds, "julptxs");
+    }
+
     #[test]
     fn events_are_parsed_and_damaged_ones_refused() {
         let event = Event::parse(&Bytes::from_static(b"7 l 2 9\nabnode-lost")).expect("an event");

@@ -67,3 +67,42 @@ impl Script {
         commands.send(call).await
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    const DOCUMENTED: &str = include_str!("../../../../../docs/redis.md");
+
+    #[test]
+    fn documented_answers_are_those_of_the_scripts() {
+        let section = DOCUMENTED.split("## Nodes and seats").nth(1);
+        let section = section.and_then(|rest| rest.split("\n## ").next());
+        let rows = section.expect("the section").lines();
+        let documented = rows.filter_map(|row| row.strip_prefix("| `")?.split('`').next());
+        let scripts = [
+            &CREATE,
+            &JOIN,
+            &LEAVE,
+            &UPDATE,
+            &PUBLISH,
+            &UPDATE_TRACK,
+            &UNPUBLISH,
+            &SNAPSHOT,
+            &RESTORE,
+            &RECLAIM,
+            &RAISE,
+            &TOUCH,
+        ];
+        let mut answers = BTreeSet::new();
+        for script in scripts {
+            let text = script.0.lua().expect("it has a text").to_string();
+            let tables = text.split("{'").skip(1);
+            answers.extend(tables.filter_map(|rest| Some(rest.split('\'').next()?.to_owned())));
+        }
+        let documented: BTreeSet<_> = documented.map(str::to_owned).collect();
+        assert_eq!(documented, answers);
+    }
+}
