@@ -52,39 +52,44 @@ pub enum Notice<'a> {
     },
 }
 
+#[derive(Serialize)]
+struct Message<'a> {
+    from: &'a MemberId,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    topic: Option<&'a str>,
+    data: &'a Json,
+}
+
+#[derive(Serialize)]
+struct Gap {
+    track: TrackId,
+    from: u64,
+    to: u64,
+    reason: GapReason,
+}
+
+#[derive(Serialize)]
+struct Keyframe {
+    track: TrackId,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Draining {
+    reconnect_in_ms: u64,
+}
+
+#[derive(Serialize)]
+struct Failure<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    event: Option<&'a str>,
+    error: &'a Fault,
+}
+
 impl Notice<'_> {
     /// Encodes the event.
     #[must_use]
     pub fn frame(&self) -> Frame {
-        #[derive(Serialize)]
-        struct Message<'a> {
-            from: &'a MemberId,
-            #[serde(skip_serializing_if = "Option::is_none")]
-            topic: Option<&'a str>,
-            data: &'a Json,
-        }
-        #[derive(Serialize)]
-        struct Gap {
-            track: TrackId,
-            from: u64,
-            to: u64,
-            reason: GapReason,
-        }
-        #[derive(Serialize)]
-        struct Keyframe {
-            track: TrackId,
-        }
-        #[derive(Serialize)]
-        #[serde(rename_all = "camelCase")]
-        struct Draining {
-            reconnect_in_ms: u64,
-        }
-        #[derive(Serialize)]
-        struct Failure<'a> {
-            #[serde(skip_serializing_if = "Option::is_none")]
-            event: Option<&'a str>,
-            error: &'a Fault,
-        }
         match *self {
             Self::Room(change) => room_event(change),
             Self::Message {
@@ -123,41 +128,6 @@ impl Notice<'_> {
 }
 
 fn room_event(RoomEvent { version, change }: &RoomEvent) -> Frame {
-    #[derive(Serialize)]
-    struct Versioned<T> {
-        #[serde(flatten)]
-        what: T,
-        version: u64,
-    }
-    #[derive(Serialize)]
-    struct OfMember<'a> {
-        member: &'a Member,
-    }
-    #[derive(Serialize)]
-    struct Left<'a> {
-        id: &'a MemberId,
-        reason: &'static str,
-    }
-    #[derive(Serialize)]
-    struct OfTrack<'a> {
-        track: &'a Track,
-    }
-    #[derive(Serialize)]
-    struct Unpublished<'a> {
-        id: TrackId,
-        member: &'a MemberId,
-    }
-    #[derive(Serialize)]
-    struct OfRoom<'a> {
-        room: &'a Room,
-    }
-    #[derive(Serialize)]
-    struct Closed {
-        reason: CloseReason,
-    }
-    fn versioned(name: &str, version: u64, what: impl Serialize) -> Frame {
-        event(name, &Versioned { what, version }, &[])
-    }
     match change {
         Change::MemberJoined(member) => {
             versioned(event::MEMBER_JOINED, *version, OfMember { member })
@@ -187,4 +157,47 @@ fn room_event(RoomEvent { version, change }: &RoomEvent) -> Frame {
             event(event::ROOM_CLOSED, &Closed { reason: *reason }, &[])
         }
     }
+}
+
+fn versioned(name: &str, version: u64, what: impl Serialize) -> Frame {
+    event(name, &Versioned { what, version }, &[])
+}
+
+#[derive(Serialize)]
+struct Versioned<T> {
+    #[serde(flatten)]
+    what: T,
+    version: u64,
+}
+
+#[derive(Serialize)]
+struct OfMember<'a> {
+    member: &'a Member,
+}
+
+#[derive(Serialize)]
+struct Left<'a> {
+    id: &'a MemberId,
+    reason: &'static str,
+}
+
+#[derive(Serialize)]
+struct OfTrack<'a> {
+    track: &'a Track,
+}
+
+#[derive(Serialize)]
+struct Unpublished<'a> {
+    id: TrackId,
+    member: &'a MemberId,
+}
+
+#[derive(Serialize)]
+struct OfRoom<'a> {
+    room: &'a Room,
+}
+
+#[derive(Serialize)]
+struct Closed {
+    reason: CloseReason,
 }
