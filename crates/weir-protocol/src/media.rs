@@ -1,7 +1,5 @@
 //! Chunks of media: as publishers send them and as subscribers receive them.
 
-use std::fmt::Write;
-
 use bytes::Bytes;
 use serde::{Deserialize, Deserializer, Serialize, de::IgnoredAny};
 use serde_json::value::RawValue;
@@ -137,16 +135,22 @@ impl<'a> Published<'a> {
     /// Encodes the chunk with its sequence number, which copies the payload.
     #[must_use]
     pub fn frame(&self, seq: u64) -> Frame {
-        let Self { track, ts, .. } = self;
+        let mut digits = itoa::Buffer::new();
         let mut array = String::with_capacity(ARRAY_BYTES);
-        let name = event::MEDIA;
-        let start = format_args!(r#"["{name}",{{"track":{track},"seq":{seq},"ts":{ts}"#);
-        array.write_fmt(start).expect(INFALLIBLE);
+        array.push_str("[\"");
+        array.push_str(event::MEDIA);
+        array.push_str(r#"",{"track":"#);
+        array.push_str(digits.format(self.track.0));
+        array.push_str(r#","seq":"#);
+        array.push_str(digits.format(seq));
+        array.push_str(r#","ts":"#);
+        array.push_str(digits.format(self.ts));
         if self.key {
             array.push_str(r#","key":true"#);
         }
         if let Some(dur) = self.dur {
-            write!(array, r#","dur":{dur}"#).expect(INFALLIBLE);
+            array.push_str(r#","dur":"#);
+            array.push_str(digits.format(dur));
         }
         array.push_str(PAYLOAD_PLACE);
         Frame::encode(None, MediaPacket::PREFIX, &array, &[self.payload])
@@ -167,8 +171,6 @@ impl<'a> Published<'a> {
         }
     }
 }
-
-const INFALLIBLE: &str = "writing to a string does not fail";
 
 /// Parses an event of the form that most clients send, in one pass.
 fn usual_header(array: &str) -> Option<Header> {
