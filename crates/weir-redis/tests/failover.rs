@@ -178,7 +178,7 @@ impl Pair {
                     attempt += 1;
                     let id = format!("{name}{n}{mark}{attempt}");
                     let joined = node.join(room, &id).await;
-                    let joined = joined.inspect_err(|error| println!("{id}: {error}"));
+                    let joined = joined.inspect_err(|error| eprintln!("{id}: {error}"));
                     joined.ok().map(|watch| (watch, id))
                 });
                 let (_watch, id) = watch.await;

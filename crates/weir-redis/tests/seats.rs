@@ -375,7 +375,7 @@ impl Simulation {
 async fn random_losses_partitions_and_crashes_leave_no_ghosts() {
     let given = std::env::var("WEIR_SEED").ok();
     let seed = given.map_or_else(rand::random, |seed| seed.parse().expect("a number"));
-    println!("simulating with WEIR_SEED={seed}");
+    eprintln!("simulating with WEIR_SEED={seed}");
     let server = RedisServer::standalone().await;
     let mut nodes = Vec::new();
     for _ in 0..NODES {

@@ -103,12 +103,12 @@ impl DirectoryCore {
                 watched.give_up();
                 return Ok(());
             };
-            if found.is_none() && missing.is_empty() {
-                // The room has expired: this node has no member in it.
-                watched.give_up();
-                return Ok(());
-            }
             let Some(found) = found.filter(|found| found.version >= known.version) else {
+                if self.seats.held(&watched.room).is_empty() {
+                    // Whoever has members in the room restores it. Without any, it may have expired.
+                    watched.forget();
+                    return Ok(());
+                }
                 self.restore(known).await?;
                 continue;
             };

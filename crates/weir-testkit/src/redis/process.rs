@@ -106,11 +106,14 @@ impl RedisProcess {
         pid.trim().parse().expect("a number")
     }
 
-    /// Kills Redis with SIGKILL.
+    /// Kills Redis with SIGKILL. Returns when it has ended: until then it keeps its port.
     pub fn kill(&mut self) {
-        let pid = self.pid().to_string();
-        let killed = Command::new("kill").args(["-9", &pid]).status();
+        let pid = self.pid();
+        let killed = Command::new("kill").args(["-9", &pid.to_string()]).status();
         assert!(killed.expect("kill runs").success());
+        while is_running(pid) {
+            std::thread::yield_now();
+        }
     }
 
     /// Restarts a killed Redis without its data.
@@ -132,6 +135,17 @@ impl RedisProcess {
         })
         .await;
     }
+}
+
+/// Whether a process runs. One that has ended, and that its parent has not waited for, has closed its sockets.
+fn is_running(pid: u32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"));
+    // The state follows the name in parentheses.
+    let state = stat.ok().and_then(|stat| {
+        let (_, rest) = stat.rsplit_once(") ")?;
+        rest.chars().next()
+    });
+    state.is_some_and(|state| state != 'Z')
 }
 
 /// Ends the keeper of a dead Redis without its cleanup.

@@ -269,6 +269,19 @@ impl WatchedRoom {
         state.in_doubt && !std::mem::replace(&mut state.reconciling, true)
     }
 
+    /// Discards the mirror of a room in which this node has no members, and forwards the events that
+    /// waited for it.
+    pub(crate) fn forget(&self) {
+        let mut state = self.state.lock();
+        state.mirror = None;
+        state.in_doubt = false;
+        state.reconciling = false;
+        state.again = false;
+        for event in std::mem::take(&mut state.kept) {
+            self.receive_unmirrored(&mut state, event);
+        }
+    }
+
     /// Ends a failed reconciliation; another one may start.
     pub(crate) fn give_up(&self) {
         self.state.lock().reconciling = false;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use fred::{
-    interfaces::{KeysInterface, SetsInterface, SortedSetsInterface},
+    interfaces::{SetsInterface, SortedSetsInterface},
     types::Value,
 };
 use weir_cluster::DirectoryError;
@@ -46,7 +46,7 @@ impl RoomStore {
             text(if new { "new" } else { "" }),
             number(LIVE_TTL.as_millis()),
         ];
-        let keys = vec![self.keys.alive(), self.keys.audits()];
+        let keys = vec![self.keys.alive(), self.keys.audits(), self.keys.reaping()];
         let answer = script::HEARTBEAT.call(&self.commands, keys, arguments);
         Ok(match answer.await?.as_str().as_deref() {
             Some("ok") => Beat::Renewed,
@@ -94,10 +94,28 @@ impl RoomStore {
         settled.await.map(drop)
     }
 
+    /// Enters seats into a node's own ledger.
+    pub(crate) async fn hold(
+        &self,
+        node: &Incarnation,
+        entries: Vec<String>,
+    ) -> Result<(), DirectoryError> {
+        self.enter(node, "", entries).await
+    }
+
     /// Enters seats into the ledger of another node, which audits them, or whose reaper removes them.
     pub(crate) async fn vouch(
         &self,
         owner: &Incarnation,
+        entries: Vec<String>,
+    ) -> Result<(), DirectoryError> {
+        self.enter(owner, owner.node(), entries).await
+    }
+
+    async fn enter(
+        &self,
+        owner: &Incarnation,
+        auditor: &str,
         entries: Vec<String>,
     ) -> Result<(), DirectoryError> {
         let keys = vec![
@@ -108,30 +126,13 @@ impl RoomStore {
         ];
         let mut arguments = vec![
             owner.to_string().into(),
-            text(owner.node()),
+            text(auditor),
             number(LEASE.as_millis()),
             number(LIVE_TTL.as_millis()),
         ];
         arguments.extend(entries.into_iter().map(Value::from));
-        let vouched = script::VOUCH.call(&self.commands, keys, arguments);
-        vouched.await.map(drop)
-    }
-
-    /// Enters seats into a node's own ledger.
-    pub(crate) async fn hold(
-        &self,
-        node: &Incarnation,
-        entries: Vec<String>,
-    ) -> Result<(), DirectoryError> {
-        let (key, entries) = (&self.keys.held(node), &entries);
-        self.commands
-            .send(|client| async move { client.sadd::<(), _, _>(key, entries.clone()).await })
-            .await?;
-        let ttl = i64::try_from(LIVE_TTL.as_secs()).unwrap_or(i64::MAX);
-        // The key expires even if all nodes crash.
-        self.commands
-            .send(|client| async move { client.expire::<(), _>(key, ttl, None).await })
-            .await
+        let entered = script::VOUCH.call(&self.commands, keys, arguments);
+        entered.await.map(drop)
     }
 
     /// Deletes a seat from a node's ledger.

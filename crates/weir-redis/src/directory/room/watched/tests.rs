@@ -244,6 +244,22 @@ fn doubt_during_a_reconciliation_repeats_it() {
 }
 
 #[test]
+fn discarded_mirror_lets_events_of_a_new_room_through() {
+    let this = Fixture::new();
+    this.seats.lose(&hall(), &MemberId::new("own"));
+    assert!(this.watched.doubt());
+    assert_eq!(this.watched.receive(this.joined(1, "new")), FollowUp::None);
+    assert_eq!(this.told(), []);
+    this.watched.forget();
+    assert_eq!(
+        this.watched.receive(this.joined(2, "newer")),
+        FollowUp::None
+    );
+    assert_eq!(this.told(), [told(1, "+new"), told(2, "+newer")]);
+    assert!(!this.watched.doubt(), "there is nothing to reconcile");
+}
+
+#[test]
 fn departure_of_an_own_member_reaches_the_inbox() {
     let this = Fixture::new();
     let own = MemberId::new("own");
