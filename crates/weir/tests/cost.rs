@@ -130,10 +130,8 @@ async fn receive(client: &mut SocketClient, mut count: u64) {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nodes_receive_only_chunks_their_members_want() {
-    let redis = RedisServer::standalone().await;
-    let nodes = cluster(redis.url(), NODES, UNHURRIED).await;
+/// Fills each room with members on two nodes. Returns the publishers, with their tracks, and the viewers.
+async fn fill_rooms(nodes: &[ServerProcess]) -> (Vec<(u64, SocketClient)>, Vec<SocketClient>) {
     let opener = connect(&nodes[0]).await;
     let (mut publishers, mut viewers) = (Vec::new(), Vec::new());
     for number in 0..ROOMS {
@@ -147,6 +145,40 @@ async fn nodes_receive_only_chunks_their_members_want() {
             }
         }
     }
+    (publishers, viewers)
+}
+
+/// Sends all chunks of all publishers, and reads them at all members. Returns the members.
+async fn exchange(
+    publishers: Vec<(u64, SocketClient)>,
+    viewers: Vec<SocketClient>,
+) -> Vec<SocketClient> {
+    let mut tasks = JoinSet::new();
+    for (track, mut publisher) in publishers {
+        tasks.spawn(async move {
+            send(&publisher, track).await;
+            receive(&mut publisher, CHUNKS).await;
+            publisher
+        });
+    }
+    for mut viewer in viewers {
+        tasks.spawn(async move {
+            receive(&mut viewer, 2 * CHUNKS).await;
+            viewer
+        });
+    }
+    let mut clients = Vec::new();
+    while let Some(done) = tasks.join_next().await {
+        clients.push(done.expect("it receives every chunk"));
+    }
+    clients
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nodes_receive_only_chunks_their_members_want() {
+    let redis = RedisServer::standalone().await;
+    let nodes = cluster(redis.url(), NODES, UNHURRIED).await;
+    let (publishers, viewers) = fill_rooms(&nodes).await;
     // Each node has members of ten rooms and needs one track of each from another node. Each
     // connection also subscribes to a channel for its probes.
     let rooms = (2 * ROOMS / NODES) as u64;
@@ -167,24 +199,7 @@ async fn nodes_receive_only_chunks_their_members_want() {
     for node in &nodes {
         received_before.push(counter(node, "weir_bus_payload_bytes_total").await);
     }
-    let mut tasks = JoinSet::new();
-    for (track, mut publisher) in publishers {
-        tasks.spawn(async move {
-            send(&publisher, track).await;
-            receive(&mut publisher, CHUNKS).await;
-            publisher
-        });
-    }
-    for mut viewer in viewers {
-        tasks.spawn(async move {
-            receive(&mut viewer, 2 * CHUNKS).await;
-            viewer
-        });
-    }
-    let mut clients = Vec::new();
-    while let Some(done) = tasks.join_next().await {
-        clients.push(done.expect("it receives every chunk"));
-    }
+    let _clients = exchange(publishers, viewers).await;
 
     // One other node wants each track.
     let chunks = (2 * ROOMS) as u64 * CHUNKS;

@@ -12,7 +12,10 @@ use std::{
 
 use common::{PATIENCE, UNHURRIED, ask, cluster, connect, counter, member, publish, signal};
 use serde_json::json;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::{
+    task::JoinHandle,
+    time::{MissedTickBehavior, interval},
+};
 use weir_testkit::{RedisServer, ServerProcess, SocketClient, eventually};
 
 const FROZEN: Duration = Duration::from_secs(5);
@@ -37,6 +40,51 @@ fn peak(node: &ServerProcess) -> u64 {
     kibibytes * 1024
 }
 
+/// Publisher at a constant bitrate.
+struct Sender {
+    /// Number of the last chunk.
+    seq: Arc<AtomicU64>,
+    stop: Arc<AtomicBool>,
+    /// The client, which stays connected, and the bitrate in bits per second.
+    task: JoinHandle<(SocketClient, f64)>,
+}
+
+impl Sender {
+    fn start(publisher: SocketClient, track: u64) -> Self {
+        let seq = Arc::new(AtomicU64::new(0));
+        let stop = Arc::new(AtomicBool::new(false));
+        let (last, stopped) = (Arc::clone(&seq), Arc::clone(&stop));
+        let task = tokio::spawn(async move {
+            let mut ticks = interval(Duration::from_millis(10));
+            ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
+            let payload = vec![7; CHUNK];
+            let (start, mut sent) = (Instant::now(), 0);
+            while !stopped.load(Ordering::Relaxed) {
+                ticks.tick().await;
+                while f64::from(sent) < start.elapsed().as_secs_f64() * f64::from(CHUNKS_PER_SECOND)
+                {
+                    // Any chunk may be the first after a gap.
+                    let done = publisher.send_media(track, 0, true, &payload).await;
+                    done.expect("it is sent");
+                    sent += 1;
+                    last.fetch_add(1, Ordering::Relaxed);
+                }
+            }
+            (
+                publisher,
+                f64::from(sent) * CHUNK as f64 * 8.0 / start.elapsed().as_secs_f64(),
+            )
+        });
+        Self { seq, stop, task }
+    }
+
+    /// Stops sending. Returns the bitrate.
+    async fn stop(self) -> f64 {
+        self.stop.store(true, Ordering::Relaxed);
+        self.task.await.expect("it sends").1
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn frozen_node_costs_bounded_memory_and_resumes_when_thawed() {
     let redis = RedisServer::standalone().await;
@@ -50,29 +98,7 @@ async fn frozen_node_costs_bounded_memory_and_resumes_when_thawed() {
     let mut viewer = member(freezing, "hall").await;
     let track = publish(&publisher, "data").await;
 
-    let seq = Arc::new(AtomicU64::new(0));
-    let stop = Arc::new(AtomicBool::new(false));
-    let (last, stopped) = (Arc::clone(&seq), Arc::clone(&stop));
-    let sender = tokio::spawn(async move {
-        let mut ticks = interval(Duration::from_millis(10));
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
-        let payload = vec![7; CHUNK];
-        let (start, mut sent) = (Instant::now(), 0);
-        while !stopped.load(Ordering::Relaxed) {
-            ticks.tick().await;
-            while f64::from(sent) < start.elapsed().as_secs_f64() * f64::from(CHUNKS_PER_SECOND) {
-                // Any chunk may be the first after a gap.
-                let done = publisher.send_media(track, 0, true, &payload).await;
-                done.expect("it is sent");
-                sent += 1;
-                last.fetch_add(1, Ordering::Relaxed);
-            }
-        }
-        (
-            publisher,
-            f64::from(sent) * CHUNK as f64 * 8.0 / start.elapsed().as_secs_f64(),
-        )
-    });
+    let sender = Sender::start(publisher, track);
     let mut flow = Flow::default();
     flow.read_past(&mut viewer, 3_000).await;
 
@@ -90,7 +116,7 @@ async fn frozen_node_costs_bounded_memory_and_resumes_when_thawed() {
     .await;
     signal(freezing.pid(), "CONT");
     let thawed = Instant::now();
-    let sent = seq.load(Ordering::Relaxed);
+    let sent = sender.seq.load(Ordering::Relaxed);
     flow.read_past(&mut viewer, sent).await;
     let took = thawed.elapsed();
     let announced = flow.missing;
@@ -101,8 +127,7 @@ async fn frozen_node_costs_bounded_memory_and_resumes_when_thawed() {
         // The kernel's peak is approximate and may shrink.
         .map(|(node, before)| peak(node).saturating_sub(*before))
         .collect();
-    stop.store(true, Ordering::Relaxed);
-    let (_publisher, bits) = sender.await.expect("it sends");
+    let bits = sender.stop().await;
     println!(
         "{:.0} Mbit/s; flows again {took:?} after thawing; {lost} chunks were lost, {announced} \
          announced as missing; memory grew by {growth:?} bytes",

@@ -10,7 +10,7 @@ use std::{
 use common::{UNHURRIED, ask, cluster, connect, member, member_with_id, publish, room, signal};
 use serde_json::{Value, json};
 use tokio::{task::JoinSet, time::timeout};
-use weir_testkit::{RedisServer, SocketClient};
+use weir_testkit::{Incoming, RedisServer, SocketClient};
 
 const MEMBERS: usize = 1_000;
 
@@ -107,6 +107,36 @@ async fn members_of_killed_node_leave_exactly_once() {
     }
 }
 
+/// Reads joins and leaves until exactly these members are present.
+async fn until_present(witness: &mut SocketClient, wanted: &BTreeSet<String>) {
+    let mut here: BTreeSet<String> = BTreeSet::new();
+    while here != *wanted {
+        let told = timeout(TOLD, witness.next()).await.expect("soon");
+        let told = told.expect("an event");
+        match (told.event.as_str(), &told.args[0]) {
+            ("member:joined", joined) => {
+                let id = joined["member"]["id"].as_str().expect("an id");
+                assert!(here.insert(id.to_owned()));
+            }
+            ("member:left", left) => {
+                let id = left["id"].as_str().expect("an id");
+                assert!(here.remove(id), "{left}");
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Reads until an event matches.
+async fn until_event(witness: &mut SocketClient, matches: fn(&Incoming) -> bool) {
+    loop {
+        let told = timeout(TOLD, witness.next()).await.expect("soon");
+        if matches(&told.expect("an event")) {
+            return;
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn members_of_thawed_node_rejoin_the_room() {
     let redis = RedisServer::standalone().await;
@@ -138,22 +168,7 @@ async fn members_of_thawed_node_rejoin_the_room() {
 
     signal(frozen.pid(), "CONT");
     let back = BTreeSet::from([publisher_id, silent_id]);
-    let mut here: BTreeSet<String> = BTreeSet::new();
-    while here != back {
-        let told = timeout(TOLD, witness.next()).await.expect("soon");
-        let told = told.expect("an event");
-        match (told.event.as_str(), &told.args[0]) {
-            ("member:joined", joined) => {
-                let id = joined["member"]["id"].as_str().expect("an id");
-                assert!(here.insert(id.to_owned()));
-            }
-            ("member:left", left) => {
-                let id = left["id"].as_str().expect("an id");
-                assert!(here.remove(id), "{left}");
-            }
-            _ => {}
-        }
-    }
+    until_present(&mut witness, &back).await;
     let fresh = connect(&nodes[1]).await;
     let found = ask(&fresh, "room:join", json!({"room": room})).await;
     // The two returned members, the witness and the newcomer: no ghost.
@@ -168,21 +183,14 @@ async fn members_of_thawed_node_rejoin_the_room() {
     for client in [&publisher, &silent] {
         ask(client, "message", json!({"data": "here"})).await;
     }
-    let mut messages = 0;
-    while messages < 2 {
-        let told = timeout(TOLD, witness.next()).await.expect("soon");
-        messages += usize::from(told.expect("an event").event == "message");
+    for _ in 0..2 {
+        until_event(&mut witness, |told| told.event == "message").await;
     }
     publisher
         .send_media(track, 7, false, b"chunk")
         .await
         .expect("it is sent");
-    loop {
-        let told = timeout(TOLD, witness.next()).await.expect("soon");
-        if told.expect("an event").media().is_some() {
-            break;
-        }
-    }
+    until_event(&mut witness, |told| told.media().is_some()).await;
     while let Some(told) = publisher.try_next() {
         let gone = told.event != "member:left" || told.args[0]["id"] == *vanishing_id;
         assert!(gone, "nobody else has left: {told:?}");

@@ -20,7 +20,7 @@ use tokio::{
     task::JoinSet,
     time::{Instant, interval, sleep_until, timeout},
 };
-use weir_testkit::{RedisServer, SocketClient, eventually};
+use weir_testkit::{RedisServer, ServerProcess, SocketClient, eventually};
 
 const NODES: usize = 3;
 const MEMBERS: usize = 10;
@@ -129,10 +129,7 @@ async fn rolling_replacement_keeps_every_member_in_its_room() {
     let redis = RedisServer::standalone().await;
     let mut nodes = cluster(redis.url(), NODES, DRAIN).await;
     let world = Arc::new(World::default());
-    *world.ready.lock().expect("no panic") = nodes
-        .iter()
-        .map(weir_testkit::ServerProcess::listen)
-        .collect();
+    *world.ready.lock().expect("no panic") = nodes.iter().map(ServerProcess::listen).collect();
 
     let opener = connect(&nodes[0]).await;
     let mut clients = JoinSet::new();
@@ -160,27 +157,9 @@ async fn rolling_replacement_keeps_every_member_in_its_room() {
             ready.retain(|address| *address != old.listen());
         }
         nodes.push(new);
-        let begun = Instant::now();
         let moved = std::mem::take(&mut *world.moves.lock().expect("no panic")).len();
         assert_eq!(moved == 0, turn == 0, "all have moved before the next turn");
-        signal(old.pid(), "TERM");
-        let mut old = old;
-        let exit = timeout(DEADLINE + Duration::from_secs(5), old.wait());
-        let exit = exit.await.expect("it ends").expect("it can be waited for");
-        assert!(exit.success(), "{exit}: {}", old.log());
-        let moves = world.moves.lock().expect("no panic").clone();
-        let fastest = most_in_a_second(&moves);
-        #[allow(clippy::cast_precision_loss, reason = "small")]
-        let even = moves.len() as f64 / WINDOW.as_secs_f64();
-        println!(
-            "node {turn}: {} clients moved within {:.1} s, {fastest} in the fullest second, {even:.1} evenly",
-            moves.len(),
-            begun.elapsed().as_secs_f64(),
-        );
-        assert!(begun.elapsed() < DEADLINE, "before its deadline");
-        #[allow(clippy::cast_precision_loss, reason = "small")]
-        let fastest = fastest as f64;
-        assert!(fastest <= (2.0 * even).max(3.0));
+        drain(old, &world, turn).await;
     }
 
     world.done.store(true, Ordering::Relaxed);
@@ -190,7 +169,41 @@ async fn rolling_replacement_keeps_every_member_in_its_room() {
         (count == rooms.len() * MEMBERS).then_some(())
     })
     .await;
-    let witness = connect(&nodes[0]).await;
+    assert_complete(&nodes[0], &world).await;
+    let mut silences = world.silences.lock().expect("no panic").clone();
+    silences.sort();
+    let median = silences[silences.len() / 2];
+    let longest = silences.last().expect("there are some");
+    println!("the longest silence of a client: median {median:?}, longest {longest:?}");
+    assert!(median < Duration::from_secs(1));
+    clients.abort_all();
+}
+
+/// Stops a node and checks that its clients move evenly and in time.
+async fn drain(mut node: ServerProcess, world: &World, turn: usize) {
+    let begun = Instant::now();
+    signal(node.pid(), "TERM");
+    let exit = timeout(DEADLINE + Duration::from_secs(5), node.wait());
+    let exit = exit.await.expect("it ends").expect("it can be waited for");
+    assert!(exit.success(), "{exit}: {}", node.log());
+    let moves = world.moves.lock().expect("no panic").clone();
+    let fastest = most_in_a_second(&moves);
+    #[allow(clippy::cast_precision_loss, reason = "small")]
+    let even = moves.len() as f64 / WINDOW.as_secs_f64();
+    println!(
+        "node {turn}: {} clients moved within {:.1} s, {fastest} in the fullest second, {even:.1} evenly",
+        moves.len(),
+        begun.elapsed().as_secs_f64(),
+    );
+    assert!(begun.elapsed() < DEADLINE, "before its deadline");
+    #[allow(clippy::cast_precision_loss, reason = "small")]
+    let fastest = fastest as f64;
+    assert!(fastest <= (2.0 * even).max(3.0));
+}
+
+/// Asserts that each room has exactly its members and one track.
+async fn assert_complete(node: &ServerProcess, world: &World) {
+    let witness = connect(node).await;
     let present = world.present.lock().expect("no panic").clone();
     for (room, present) in present {
         let joined = ask(&witness, "room:join", json!({"room": room})).await;
@@ -203,13 +216,6 @@ async fn rolling_replacement_keeps_every_member_in_its_room() {
         assert_eq!(joined["tracks"].as_array().map(Vec::len), Some(1));
         ask(&witness, "room:leave", json!({})).await;
     }
-    let mut silences = world.silences.lock().expect("no panic").clone();
-    silences.sort();
-    let median = silences[silences.len() / 2];
-    let longest = silences.last().expect("there are some");
-    println!("the longest silence of a client: median {median:?}, longest {longest:?}");
-    assert!(median < Duration::from_secs(1));
-    clients.abort_all();
 }
 
 fn ids(members: &Value) -> Vec<String> {
