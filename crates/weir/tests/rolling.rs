@@ -2,6 +2,8 @@
 //!
 //! `WEIR_TEST_ROLLING_CLIENTS` sets the number of clients of each node; the default is 30.
 
+#![allow(clippy::print_stdout, reason = "a run reports its measurements")]
+
 mod common;
 
 use std::{

@@ -107,80 +107,65 @@ async fn malformed_requests_get_their_documented_code() {
     println!("{} cases", cases.len());
 }
 
+/// Returns requests about a track.
+fn of_track(events: &[&'static str], track: u64) -> Vec<BadRequest> {
+    let requests = events
+        .iter()
+        .map(|event| BadRequest::new(event, vec![json!({"track": track})]));
+    let header = json!({"track": track, "ts": 0});
+    let media = BadRequest::new("media", vec![header, placeholder(0)]).with(b"x");
+    requests.chain([media]).collect()
+}
+
 /// Returns requests of a member that its state does not permit.
 fn of_state(Targets { room, own, others }: &Targets) -> Vec<BadRequest> {
-    let media = |track: u64| vec![json!({"track": track, "ts": 0}), placeholder(0)];
-    let ghost = 4_000_000_000_u64;
-    [
+    let ghost = of_track(
+        &[
+            "track:update",
+            "track:unpublish",
+            "track:subscribe",
+            "track:unsubscribe",
+            "track:request-keyframe",
+        ],
+        4_000_000_000,
+    );
+    let ghost = ghost
+        .into_iter()
+        .map(|case| case.but("track_not_found", "4000000000"));
+    let foreign = of_track(&["track:update", "track:unpublish"], *others);
+    let foreign = foreign
+        .into_iter()
+        .map(|case| case.but("not_track_owner", ""));
+    let single = [
         (
-            BadRequest::new("room:join", vec![json!({"room": room})]),
+            "room:join",
+            json!({"room": room}),
             "already_joined",
             room.as_str(),
         ),
         (
-            BadRequest::new("track:update", vec![json!({"track": ghost})]),
-            "track_not_found",
-            "4000000000",
-        ),
-        (
-            BadRequest::new("track:unpublish", vec![json!({"track": ghost})]),
-            "track_not_found",
-            "4000000000",
-        ),
-        (
-            BadRequest::new("track:subscribe", vec![json!({"track": ghost})]),
-            "track_not_found",
-            "4000000000",
-        ),
-        (
-            BadRequest::new("track:unsubscribe", vec![json!({"track": ghost})]),
-            "track_not_found",
-            "4000000000",
-        ),
-        (
-            BadRequest::new("track:request-keyframe", vec![json!({"track": ghost})]),
-            "track_not_found",
-            "4000000000",
-        ),
-        (
-            BadRequest::new("media", media(ghost)).with(b"x"),
-            "track_not_found",
-            "4000000000",
-        ),
-        (
-            BadRequest::new("track:update", vec![json!({"track": others})]),
-            "not_track_owner",
-            "",
-        ),
-        (
-            BadRequest::new("track:unpublish", vec![json!({"track": others})]),
-            "not_track_owner",
-            "",
-        ),
-        (
-            BadRequest::new("media", media(others)).with(b"x"),
-            "not_track_owner",
-            "",
-        ),
-        (
-            BadRequest::new("track:subscribe", vec![json!({"track": own})]),
+            "track:subscribe",
+            json!({"track": own}),
             "bad_request",
             "track",
         ),
         (
-            BadRequest::new("message", vec![json!({"data": 1, "to": ["ghost"]})]),
+            "message",
+            json!({"data": 1, "to": ["ghost"]}),
             "member_not_found",
             "ghost",
         ),
-        (
-            BadRequest::new("no:such-event", vec![json!({})]),
-            "bad_request",
-            "no:such-event",
-        ),
-        (BadRequest::new("", vec![]), "bad_request", "event"),
-    ]
-    .map(|(case, code, names)| case.but(code, names))
-    .into()
+        ("no:such-event", json!({}), "bad_request", "no:such-event"),
+    ];
+    let single = single.map(|(event, argument, code, names)| {
+        BadRequest::new(event, vec![argument]).but(code, names)
+    });
+    let unnamed = BadRequest::new("", vec![]).but("bad_request", "event");
+    ghost
+        .chain(foreign)
+        .chain(single)
+        .chain([unnamed])
+        .collect()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
