@@ -75,7 +75,7 @@ impl ActiveRoom {
             return;
         };
         let (last, chunks) = ingest.announce(beginning);
-        chunks.iter().for_each(|relayed| ingest.relay(relayed));
+        chunks.iter().for_each(|relayed| ingest.republish(relayed));
         let position = Signal::Position {
             track: id,
             last,

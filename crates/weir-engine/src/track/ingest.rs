@@ -137,7 +137,7 @@ impl IngestTrack {
         }
         drop(media);
         if wanted {
-            self.relay(&relayed);
+            self.count_relayed(self.publisher.publish(&relayed).is_ok());
         }
         seq
     }
@@ -162,13 +162,20 @@ impl IngestTrack {
         }
     }
 
-    /// Publishes a chunk on the bus.
-    pub(crate) fn relay(&self, relayed: &Relayed) {
-        match self.publisher.publish(relayed) {
-            Ok(()) => self.counters.chunks_relayed.of(self.kind).add_one(),
-            // Other nodes see the gap in the sequence numbers.
-            Err(_) => self.counters.chunks_unrelayed.of(self.kind).add_one(),
-        }
+    /// Publishes a kept chunk on the bus.
+    pub(crate) fn republish(&self, relayed: &Relayed) {
+        self.count_relayed(self.publisher.publish(relayed).is_ok());
+    }
+
+    /// Counts a chunk for the bus. Other nodes see the gap if it was not `accepted`.
+    fn count_relayed(&self, accepted: bool) {
+        let counters = &self.counters;
+        let counter = if accepted {
+            &counters.chunks_relayed
+        } else {
+            &counters.chunks_unrelayed
+        };
+        counter.of(self.kind).add_one();
     }
 
     /// Records that another node wants the track. Returns the number of the last chunk, after which

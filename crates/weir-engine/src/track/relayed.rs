@@ -1,7 +1,8 @@
 //! A track that a member of another node publishes.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{collections::VecDeque, sync::Arc, time::Instant};
 
+use opentelemetry::trace::SpanContext;
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::watch;
 use weir_cluster::{Hop, Relayed};
@@ -153,7 +154,7 @@ impl RelayedTrack {
     /// Ends the track, after the chunks that have come before.
     pub(super) fn close(&self) {
         let mut media = self.media();
-        while self.deliver_next(&mut media) {}
+        self.drain(&mut media);
         media.subscribers.clear();
         media.ended = true;
         media.need.send_replace(Need::Ended);
@@ -161,18 +162,31 @@ impl RelayedTrack {
         media.started.send_replace(true);
     }
 
-    /// Sends chunks that have come from the bus to the subscribers on this node. Returns whether
-    /// there may be more.
+    /// Sends a batch of chunks that have come from the bus to the subscribers on this node. Returns
+    /// whether there may be more.
     pub(super) fn deliver(&self) -> bool {
         let mut media = self.media();
-        (0..BATCH).all(|_| self.deliver_next(&mut media))
+        for _ in 0..BATCH {
+            let Some(chunk) = media.next() else {
+                return false;
+            };
+            self.arrive(&mut media, chunk);
+        }
+        true
+    }
+
+    /// Sends all chunks that have come from the bus.
+    fn drain(&self, media: &mut RelayedMedia) {
+        while let Some(chunk) = media.next() {
+            self.arrive(media, chunk);
+        }
     }
 
     /// Handles the position of the publisher's node, after the chunks that have come before it.
     /// `beginning` says that all chunks up to `last` were published again.
     pub(super) fn position(&self, last: u64, beginning: bool) {
         let mut media = self.media();
-        while self.deliver_next(&mut media) {}
+        self.drain(&mut media);
         let incomplete = media.last() == Some(0) && last > 0 && !beginning;
         if media.subscribed && !incomplete {
             self.start(&mut media, Some(last));
@@ -188,36 +202,17 @@ impl RelayedTrack {
         let kept = media.arrivals.start(position);
         media.started.send_replace(true);
         for (_, relayed) in kept {
-            self.arrive(media, relayed);
+            self.arrive(media, ArrivedChunk { relayed, at: None });
         }
-    }
-
-    /// Handles the next chunk that has come from the bus; returns false if there is none.
-    fn deliver_next(&self, media: &mut RelayedMedia) -> bool {
-        let Some(ArrivedChunk { relayed, at }) = media.next() else {
-            return false;
-        };
-        let Some(at) = at else {
-            self.arrive(media, relayed);
-            return true;
-        };
-        let (seq, trace) = (relayed.chunk.seq, relayed.trace.clone());
-        self.arrive(media, relayed);
-        let took = at.elapsed();
-        if Hop::is_measured(seq) {
-            Hop::Remote.record(took);
-        }
-        if let Some(trace) = &trace {
-            Hop::Remote.trace(trace, took);
-        }
-        true
     }
 
     /// Sends a chunk to the subscribers on this node, or keeps it until the position is known.
-    fn arrive(&self, media: &mut RelayedMedia, relayed: Relayed) {
+    fn arrive(&self, media: &mut RelayedMedia, arrived: ArrivedChunk) {
+        let ArrivedChunk { relayed, at } = arrived;
         if !media.running || media.ended {
             return;
         }
+        let measured = at.map(|at| (at, relayed.trace.clone()));
         let counters = &*self.address.counters;
         let (seq, bytes) = (relayed.chunk.seq, relayed.chunk.payload.len());
         match media.arrivals.arrive(seq, bytes, relayed) {
@@ -235,5 +230,19 @@ impl RelayedTrack {
             Arrived::Kept { full: false } => {}
             Arrived::Repeated => counters.chunks_repeated.of(self.kind).add_one(),
         }
+        if let Some((at, trace)) = measured {
+            record_latency(at, seq, trace.as_ref());
+        }
+    }
+}
+
+/// Records how long a chunk took from its arrival to the subscribers.
+fn record_latency(arrival: Instant, seq: u64, trace: Option<&SpanContext>) {
+    let took = arrival.elapsed();
+    if Hop::is_measured(seq) {
+        Hop::Remote.record(took);
+    }
+    if let Some(trace) = trace {
+        Hop::Remote.trace(trace, took);
     }
 }

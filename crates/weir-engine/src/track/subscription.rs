@@ -97,7 +97,17 @@ async fn run(
     inflow: Arc<Inflow<ArrivedChunk>>,
     mut need: watch::Receiver<Need>,
 ) {
-    let delivering = tokio::spawn(deliver(Arc::clone(&track), Arc::clone(&inflow)));
+    let delivering = {
+        let (track, inflow) = (Arc::clone(&track), Arc::clone(&inflow));
+        tokio::spawn(async move {
+            loop {
+                while track.deliver() {
+                    tokio::task::yield_now().await;
+                }
+                inflow.filled().await;
+            }
+        })
+    };
     let _delivering = AbortOnDrop(delivering.abort_handle());
     let counters = Arc::clone(&track.address.counters);
     let sink = Arc::new(InflowSink { inflow, counters });
@@ -113,16 +123,6 @@ async fn run(
         if track.media().end() {
             return;
         }
-    }
-}
-
-/// Delivers chunks as they come from the bus, for ever.
-async fn deliver(track: Arc<RelayedTrack>, inflow: Arc<Inflow<ArrivedChunk>>) {
-    loop {
-        while track.deliver() {
-            tokio::task::yield_now().await;
-        }
-        inflow.filled().await;
     }
 }
 

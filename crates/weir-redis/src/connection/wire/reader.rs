@@ -80,7 +80,9 @@ impl<S> Reader<S> {
                         payload,
                         len,
                     }) => {
-                        self.routes.dispatch(&rest[channel], &rest[payload]);
+                        for sink in self.routes.sinks(&rest[channel]) {
+                            sink.message(&rest[payload.clone()]);
+                        }
                         self.turn += len.max(LEAST);
                         self.seen += len;
                         self.start = self.seen;

@@ -32,12 +32,10 @@ impl Routes {
         self.0.remove(channel.as_bytes());
     }
 
-    /// Delivers a message to the sinks of its channel. Messages of channels without a sink are
-    /// dropped: their subscription is about to end.
-    pub(crate) fn dispatch(&self, channel: &[u8], payload: &[u8]) {
-        for sink in self.0.get(channel).into_iter().flatten() {
-            sink.message(payload);
-        }
+    /// Returns the sinks of a channel. A channel without sinks is about to be unsubscribed; its
+    /// messages are dropped.
+    pub(crate) fn sinks(&self, channel: &[u8]) -> &[Arc<dyn MessageSink>] {
+        self.0.get(channel).map_or(&[], Vec::as_slice)
     }
 
     /// Reports an interruption to all sinks.
