@@ -49,7 +49,8 @@ impl MessageSink for RoomEvents {
 
     fn interrupted(&self) {
         if let Some(core) = self.core.upgrade() {
-            // The task reconciles all rooms, so that it limits the load on Redis.
+            self.room.interrupted();
+            // One task reconciles all rooms in doubt, which limits the load on Redis.
             core.interrupted.notify_one();
         }
     }

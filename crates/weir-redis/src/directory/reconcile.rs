@@ -54,7 +54,7 @@ pub(crate) async fn reconcile_all(core: &Arc<DirectoryCore>) {
     reconcile_where(core, WatchedRoom::doubt).await;
 }
 
-/// Reconciles the rooms that a failed reconciliation has left in doubt.
+/// Reconciles the rooms that an interruption or a failed reconciliation has left in doubt.
 pub(crate) async fn reconcile_doubtful(core: &Arc<DirectoryCore>) {
     reconcile_where(core, WatchedRoom::is_left_in_doubt).await;
 }

@@ -24,7 +24,7 @@ use super::{
     counts::DirectoryCounts,
     directory_core::{DirectoryCore, cause},
     node::{lease, seats::OwnSeats},
-    reconcile::reconcile_all,
+    reconcile::reconcile_doubtful,
     room::rooms::WatchedRooms,
     store::{RoomStore, StoreLimits},
 };
@@ -134,13 +134,13 @@ impl Drop for RedisDirectory {
     }
 }
 
-/// Reconciles all rooms after each resubscription, since events may be missing, and requests an audit: a fail-over
-/// may have lost writes.
+/// Reconciles the rooms whose subscriptions were interrupted, since events may be missing. Requests
+/// an audit, since a fail-over may have lost writes.
 async fn resubscribed(core: Arc<DirectoryCore>) {
     loop {
         core.interrupted.notified().await;
         core.audit_due.store(true, Ordering::Relaxed);
-        reconcile_all(&core).await;
+        reconcile_doubtful(&core).await;
     }
 }
 

@@ -262,7 +262,16 @@ impl WatchedRoom {
         self.state.lock().doubt()
     }
 
-    /// Whether a reconciliation has failed. If so, the caller is to try again.
+    /// Puts the room in doubt, until a task reconciles it: its subscription was interrupted.
+    pub(crate) fn interrupted(&self) {
+        let mut state = self.state.lock();
+        if state.mirror.is_some() {
+            state.in_doubt = true;
+            state.again = state.reconciling;
+        }
+    }
+
+    /// Whether the room is in doubt and no task reconciles it. If so, the caller is to reconcile it.
     #[must_use]
     pub(crate) fn is_left_in_doubt(&self) -> bool {
         let mut state = self.state.lock();

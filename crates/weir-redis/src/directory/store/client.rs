@@ -4,22 +4,40 @@ use std::time::Duration;
 
 use fred::{
     clients::Client,
+    error::{Error, ErrorKind},
     interfaces::ClientLike,
     types::{
         Builder, RespVersion,
         config::{Config, ReconnectPolicy, Server, ServerConfig, TlsConnector, UnresponsiveConfig},
     },
 };
+use tokio::task::AbortHandle;
 use weir_cluster::DirectoryError;
 
-use super::commands::unavailable;
 use crate::{Target, target::Topology};
+
+/// Start of the error for a command of a script that the user may not run. Outside of scripts, the
+/// code is `NOPERM`.
+const SCRIPT_NOPERM: &str = "ERR The user executing the script";
 
 /// Time limit for connecting.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// A client and the task of its connections, which end together.
+#[derive(Debug)]
+pub(crate) struct RunningClient {
+    pub(crate) client: Client,
+    task: AbortHandle,
+}
+
+impl Drop for RunningClient {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
 /// Creates a client that connects in the background, and reconnects after an interruption.
-pub(crate) fn connect(target: &Target) -> Result<Client, DirectoryError> {
+pub(crate) fn connect(target: &Target) -> Result<RunningClient, DirectoryError> {
     let cluster = target.topology == Topology::Cluster;
     let tls = match target.tls {
         true => {
@@ -57,9 +75,8 @@ pub(crate) fn connect(target: &Target) -> Result<Client, DirectoryError> {
         .set_policy(policy)
         .build()
         .map_err(|error| unavailable(&error))?;
-    // The task ends with the client.
-    drop(client.connect());
-    Ok(client)
+    let task = client.connect().abort_handle();
+    Ok(RunningClient { client, task })
 }
 
 fn server(target: &Target) -> ServerConfig {
@@ -80,4 +97,16 @@ fn server(target: &Target) -> ServerConfig {
             }
         }
     }
+}
+
+/// Converts an error to a short description of why Redis is unavailable.
+pub(crate) fn unavailable(error: &Error) -> DirectoryError {
+    let why = match error.kind() {
+        ErrorKind::Timeout => "Redis did not answer in time".to_owned(),
+        _ => match error.details().strip_prefix(SCRIPT_NOPERM) {
+            Some(rest) => format!("Redis: NOPERM the user{rest}"),
+            None => format!("Redis: {}", error.details()),
+        },
+    };
+    DirectoryError::Unavailable(why)
 }

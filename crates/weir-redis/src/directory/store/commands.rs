@@ -10,9 +10,14 @@ use fred::{
 };
 use parking_lot::Mutex;
 use tokio::time::{Instant, sleep, timeout_at};
+use tracing::debug;
 use weir_cluster::DirectoryError;
 
-use crate::connection::failure::{PAUSE, Remedy, remedy};
+use super::client::{RunningClient, connect, unavailable};
+use crate::{
+    Target,
+    connection::failure::{PAUSE, Remedy, remedy},
+};
 
 /// Deadline of a command, retries included.
 pub(crate) const TIMEOUT: Duration = Duration::from_millis(1_500);
@@ -20,17 +25,27 @@ pub(crate) const TIMEOUT: Duration = Duration::from_millis(1_500);
 /// Minimum interval between reconnections because of error replies.
 const RECONNECTS: Duration = Duration::from_millis(500);
 
+/// Time without any answer after which the client is replaced. Redirections of many commands at a
+/// time, while slots move, may leave fred 10.1 without any progress.
+const SILENCE: Duration = Duration::from_secs(3);
+
 /// Client of the directory.
 #[derive(Debug)]
 pub(crate) struct Commands {
-    client: Client,
+    target: Target,
+    /// Held only to copy or to replace it.
+    client: Mutex<RunningClient>,
     options: Options,
     /// Time of the last forced reconnection. Held only to read or to set it.
     reconnected: Mutex<Option<Instant>>,
+    /// Start of the first command without an answer since the last answer. Held only to read or to
+    /// set it.
+    silent: Mutex<Option<Instant>>,
 }
 
 impl Commands {
-    pub(crate) fn new(client: Client) -> Self {
+    /// Creates a client that connects in the background.
+    pub(crate) fn new(target: &Target) -> Result<Self, DirectoryError> {
         let options = Options {
             // A redirection to another server counts as an attempt, too. A command lost in flight
             // is still not retried, because the client fails fast.
@@ -39,11 +54,17 @@ impl Commands {
             fail_fast: true,
             ..Options::default()
         };
-        Self {
-            client,
+        Ok(Self {
+            target: target.clone(),
+            client: Mutex::new(connect(target)?),
             options,
             reconnected: Mutex::new(None),
-        }
+            silent: Mutex::new(None),
+        })
+    }
+
+    fn client(&self) -> Client {
+        self.client.lock().client.clone()
     }
 
     /// Sends a command and waits for its answer until a deadline: without a connection, the client
@@ -60,12 +81,19 @@ impl Commands {
         let deadline = Instant::now() + TIMEOUT;
         let mut refused = None;
         loop {
-            let sent = command(self.client.with_options(&self.options));
+            let sent = command(self.client().with_options(&self.options));
             let error = match timeout_at(deadline, sent).await {
-                Ok(Ok(answer)) => return Ok(answer),
+                Ok(Ok(answer)) => {
+                    *self.silent.lock() = None;
+                    return Ok(answer);
+                }
                 Ok(Err(error)) => error,
                 Err(_) => Error::new(ErrorKind::Timeout, ""),
             };
+            match error.kind() {
+                ErrorKind::Timeout => self.replace_silent(deadline - TIMEOUT),
+                _ => *self.silent.lock() = None,
+            }
             match refusal(&error) {
                 // An earlier error of Redis explains more than a later timeout or disconnection.
                 Remedy::Fail => return Err(unavailable(&refused.unwrap_or(error))),
@@ -82,6 +110,24 @@ impl Commands {
         }
     }
 
+    /// Replaces the client if nothing was answered for too long. `started` is the start of a command
+    /// without an answer.
+    fn replace_silent(&self, started: Instant) {
+        let mut silent = self.silent.lock();
+        if silent.get_or_insert(started).elapsed() < SILENCE {
+            return;
+        }
+        *silent = None;
+        drop(silent);
+        match connect(&self.target) {
+            Ok(client) => {
+                debug!(redis = %self.target, "replaces a client without answers");
+                let _old = std::mem::replace(&mut *self.client.lock(), client);
+            }
+            Err(error) => debug!(%error, "a client without answers could not be replaced"),
+        }
+    }
+
     /// Forces a new connection, which resolves the name and queries Sentinels again.
     async fn reconnect(&self, deadline: Instant) {
         {
@@ -91,7 +137,7 @@ impl Commands {
             }
             *reconnected = Some(Instant::now());
         }
-        let client = self.client.clone();
+        let client = self.client();
         // The reconnection continues if its caller stops waiting.
         let reconnecting = tokio::spawn(async move { client.force_reconnection().await });
         let _ = timeout_at(deadline, reconnecting).await;
@@ -107,13 +153,4 @@ fn refusal(error: &Error) -> Remedy {
         text if text.starts_with("Missing server for hash slot") => Remedy::Reconnect,
         text => remedy(text),
     }
-}
-
-/// Converts an error to a short description of why Redis is unavailable.
-pub(crate) fn unavailable(error: &Error) -> DirectoryError {
-    let why = match error.kind() {
-        ErrorKind::Timeout => "Redis did not answer in time".to_owned(),
-        _ => format!("Redis: {}", error.details()),
-    };
-    DirectoryError::Unavailable(why)
 }

@@ -6,7 +6,7 @@ use fred::types::Value;
 use weir_cluster::{DirectoryError, trace};
 use weir_protocol::{MemberId, RoomId, TrackId};
 
-use super::{client, commands::Commands, script::Script};
+use super::{commands::Commands, script::Script};
 use crate::{
     Target,
     directory::{
@@ -63,7 +63,7 @@ impl RoomStore {
             Topology::Standalone | Topology::Sentinel { .. } => "PUBLISH",
         };
         Ok(Self {
-            commands: Commands::new(client::connect(target)?),
+            commands: Commands::new(target)?,
             keys,
             publish,
             limits,
