@@ -29,6 +29,8 @@ pub(crate) struct Relay {
     listener: TcpListener,
     publisher: RedisConnection,
     subscriber: RedisConnection,
+    /// Whether chunks of its own clients reach their room without Redis.
+    local: bool,
     peers: Vec<Option<RelayPeer>>,
     rooms: Vec<RelayRoom>,
     /// Index of each room by its id, which is its channel too.
@@ -40,7 +42,7 @@ pub(crate) struct Relay {
 #[derive(Debug)]
 struct RelayRoom {
     id: String,
-    /// Indices of its members.
+    /// Indices of the members that receive chunks.
     members: Vec<usize>,
 }
 
@@ -49,6 +51,7 @@ impl Relay {
         registry: Registry,
         listener: TcpListener,
         redis: &str,
+        local: bool,
     ) -> anyhow::Result<Self> {
         let [mut publisher, mut subscriber] = [
             RedisConnection::connect(redis)?,
@@ -61,6 +64,7 @@ impl Relay {
             listener,
             publisher,
             subscriber,
+            local,
             peers: Vec::new(),
             rooms: Vec::new(),
             by_id: HashMap::new(),
@@ -109,7 +113,7 @@ impl Relay {
         subscriber.0.flush()?;
         let open = subscriber.read_messages(buffer, |room, chunk| {
             if let Some(room) = by_id.get(room) {
-                deliver(&rooms[*room], peers, None, chunk);
+                deliver(&rooms[*room], peers, chunk);
             }
         })?;
         open.then_some(()).context("Redis closed the connection")
@@ -137,12 +141,14 @@ impl Relay {
         Ok(())
     }
 
-    /// Delivers a chunk to the members on this relay, and publishes it for the others.
+    /// Publishes a chunk.
     fn publish(&mut self, index: usize, chunk: &[u8]) -> anyhow::Result<()> {
         let peer = self.peers[index].as_ref().context("no peer")?;
         let room = &self.rooms[peer.room.context("no room")?];
         self.publisher.publish(&room.id, chunk)?;
-        deliver(room, &mut self.peers, Some(index), chunk);
+        if self.local {
+            deliver(room, &mut self.peers, chunk);
+        }
         Ok(())
     }
 
@@ -150,6 +156,9 @@ impl Relay {
         let result = match request {
             PeerRequest::Create => {
                 let id = format!("{}-{}", process::id(), self.rooms.len());
+                if !self.local {
+                    self.subscriber.subscribe(&id)?;
+                }
                 self.open(&id);
                 format!(r#"{{"ok":true,"room":{{"id":"{id}"}}}}"#)
             }
@@ -157,7 +166,7 @@ impl Relay {
                 let room = match self.by_id.get(&id) {
                     Some(room) => *room,
                     None => {
-                        // Its publisher is on the relay that created it.
+                        // Another relay created it.
                         self.subscriber.subscribe(&id)?;
                         self.open(&id)
                     }
@@ -166,7 +175,13 @@ impl Relay {
                 self.peers[index].as_mut().context("no peer")?.room = Some(room);
                 r#"{"ok":true}"#.to_owned()
             }
-            PeerRequest::Publish => r#"{"ok":true,"track":{"id":1}}"#.to_owned(),
+            PeerRequest::Publish => {
+                let peer = self.peers[index].as_ref().context("no peer")?;
+                let room = &mut self.rooms[peer.room.context("no room")?];
+                // The one publisher of a room does not receive its chunks.
+                room.members.retain(|member| *member != index);
+                r#"{"ok":true,"track":{"id":1}}"#.to_owned()
+            }
         };
         let peer = self.peers[index].as_mut().context("no peer")?;
         peer.acknowledge(id, &result)
@@ -183,17 +198,10 @@ impl Relay {
     }
 }
 
-/// Writes a chunk to each member of a room except its publisher.
-fn deliver(
-    room: &RelayRoom,
-    peers: &mut [Option<RelayPeer>],
-    publisher: Option<usize>,
-    chunk: &[u8],
-) {
+/// Writes a chunk to each member of a room.
+fn deliver(room: &RelayRoom, peers: &mut [Option<RelayPeer>], chunk: &[u8]) {
     for member in &room.members {
-        if let Some(peer) = &mut peers[*member]
-            && Some(*member) != publisher
-        {
+        if let Some(peer) = &mut peers[*member] {
             // A broken connection is removed at its next event.
             let _ = peer.stream.send(chunk);
         }

@@ -18,8 +18,10 @@ pub(crate) enum ClusterKind {
     WeirTls,
     /// The same with a Redis Cluster of three primaries.
     WeirRedisCluster,
-    /// `bare-relay`, which does the least that any node must.
+    /// `bare-relay`: every chunk goes through Redis.
     Bare,
+    /// The same with `--local`: chunks within a node do not.
+    BareLocal,
     /// The relay on Node with `createAdapter` of `@socket.io/redis-adapter`.
     Classic,
     /// The same with `createShardedAdapter`.
@@ -37,7 +39,7 @@ impl ClusterKind {
         match self {
             Self::WeirTls => RedisServer::standalone_tls().await,
             Self::WeirRedisCluster => RedisServer::cluster().await,
-            Self::Weir | Self::Bare | Self::Classic | Self::Sharded => {
+            Self::Weir | Self::Bare | Self::BareLocal | Self::Classic | Self::Sharded => {
                 RedisServer::standalone().await
             }
         }
@@ -54,9 +56,10 @@ impl ClusterKind {
                 }
                 command
             }
-            Self::Bare => {
+            Self::Bare | Self::BareLocal => {
                 let mut command = bare_relay()?;
                 command.arg(format!("127.0.0.1:{}", redis.processes[0].port));
+                command.args((self == Self::BareLocal).then_some("--local"));
                 command
             }
             Self::Classic => adapter(redis, "classic"),
@@ -78,6 +81,7 @@ impl fmt::Display for ClusterKind {
             Self::WeirTls => "Weir over TLS",
             Self::WeirRedisCluster => "Weir on Redis Cluster",
             Self::Bare => "bare relay",
+            Self::BareLocal => "bare relay, local delivery",
             Self::Classic => "Node, classic adapter",
             Self::Sharded => "Node, sharded adapter",
         })

@@ -8,9 +8,10 @@ use crate::args::Timing;
 use crate::measure::StreamFigures;
 
 /// Kinds in the order of the table's columns.
-const COLUMNS: [ClusterKind; 6] = [
+const COLUMNS: [ClusterKind; 7] = [
     ClusterKind::Weir,
     ClusterKind::Bare,
+    ClusterKind::BareLocal,
     ClusterKind::Classic,
     ClusterKind::Sharded,
     ClusterKind::WeirTls,
@@ -81,8 +82,8 @@ pub(super) fn table(
 /// Returns the table of each kind's figures.
 fn costs(figures: &ClusterFigures, loads: &[ClusterLoad]) -> String {
     let mut table = String::from(
-        "| load | figure | Weir | bare relay | Node, classic | Node, sharded | Weir, TLS \
-         | Weir, Redis Cluster |\n|---|---|--:|--:|--:|--:|--:|--:|\n",
+        "| load | figure | Weir | bare relay | bare relay, local | Node, classic | Node, sharded \
+         | Weir, TLS | Weir, Redis Cluster |\n|---|---|--:|--:|--:|--:|--:|--:|--:|\n",
     );
     for load in loads {
         for (place, (name, cell)) in ROWS.iter().enumerate() {
@@ -103,16 +104,17 @@ fn costs(figures: &ClusterFigures, loads: &[ClusterLoad]) -> String {
 
 /// Returns the table of ratios.
 fn ratios(figures: &ClusterFigures, loads: &[ClusterLoad]) -> String {
-    const PAIRS: [(ClusterKind, ClusterKind); 5] = [
+    const PAIRS: [(ClusterKind, ClusterKind); 6] = [
         (ClusterKind::Weir, ClusterKind::Bare),
+        (ClusterKind::Weir, ClusterKind::BareLocal),
         (ClusterKind::WeirTls, ClusterKind::Weir),
         (ClusterKind::WeirRedisCluster, ClusterKind::Weir),
         (ClusterKind::Classic, ClusterKind::Weir),
         (ClusterKind::Sharded, ClusterKind::Weir),
     ];
     let mut table = String::from(
-        "| CPU per delivered chunk | Weir ÷ bare relay | TLS ÷ standalone | Redis Cluster ÷ \
-         standalone | Node, classic ÷ Weir | Node, sharded ÷ Weir |\n|---|--:|--:|--:|--:|--:|\n",
+        "| CPU per delivered chunk | Weir ÷ bare relay | Weir ÷ bare relay, local | TLS ÷ standalone | Redis Cluster ÷ \
+         standalone | Node, classic ÷ Weir | Node, sharded ÷ Weir |\n|---|--:|--:|--:|--:|--:|--:|\n",
     );
     for load in loads {
         table += &format!("| {load} |");
@@ -206,9 +208,10 @@ mod tests {
         };
         let table = table(&figures([100, 105, 110]), "a machine", 3, timing, timing);
         let costs = "| 20 rooms of 9, 1.2 KB × 30/s each | CPU per delivered chunk | 115.0 µs | \
-                     100.0 µs | – | – | 117.0 µs | 119.0 µs |";
+                     100.0 µs | – | – | – | 117.0 µs | 119.0 µs |";
         assert!(table.contains(costs), "{table}");
-        let ratios = "| 60 rooms of 6, 3 KB × 60/s each | 1.15 (1.10–1.20) | 1.02 (1.02–1.02) |";
+        let ratios =
+            "| 60 rooms of 6, 3 KB × 60/s each | 1.15 (1.10–1.20) | – | 1.02 (1.02–1.02) |";
         assert!(table.contains(ratios), "{table}");
     }
 }
