@@ -11,6 +11,7 @@ use super::{
     directory_core::{ATTEMPTS, DirectoryCore},
     events::RoomEvents,
     reconcile::follow_up,
+    room::watched::{FollowUp, WatchedRoom},
 };
 use crate::keys::Keys;
 
@@ -64,7 +65,7 @@ impl DirectoryCore {
             Err(error) => {
                 joining.refused();
                 let _ = self.store.let_go(&owner, entry).await;
-                return Err(error);
+                return Err(self.explain_missing(room, error));
             }
         };
         let seated = found.members.get(&member.id);
@@ -73,9 +74,31 @@ impl DirectoryCore {
         let snapshot = found.snapshot();
         if let Some(watched) = self.rooms.get(room) {
             let needed = watched.joined(&member.id, found);
-            follow_up(self, watched, needed);
+            follow_up(self, Arc::clone(&watched), needed);
+            // The lease has expired since: the seat is to move to the new incarnation, too.
+            if owner != self.seats.owner() {
+                self.reconcile_soon(watched);
+            }
         }
         Ok(Joined { member, snapshot })
+    }
+
+    /// Returns the error of a join. A room that has members of this node exists, whatever Redis says.
+    fn explain_missing(self: &Arc<Self>, room: &RoomId, error: DirectoryError) -> DirectoryError {
+        if !matches!(error, DirectoryError::RoomNotFound(_)) || self.seats.held(room).is_empty() {
+            return error;
+        }
+        if let Some(watched) = self.rooms.get(room) {
+            self.reconcile_soon(watched);
+        }
+        let why = "Redis has lost the room, which is being restored".to_owned();
+        DirectoryError::Unavailable(why)
+    }
+
+    fn reconcile_soon(self: &Arc<Self>, watched: Arc<WatchedRoom>) {
+        if watched.doubt() {
+            follow_up(self, watched, FollowUp::Reconcile);
+        }
     }
 
     /// Removes a member. While Redis is away, the departure stays pending, and the caller need not wait for it.

@@ -175,21 +175,23 @@ impl DirectoryCore {
         let entries = entries.map(|member| Keys::held_entry(room, &member.id));
         self.store.hold(&owner, entries.collect()).await?;
         for member in members {
-            let tracks = known.tracks_of(&member.id);
+            let id = &member.id;
+            if !self.seats.start_reclaim(room, id) {
+                continue;
+            }
+            let tracks = known.tracks_of(id);
             match self.store.reclaim(room, &owner, &member, tracks).await {
-                Ok(Reclaimed::Seated) => {}
+                Ok(Reclaimed::Seated) => self.seats.reclaimed(room, id),
+                // Its departure has overtaken the reclaim.
+                Ok(Reclaimed::Reaped) if !self.seats.holds(room, id) => {}
                 Ok(Reclaimed::Reaped) => return Ok(false),
                 Ok(Reclaimed::OtherNode) => {
-                    let member = &member.id;
-                    warn!(%room, %member, "another node has taken over a member");
-                    self.seats.lose(room, member);
+                    warn!(%room, member = %id, "another node has taken over a member");
+                    self.seats.lose(room, id);
                 }
                 // Lost again since the snapshot, which the caller repeats.
                 Err(DirectoryError::RoomNotFound(_)) => return Ok(true),
-                Err(error) => {
-                    self.seats.doubt(room, &member.id);
-                    return Err(error);
-                }
+                Err(error) => return Err(error),
             }
         }
         Ok(true)

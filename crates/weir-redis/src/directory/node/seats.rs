@@ -188,10 +188,22 @@ impl OwnSeats {
             .collect()
     }
 
-    /// Records that a write of a seat has an unknown outcome.
-    pub(crate) fn doubt(&self, room: &RoomId, member: &MemberId) {
+    /// Starts to reclaim a seat. Returns false if its member is leaving, or has left. Until the reclaim has an answer,
+    /// a departure fences off the member, since the reclaim may arrive after it.
+    pub(crate) fn start_reclaim(&self, room: &RoomId, member: &MemberId) -> bool {
+        match self.table.lock().seat(room, member) {
+            Some(seat) if matches!(seat.state, State::Held(_)) => {
+                seat.uncertain = true;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Records the answer to a reclaim.
+    pub(crate) fn reclaimed(&self, room: &RoomId, member: &MemberId) {
         if let Some(seat) = self.table.lock().seat(room, member) {
-            seat.uncertain = true;
+            seat.uncertain = false;
         }
     }
 
@@ -345,6 +357,20 @@ mod tests {
         let second = seats.renew();
         assert!(seats.is_ghost(&room, &ben, &first) && seats.is_ghost(&room, &ben, &second));
         assert!(!seats.is_ghost(&room, &ben, &second.next()));
+    }
+
+    #[test]
+    fn departure_during_a_reclaim_fences_the_member_off() {
+        let seats = Arc::new(OwnSeats::new());
+        let (room, ann) = ids();
+        assert!(!seats.start_reclaim(&room, &ann));
+        seats.join(&room, &ann).seated(member(&ann));
+        assert!(seats.start_reclaim(&room, &ann));
+        seats.reclaimed(&room, &ann);
+        assert!(seats.start_reclaim(&room, &ann));
+        let departing = seats.depart(&room, &ann, LeaveReason::Left);
+        assert!(departing.uncertain);
+        assert!(!seats.start_reclaim(&room, &ann));
     }
 
     #[test]
