@@ -19,7 +19,7 @@ pub const MAX_ACK_ID: i64 = (1 << 53) - 1;
 #[derive(Debug, Clone)]
 pub struct Frame {
     bytes: Bytes,
-    /// Where the JSON array is.
+    /// Range of the JSON array.
     body: Range<usize>,
     ack: Option<i64>,
     attachments: usize,

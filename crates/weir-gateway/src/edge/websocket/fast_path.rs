@@ -21,7 +21,7 @@ const TEXT_BYTES: u64 = 4 * 1024;
 /// Start of the text frame's payload.
 const PREFIX: &[u8] = MediaPacket::PREFIX.as_bytes();
 
-/// What a stream of whole frames continues with.
+/// Classification of the next frames of a stream.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Upcoming {
     /// A media event.

@@ -49,7 +49,7 @@ struct State {
     ending: HashSet<TrackId>,
 }
 
-/// What the caller is to do after an event or a join.
+/// Action that an event or a join requires of the caller.
 #[derive(Debug, PartialEq, Eq)]
 #[must_use]
 pub(crate) enum FollowUp {
