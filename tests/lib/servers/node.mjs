@@ -19,6 +19,8 @@ class Node {
   #process;
   #exit;
   #killed = false;
+  /** True once the node was asked to stop. A second signal would end it at once, with exit code 1. */
+  #stopping = false;
   #patienceMs;
   #logs = [];
 
@@ -73,6 +75,7 @@ class Node {
   }
 
   signal(name) {
+    this.#stopping ||= ["SIGTERM", "SIGINT"].includes(name);
     this.#process.kill(name);
   }
 
@@ -83,12 +86,12 @@ class Node {
     await this.#exit;
   }
 
-  /** Stops the node with SIGTERM, and asserts that it exits with 0. */
+  /** Stops the node with SIGTERM, unless it is stopping already, and asserts that it exits with 0. */
   async stop() {
     if (this.#killed) return;
-    this.signal("SIGTERM");
+    if (!this.#stopping) this.signal("SIGTERM");
     try {
-      const { code, signal } = await within("the node ends after SIGTERM", this.#exit, this.#patienceMs);
+      const { code, signal } = await within("the node stops", this.#exit, this.#patienceMs);
       assert.deepEqual({ code, signal }, { code: 0, signal: null }, this.logs);
     } catch (error) {
       this.signal("SIGKILL");
