@@ -5,37 +5,42 @@
 //! write. With `--local` it writes a chunk of its own clients to their room itself, and does not
 //! subscribe to the rooms that it created.
 //!
-//! One connection to Redis publishes, another subscribes. Nothing is batched by waiting. There are
-//! no limits, no heartbeats and no members: it answers what the benchmark's clients ask, no more.
+//! One connection to Redis publishes, another subscribes; with `--tls` both are encrypted. With
+//! `--cluster` there are two to each primary of a Redis Cluster. A room's chunks go through the
+//! primary that owns its slot, with `SPUBLISH` and `SSUBSCRIBE`.
+//!
+//! Nothing is batched by waiting. There are no limits, no heartbeats, no members and no moved slots:
+//! it answers what the benchmark's clients ask, no more.
 
+mod args;
 mod frame;
 mod peer;
 mod redis;
 mod relay;
+mod socket;
 mod stream;
 
-use std::env;
 use std::net::{Ipv4Addr, SocketAddr};
 
-use anyhow::Context as _;
+use clap::Parser as _;
 use mio::net::TcpListener;
 use mio::{Events, Interest, Poll};
 
+use crate::args::RelayArgs;
+use crate::redis::RelayRedis;
 use crate::relay::{LISTENER, Relay};
 
 fn main() -> anyhow::Result<()> {
-    let mut args = env::args().skip(1);
-    let redis = args
-        .next()
-        .context("usage: bare-relay HOST:PORT [--local]")?;
-    let local = args.next().is_some_and(|option| option == "--local");
+    let args = RelayArgs::parse();
     let mut poll = Poll::new()?;
     let mut listener = TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
     let interest = Interest::READABLE;
     poll.registry()
         .register(&mut listener, LISTENER, interest)?;
     let listen = listener.local_addr()?;
-    let mut relay = Relay::new(poll.registry().try_clone()?, listener, &redis, local)?;
+    let redis = RelayRedis::connect(&args)?;
+    let registry = poll.registry().try_clone()?;
+    let mut relay = Relay::new(registry, listener, redis, args.local)?;
     eprintln!(r#"{{"message":"listening","listen":"{listen}"}}"#);
     let mut events = Events::with_capacity(1_024);
     loop {

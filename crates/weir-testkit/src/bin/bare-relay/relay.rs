@@ -6,18 +6,16 @@ use std::process;
 
 use anyhow::Context as _;
 use mio::event::Event;
-use mio::net::TcpListener;
+use mio::net::{TcpListener, TcpStream};
 use mio::{Interest, Registry, Token};
 
 use crate::peer::{PeerInput, PeerRequest, RelayPeer};
-use crate::redis::RedisConnection;
+use crate::redis::RelayRedis;
+use crate::socket::ReadySocket;
 use crate::stream::QueuedStream;
 
-/// Tokens of the sockets; a client's token is its index after them.
+/// Token of the listener. Two for each shard follow, then one for each client.
 pub(crate) const LISTENER: Token = Token(0);
-const PUBLISHER: Token = Token(1);
-const SUBSCRIBER: Token = Token(2);
-const FIRST_PEER: usize = 3;
 
 /// Most bytes of one read.
 const READ_SIZE: usize = 64 << 10;
@@ -27,8 +25,7 @@ const READ_SIZE: usize = 64 << 10;
 pub(crate) struct Relay {
     registry: Registry,
     listener: TcpListener,
-    publisher: RedisConnection,
-    subscriber: RedisConnection,
+    redis: RelayRedis,
     /// Whether chunks of its own clients reach their room without Redis.
     local: bool,
     peers: Vec<Option<RelayPeer>>,
@@ -42,6 +39,8 @@ pub(crate) struct Relay {
 #[derive(Debug)]
 struct RelayRoom {
     id: String,
+    /// Index of the shard that its chunks go through.
+    shard: usize,
     /// Indices of the members that receive chunks.
     members: Vec<usize>,
 }
@@ -50,20 +49,17 @@ impl Relay {
     pub(crate) fn new(
         registry: Registry,
         listener: TcpListener,
-        redis: &str,
+        mut redis: RelayRedis,
         local: bool,
     ) -> anyhow::Result<Self> {
-        let [mut publisher, mut subscriber] = [
-            RedisConnection::connect(redis)?,
-            RedisConnection::connect(redis)?,
-        ];
-        register(&registry, &mut publisher.0, PUBLISHER)?;
-        register(&registry, &mut subscriber.0, SUBSCRIBER)?;
+        for (index, shard) in redis.shards.iter_mut().enumerate() {
+            register(&registry, shard.publisher.0.tcp(), 1 + 2 * index)?;
+            register(&registry, shard.subscriber.0.tcp(), 2 + 2 * index)?;
+        }
         Ok(Self {
             registry,
             listener,
-            publisher,
-            subscriber,
+            redis,
             local,
             peers: Vec::new(),
             rooms: Vec::new(),
@@ -74,16 +70,18 @@ impl Relay {
 
     /// Reads from, and writes to, a socket that is ready.
     pub(crate) fn handle(&mut self, event: &Event) -> anyhow::Result<()> {
-        match event.token() {
-            LISTENER => self.accept(),
-            PUBLISHER => {
-                self.publisher.0.flush()?;
-                let open = self.publisher.read_answers(&mut self.buffer)?;
-                open.then_some(()).context("Redis closed the connection")
-            }
-            SUBSCRIBER => self.receive(),
-            Token(token) => self.serve(token - FIRST_PEER),
+        let (Token(token), first_peer) = (event.token(), self.first_peer());
+        match token.checked_sub(1) {
+            None => self.accept(),
+            Some(_) if token >= first_peer => self.serve(token - first_peer),
+            Some(socket) if socket % 2 == 0 => self.read_answers(socket / 2),
+            Some(socket) => self.receive(socket / 2),
         }
+    }
+
+    /// Returns the token of the first client.
+    fn first_peer(&self) -> usize {
+        1 + 2 * self.redis.shards.len()
     }
 
     fn accept(&mut self) -> anyhow::Result<()> {
@@ -93,23 +91,32 @@ impl Relay {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
                 Err(error) => return Err(error.into()),
             };
-            let mut stream = QueuedStream::new(tcp)?;
-            let token = Token(FIRST_PEER + self.peers.len());
-            register(&self.registry, &mut stream, token)?;
+            let mut stream = QueuedStream::new(ReadySocket::new(tcp)?);
+            let token = self.first_peer() + self.peers.len();
+            register(&self.registry, stream.tcp(), token)?;
             self.peers.push(Some(RelayPeer::new(stream)));
         }
     }
 
-    /// Delivers chunks of other relays.
-    fn receive(&mut self) -> anyhow::Result<()> {
+    /// Reads the answers of a shard.
+    fn read_answers(&mut self, shard: usize) -> anyhow::Result<()> {
+        let publisher = &mut self.redis.shards[shard].publisher;
+        publisher.0.flush()?;
+        let open = publisher.read_answers(&mut self.buffer)?;
+        open.then_some(()).context("Redis closed the connection")
+    }
+
+    /// Delivers the chunks that a shard has sent.
+    fn receive(&mut self, shard: usize) -> anyhow::Result<()> {
         let Self {
-            subscriber,
+            redis,
             peers,
             rooms,
             by_id,
             buffer,
             ..
         } = self;
+        let subscriber = &mut redis.shards[shard].subscriber;
         subscriber.0.flush()?;
         let open = subscriber.read_messages(buffer, |room, chunk| {
             if let Some(room) = by_id.get(room) {
@@ -145,7 +152,7 @@ impl Relay {
     fn publish(&mut self, index: usize, chunk: &[u8]) -> anyhow::Result<()> {
         let peer = self.peers[index].as_ref().context("no peer")?;
         let room = &self.rooms[peer.room.context("no room")?];
-        self.publisher.publish(&room.id, chunk)?;
+        self.redis.publish(room.shard, &room.id, chunk)?;
         if self.local {
             deliver(room, &mut self.peers, chunk);
         }
@@ -156,20 +163,14 @@ impl Relay {
         let result = match request {
             PeerRequest::Create => {
                 let id = format!("{}-{}", process::id(), self.rooms.len());
-                if !self.local {
-                    self.subscriber.subscribe(&id)?;
-                }
-                self.open(&id);
+                self.open(&id, !self.local)?;
                 format!(r#"{{"ok":true,"room":{{"id":"{id}"}}}}"#)
             }
             PeerRequest::Join { room: id } => {
                 let room = match self.by_id.get(&id) {
                     Some(room) => *room,
-                    None => {
-                        // Another relay created it.
-                        self.subscriber.subscribe(&id)?;
-                        self.open(&id)
-                    }
+                    // Another relay created it.
+                    None => self.open(&id, true)?,
                 };
                 self.rooms[room].members.push(index);
                 self.peers[index].as_mut().context("no peer")?.room = Some(room);
@@ -187,14 +188,19 @@ impl Relay {
         peer.acknowledge(id, &result)
     }
 
-    /// Adds a room; returns its index.
-    fn open(&mut self, id: &str) -> usize {
+    /// Adds a room, and subscribes to it if told to; returns its index.
+    fn open(&mut self, id: &str, subscribe: bool) -> anyhow::Result<usize> {
+        let shard = self.redis.shard(id)?;
+        if subscribe {
+            self.redis.subscribe(shard, id)?;
+        }
         self.rooms.push(RelayRoom {
             id: id.to_owned(),
+            shard,
             members: Vec::new(),
         });
         self.by_id.insert(id.to_owned(), self.rooms.len() - 1);
-        self.rooms.len() - 1
+        Ok(self.rooms.len() - 1)
     }
 }
 
@@ -208,10 +214,7 @@ fn deliver(room: &RelayRoom, peers: &mut [Option<RelayPeer>], chunk: &[u8]) {
     }
 }
 
-fn register(registry: &Registry, stream: &mut QueuedStream, token: Token) -> io::Result<()> {
-    registry.register(
-        stream.source(),
-        token,
-        Interest::READABLE | Interest::WRITABLE,
-    )
+fn register(registry: &Registry, tcp: &mut TcpStream, token: usize) -> io::Result<()> {
+    let interest = Interest::READABLE | Interest::WRITABLE;
+    registry.register(tcp, Token(token), interest)
 }

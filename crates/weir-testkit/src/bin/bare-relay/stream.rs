@@ -1,13 +1,22 @@
-//! Non-blocking TCP stream with a queue for what the kernel does not accept.
+//! Non-blocking stream with a queue for what the kernel does not accept.
 
-use std::io::{self, ErrorKind, Read as _, Write as _};
+use std::fmt;
+use std::io::{self, ErrorKind, Read, Write};
 
 use mio::net::TcpStream;
 
-/// Non-blocking TCP stream.
+/// Non-blocking socket, plain or encrypted.
+///
+/// `read` returns `WouldBlock` when the socket is empty, and `flush` writes what it can.
+pub(crate) trait RelaySocket: Read + Write + fmt::Debug {
+    /// Returns the TCP socket, to register it.
+    fn tcp(&mut self) -> &mut TcpStream;
+}
+
+/// Non-blocking stream.
 #[derive(Debug)]
 pub(crate) struct QueuedStream {
-    tcp: TcpStream,
+    socket: Box<dyn RelaySocket>,
     /// Bytes that wait until the stream is writable.
     queue: Vec<u8>,
     /// Bytes of an incomplete message.
@@ -15,13 +24,12 @@ pub(crate) struct QueuedStream {
 }
 
 impl QueuedStream {
-    pub(crate) fn new(tcp: TcpStream) -> io::Result<Self> {
-        tcp.set_nodelay(true)?;
-        Ok(Self {
-            tcp,
+    pub(crate) fn new(socket: impl RelaySocket + 'static) -> Self {
+        Self {
+            socket: Box::new(socket),
             queue: Vec::new(),
             partial: Vec::new(),
-        })
+        }
     }
 
     /// Writes bytes, or queues what the kernel does not accept.
@@ -45,11 +53,11 @@ impl QueuedStream {
                 written => drop(self.queue.drain(..written)),
             }
         }
-        Ok(())
+        self.socket.flush()
     }
 
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match self.tcp.write(bytes) {
+        match self.socket.write(bytes) {
             Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(0),
             written => written,
         }
@@ -64,7 +72,7 @@ impl QueuedStream {
         mut parse: impl FnMut(&[u8]) -> anyhow::Result<usize>,
     ) -> anyhow::Result<bool> {
         loop {
-            let read = match self.tcp.read(buffer) {
+            let read = match self.socket.read(buffer) {
                 Ok(0) => return Ok(false),
                 Ok(read) => read,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(true),
@@ -78,15 +86,11 @@ impl QueuedStream {
                 let consumed = parse(&self.partial)?;
                 self.partial.drain(..consumed);
             }
-            // A short read has emptied the socket; what comes later is another event.
-            if read < buffer.len() {
-                return Ok(true);
-            }
         }
     }
 
-    /// Returns the stream, to register it.
-    pub(crate) fn source(&mut self) -> &mut TcpStream {
-        &mut self.tcp
+    /// Returns the TCP socket, to register it.
+    pub(crate) fn tcp(&mut self) -> &mut TcpStream {
+        self.socket.tcp()
     }
 }
