@@ -23,7 +23,7 @@ pub(crate) struct Args {
     #[arg(long)]
     pub(crate) check: bool,
     /// Servers to measure, by default all: weir, node; of clusters weir, weir-tls,
-    /// weir-redis-cluster, bare, bare-local, classic, sharded.
+    /// weir-redis-cluster, bare, bare-local, bare-tls, bare-redis-cluster, classic, sharded.
     #[arg(long, value_delimiter = ',')]
     peers: Vec<String>,
     /// Loads to run, by default all: fan-out, rooms, idle; of clusters nines, nines-fast, threes,

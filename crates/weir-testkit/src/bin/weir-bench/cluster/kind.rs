@@ -22,6 +22,10 @@ pub(crate) enum ClusterKind {
     Bare,
     /// The same with `--local`: chunks within a node do not.
     BareLocal,
+    /// `bare-relay --tls`, with a Redis that accepts TLS only.
+    BareTls,
+    /// `bare-relay --cluster`, with a Redis Cluster of three primaries.
+    BareRedisCluster,
     /// The relay on Node with `createAdapter` of `@socket.io/redis-adapter`.
     Classic,
     /// The same with `createShardedAdapter`.
@@ -37,8 +41,8 @@ impl ClusterKind {
     /// Starts a Redis of the kind.
     pub(super) async fn redis(self) -> RedisServer {
         match self {
-            Self::WeirTls => RedisServer::standalone_tls().await,
-            Self::WeirRedisCluster => RedisServer::cluster().await,
+            Self::WeirTls | Self::BareTls => RedisServer::standalone_tls().await,
+            Self::WeirRedisCluster | Self::BareRedisCluster => RedisServer::cluster().await,
             Self::Weir | Self::Bare | Self::BareLocal | Self::Classic | Self::Sharded => {
                 RedisServer::standalone().await
             }
@@ -56,16 +60,32 @@ impl ClusterKind {
                 }
                 command
             }
-            Self::Bare | Self::BareLocal => {
-                let mut command = bare_relay()?;
-                command.arg(format!("127.0.0.1:{}", redis.processes[0].port));
-                command.args((self == Self::BareLocal).then_some("--local"));
+            Self::Bare => bare(redis)?,
+            Self::BareLocal => {
+                let mut command = bare(redis)?;
+                command.arg("--local");
+                command
+            }
+            Self::BareTls => {
+                let mut command = bare(redis)?;
+                command.arg("--tls").args(redis.ca());
+                command
+            }
+            Self::BareRedisCluster => {
+                let mut command = bare(redis)?;
+                command.arg("--cluster");
                 command
             }
             Self::Classic => adapter(redis, "classic"),
             Self::Sharded => adapter(redis, "sharded"),
         })
     }
+}
+
+fn bare(redis: &RedisServer) -> anyhow::Result<Command> {
+    let mut command = bare_relay()?;
+    command.arg(format!("127.0.0.1:{}", redis.processes[0].port));
+    Ok(command)
 }
 
 fn adapter(redis: &RedisServer, name: &str) -> Command {
@@ -82,6 +102,8 @@ impl fmt::Display for ClusterKind {
             Self::WeirRedisCluster => "Weir on Redis Cluster",
             Self::Bare => "bare relay",
             Self::BareLocal => "bare relay, local delivery",
+            Self::BareTls => "bare relay over TLS",
+            Self::BareRedisCluster => "bare relay on Redis Cluster",
             Self::Classic => "Node, classic adapter",
             Self::Sharded => "Node, sharded adapter",
         })

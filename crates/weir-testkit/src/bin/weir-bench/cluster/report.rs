@@ -7,15 +7,38 @@ use super::{ClusterKind, ClusterLoad};
 use crate::args::Timing;
 use crate::measure::StreamFigures;
 
-/// Kinds in the order of the table's columns.
-const COLUMNS: [ClusterKind; 7] = [
+/// Pair whose ratio of CPU per delivery a table shows.
+type KindPair = (ClusterKind, ClusterKind);
+
+/// Kinds on a standalone Redis without TLS.
+const STANDALONE: [ClusterKind; 5] = [
     ClusterKind::Weir,
     ClusterKind::Bare,
     ClusterKind::BareLocal,
     ClusterKind::Classic,
     ClusterKind::Sharded,
+];
+const STANDALONE_RATIOS: [KindPair; 4] = [
+    (ClusterKind::Weir, ClusterKind::Bare),
+    (ClusterKind::Weir, ClusterKind::BareLocal),
+    (ClusterKind::Classic, ClusterKind::Weir),
+    (ClusterKind::Sharded, ClusterKind::Weir),
+];
+
+/// Kinds over TLS and on Redis Cluster.
+const TLS_AND_CLUSTER: [ClusterKind; 4] = [
     ClusterKind::WeirTls,
+    ClusterKind::BareTls,
     ClusterKind::WeirRedisCluster,
+    ClusterKind::BareRedisCluster,
+];
+const TLS_AND_CLUSTER_RATIOS: [KindPair; 6] = [
+    (ClusterKind::WeirTls, ClusterKind::Weir),
+    (ClusterKind::BareTls, ClusterKind::Bare),
+    (ClusterKind::WeirTls, ClusterKind::BareTls),
+    (ClusterKind::WeirRedisCluster, ClusterKind::Weir),
+    (ClusterKind::BareRedisCluster, ClusterKind::Bare),
+    (ClusterKind::WeirRedisCluster, ClusterKind::BareRedisCluster),
 ];
 
 /// Goals: the most that one kind's CPU per delivery may be, as a multiple of another's.
@@ -47,7 +70,7 @@ fn micros(value: f64) -> String {
     format!("{value:.1} µs")
 }
 
-/// Returns both Markdown tables with a paragraph about the machine.
+/// Returns the Markdown tables with a paragraph about the machine.
 pub(super) fn table(
     figures: &ClusterFigures,
     machine: &str,
@@ -59,32 +82,34 @@ pub(super) fn table(
         .iter()
         .copied()
         .filter(|load| {
-            let mut kinds = COLUMNS.iter();
+            let mut kinds = ClusterKind::value_variants().iter();
             kinds.any(|kind| figures.median(*load, *kind, cpu).is_some())
         })
         .collect();
     format!(
-        "{}\n{}\n{machine}. Three nodes of each kind and a Redis without persistence. The members \
+        "A standalone Redis without TLS:\n\n{}\n{}\n\
+         Redis with TLS, and Redis Cluster:\n\n{}\n{}\n\
+         {machine}. Three nodes of each kind and a Redis without persistence. The members \
          of each room are spread evenly over the nodes, one of them publishes. Nodes, Redis and \
          load generator share the cores. Each load is measured {rounds} times for {} s, after {} s \
          of warm-up ({} s on Node), in alternating order. Figures are medians. CPU is user and \
          system time of all nodes and Redis. Latency is from the publisher's write to the \
          subscriber's read, on any node. Every delivery is verified. Ratios are medians of the \
          rounds' ratios, with the least and the most.\n",
-        costs(figures, &loads),
-        ratios(figures, &loads),
+        costs(figures, &loads, &STANDALONE),
+        ratios(figures, &loads, &STANDALONE_RATIOS),
+        costs(figures, &loads, &TLS_AND_CLUSTER),
+        ratios(figures, &loads, &TLS_AND_CLUSTER_RATIOS),
         timing.measured,
         timing.warm_up,
         on_node.warm_up,
     )
 }
 
-/// Returns the table of each kind's figures.
-fn costs(figures: &ClusterFigures, loads: &[ClusterLoad]) -> String {
-    let mut table = String::from(
-        "| load | figure | Weir | bare relay | bare relay, local | Node, classic | Node, sharded \
-         | Weir, TLS | Weir, Redis Cluster |\n|---|---|--:|--:|--:|--:|--:|--:|--:|\n",
-    );
+/// Returns a table of kinds' figures.
+fn costs(figures: &ClusterFigures, loads: &[ClusterLoad], kinds: &[ClusterKind]) -> String {
+    let titles = kinds.iter().map(ToString::to_string);
+    let mut table = head("| load | figure |", "|---|---|", titles);
     for load in loads {
         for (place, (name, cell)) in ROWS.iter().enumerate() {
             let title = match place {
@@ -92,8 +117,8 @@ fn costs(figures: &ClusterFigures, loads: &[ClusterLoad]) -> String {
                 _ => String::new(),
             };
             table += &format!("| {title} | {name} |");
-            for kind in COLUMNS {
-                let cell = cell(figures, *load, kind);
+            for kind in kinds {
+                let cell = cell(figures, *load, *kind);
                 table += &format!(" {} |", cell.as_deref().unwrap_or("–"));
             }
             table.push('\n');
@@ -102,24 +127,14 @@ fn costs(figures: &ClusterFigures, loads: &[ClusterLoad]) -> String {
     table
 }
 
-/// Returns the table of ratios.
-fn ratios(figures: &ClusterFigures, loads: &[ClusterLoad]) -> String {
-    const PAIRS: [(ClusterKind, ClusterKind); 6] = [
-        (ClusterKind::Weir, ClusterKind::Bare),
-        (ClusterKind::Weir, ClusterKind::BareLocal),
-        (ClusterKind::WeirTls, ClusterKind::Weir),
-        (ClusterKind::WeirRedisCluster, ClusterKind::Weir),
-        (ClusterKind::Classic, ClusterKind::Weir),
-        (ClusterKind::Sharded, ClusterKind::Weir),
-    ];
-    let mut table = String::from(
-        "| CPU per delivered chunk | Weir ÷ bare relay | Weir ÷ bare relay, local | TLS ÷ standalone | Redis Cluster ÷ \
-         standalone | Node, classic ÷ Weir | Node, sharded ÷ Weir |\n|---|--:|--:|--:|--:|--:|--:|\n",
-    );
+/// Returns a table of ratios.
+fn ratios(figures: &ClusterFigures, loads: &[ClusterLoad], pairs: &[KindPair]) -> String {
+    let titles = pairs.iter().map(|(kind, base)| format!("{kind} ÷ {base}"));
+    let mut table = head("| CPU per delivered chunk |", "|---|", titles);
     for load in loads {
         table += &format!("| {load} |");
-        for (kind, base) in PAIRS {
-            let cell = match figures.ratio(*load, kind, base) {
+        for (kind, base) in pairs {
+            let cell = match figures.ratio(*load, *kind, *base) {
                 Some(RatioSpread {
                     median,
                     least,
@@ -132,6 +147,16 @@ fn ratios(figures: &ClusterFigures, loads: &[ClusterLoad]) -> String {
         table.push('\n');
     }
     table
+}
+
+/// Returns a table's head, whose further columns are of numbers.
+fn head(first: &str, rule: &str, titles: impl Iterator<Item = String>) -> String {
+    let (mut head, mut rule) = (first.to_owned(), rule.to_owned());
+    for title in titles {
+        head += &format!(" {title} |");
+        rule += "--:|";
+    }
+    format!("{head}\n{rule}\n")
 }
 
 /// Returns the missed goals, a sentence each. A goal without figures is missed.
@@ -179,6 +204,7 @@ mod tests {
                 figures.add(*load, ClusterKind::WeirTls, stream(nodes, 12));
                 figures.add(*load, ClusterKind::WeirRedisCluster, stream(nodes, 14));
                 figures.add(*load, ClusterKind::Bare, stream(90, 10));
+                figures.add(*load, ClusterKind::BareTls, stream(92, 12));
             }
         }
         figures
@@ -207,11 +233,21 @@ mod tests {
             measured: 3,
         };
         let table = table(&figures([100, 105, 110]), "a machine", 3, timing, timing);
-        let costs = "| 20 rooms of 9, 1.2 KB × 30/s each | CPU per delivered chunk | 115.0 µs | \
-                     100.0 µs | – | – | – | 117.0 µs | 119.0 µs |";
-        assert!(table.contains(costs), "{table}");
-        let ratios =
-            "| 60 rooms of 6, 3 KB × 60/s each | 1.15 (1.10–1.20) | – | 1.02 (1.02–1.02) |";
-        assert!(table.contains(ratios), "{table}");
+        let row = "| 20 rooms of 9, 1.2 KB × 30/s each |";
+        for part in [
+            "| load | figure | Weir | bare relay | bare relay, local delivery | Node, classic \
+             adapter | Node, sharded adapter |\n|---|---|--:|--:|--:|--:|--:|\n",
+            &format!("{row} CPU per delivered chunk | 115.0 µs | 100.0 µs | – | – | – |\n"),
+            &format!("{row} 1.15 (1.10–1.20) | – | – | – |\n"),
+            "| load | figure | Weir over TLS | bare relay over TLS | Weir on Redis Cluster | bare \
+             relay on Redis Cluster |\n",
+            &format!("{row} CPU per delivered chunk | 117.0 µs | 104.0 µs | 119.0 µs | – |\n"),
+            &format!(
+                "{row} 1.02 (1.02–1.02) | 1.04 (1.04–1.04) | 1.12 (1.08–1.17) | 1.03 (1.03–1.04) \
+                 | – | – |\n"
+            ),
+        ] {
+            assert!(table.contains(part), "{part}\n{table}");
+        }
     }
 }
