@@ -53,9 +53,21 @@ pub enum Signal {
         track: TrackId,
         /// Number of the last chunk before; 0 if there was none.
         last: u64,
-        /// Whether the earlier chunks were requested, which were then published again before this.
-        beginning: bool,
+        /// Fate of the chunks up to it.
+        earlier: EarlierChunks,
     },
+}
+
+/// Fate of a track's chunks up to the publisher's [position](Signal::Position).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EarlierChunks {
+    /// They are kept, and were not requested.
+    Kept,
+    /// They were requested, and published again before the position. A node that subscribed
+    /// meanwhile, after another node's request, may have missed them.
+    Republished,
+    /// They are no longer kept: a request would not help.
+    Gone,
 }
 
 impl Signal {

@@ -18,8 +18,8 @@ mod sample;
 pub mod trace;
 
 pub use bus::{
-    Bus, BusError, ChunkPublisher, ChunkSink, Interest, Relayed, Signal, SignalSender, SignalSink,
-    TrackKey,
+    Bus, BusError, ChunkPublisher, ChunkSink, EarlierChunks, Interest, Relayed, Signal,
+    SignalSender, SignalSink, TrackKey,
 };
 pub use directory::{Directory, Inbox, Joined, NewMember, NewRoom};
 pub use error::DirectoryError;

@@ -63,6 +63,16 @@ impl<C> Arrivals<C> {
         self.kept.is_none()
     }
 
+    /// Returns whether chunks up to the publisher's position are missing that the track is expected
+    /// from. A track that is expected from its current chunk misses none.
+    #[must_use]
+    pub fn misses(&self, position: u64) -> bool {
+        let Some(last) = self.last else { return false };
+        let kept = self.kept.as_ref();
+        let kept = kept.map_or(0, |kept| kept.range(..=position).count() as u64);
+        last + kept < position
+    }
+
     /// Handles the arrival of a chunk of `bytes` bytes.
     pub fn arrive(&mut self, seq: u64, bytes: usize, chunk: C) -> Arrived<C> {
         if self.last.is_some_and(|last| seq <= last) {
@@ -116,9 +126,15 @@ mod tests {
     #[test]
     fn live_chunks_wait_for_the_beginning() {
         let mut arrivals = Arrivals::new(true);
-        for seq in [3, 4, 1, 2, 3] {
+        for seq in [3, 4, 1] {
             assert_eq!(next(&mut arrivals, seq, seq), None);
         }
+        assert!(arrivals.misses(2) && arrivals.misses(4), "2 is missing");
+        assert!(!arrivals.misses(1));
+        for seq in [2, 3] {
+            assert_eq!(next(&mut arrivals, seq, seq), None);
+        }
+        assert!(!arrivals.misses(4) && arrivals.misses(5));
         assert!(!arrivals.has_started());
         let begun = start(&mut arrivals, Some(2));
         assert_eq!(begun, [(1, 0), (2, 0), (3, 0), (4, 0)]);
@@ -142,6 +158,7 @@ mod tests {
         for seq in [7, 9, 10] {
             assert_eq!(next(&mut arrivals, seq, seq), None);
         }
+        assert!(!arrivals.misses(8), "its part starts at the position");
         // 7 was published before the position, so 8 may never have been.
         assert_eq!(start(&mut arrivals, Some(8)), [(9, 0), (10, 0)]);
         let mut silent = Arrivals::new(false);

@@ -7,7 +7,8 @@ use std::{sync::atomic::Ordering, time::Duration};
 use common::{EngineClient, faulty::FaultyNode, publish, room};
 use serde_json::{Value, json};
 use tokio::task::yield_now;
-use weir_cluster::{MemoryHub, MemoryOptions};
+use weir_cluster::{Bus, EarlierChunks, MemoryHub, MemoryOptions, Signal};
+use weir_protocol::{RoomId, TrackId};
 
 /// Lets all tasks run that need no time to pass.
 async fn settle() {
@@ -118,6 +119,71 @@ async fn early_subscriber_receives_the_first_chunk_despite_a_slow_subscription()
     ann.chunk(&track, 5, false);
     assert_eq!(media(&bob).await, ["1", "2", "3", "4", "5", "6"]);
     assert_eq!(b.engine.counters().chunks_lost.value(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn position_for_another_node_starts_no_track_that_misses_chunks() {
+    let hub = hub();
+    let (a, b) = (FaultyNode::new(&hub), FaultyNode::slow(&hub));
+    b.events.pass(usize::MAX);
+    let (ann, bob, room) = pair(&a, &b).await;
+    let track = publish(&ann, "audio");
+    ann.chunk(&track, 0, false);
+    settle().await;
+    // The publisher's node does not receive this node's first request.
+    a.faults.away.store(true, Ordering::Relaxed);
+    b.faults.subscriptions.add_permits(1);
+    settle().await;
+    // It has published chunk 1 again before this node subscribed, because another node requested it.
+    let position = Signal::Position {
+        track: TrackId(u32::try_from(track.as_u64().expect("an id")).expect("a small id")),
+        last: 1,
+        earlier: EarlierChunks::Republished,
+    };
+    let room = RoomId::made(room.as_str().expect("an id"));
+    let sent = hub.bus().signals(&room).send(&position);
+    sent.expect("the queue has room");
+    settle().await;
+    a.faults.away.store(false, Ordering::Relaxed);
+    ann.chunk(&track, 1, false);
+    assert!(media(&bob).await.is_empty(), "it misses chunk 1");
+    tokio::time::advance(Duration::from_millis(100)).await;
+    assert_eq!(media(&bob).await, ["1", "2"]);
+    assert_eq!(b.engine.counters().chunks_lost.value(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn chunks_that_are_lost_before_the_start_are_requested_again() {
+    let hub = hub();
+    let (a, b) = (FaultyNode::new(&hub), FaultyNode::new(&hub));
+    let (ann, bob, _) = pair(&a, &b).await;
+    let track = publish(&ann, "audio");
+    // All chunks are lost when they are new, and chunk 1 when it is published again.
+    a.faults.loses.store(4, Ordering::Relaxed);
+    for ts in 0..3 {
+        ann.chunk(&track, ts, false);
+    }
+    assert!(media(&bob).await.is_empty(), "it misses chunk 1");
+    tokio::time::advance(Duration::from_millis(100)).await;
+    assert_eq!(media(&bob).await, ["1", "2", "3"]);
+    assert_eq!(b.engine.counters().chunks_lost.value(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn subscriber_starts_at_once_after_a_gap_if_the_first_chunks_are_gone() {
+    let hub = hub();
+    let (a, b) = (FaultyNode::new(&hub), FaultyNode::slow(&hub));
+    b.events.pass(usize::MAX);
+    let (ann, bob, _) = pair(&a, &b).await;
+    let track = publish(&ann, "audio");
+    ann.chunk(&track, 0, false);
+    // Longer than the first chunks are kept.
+    tokio::time::advance(Duration::from_secs(3)).await;
+    ann.chunk(&track, 1, false);
+    b.faults.subscriptions.add_permits(1);
+    settle().await;
+    ann.chunk(&track, 2, false);
+    assert_eq!(media(&bob).await, ["1-2 lost", "3"]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -9,7 +9,7 @@ use super::{
     Backend, Recorder,
     support::{ContractNode, json, room},
 };
-use crate::{Interest, Relayed, Signal, Subscription, TrackKey};
+use crate::{EarlierChunks, Interest, Relayed, Signal, Subscription, TrackKey};
 
 fn key(room_id: &str, track: u32) -> TrackKey {
     TrackKey {
@@ -187,7 +187,7 @@ pub async fn signals_reach_the_other_nodes_in_order(backend: &dyn Backend) {
         Signal::Position {
             track,
             last: 1 << 60,
-            beginning: false,
+            earlier: EarlierChunks::Gone,
         },
     ] {
         let signal = Arc::new(signal);

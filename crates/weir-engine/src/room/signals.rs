@@ -58,10 +58,10 @@ impl ActiveRoom {
             Signal::Position {
                 track,
                 last,
-                beginning,
+                earlier,
             } => {
                 if let Ok(track) = self.track(track) {
-                    track.position(last, beginning);
+                    track.position(last, earlier);
                 }
             }
         }
@@ -74,12 +74,12 @@ impl ActiveRoom {
         let Some(ingest) = track.as_ingest() else {
             return;
         };
-        let (last, chunks) = ingest.announce(beginning);
+        let (last, earlier, chunks) = ingest.announce(beginning);
         chunks.iter().for_each(|relayed| ingest.republish(relayed));
         let position = Signal::Position {
             track: id,
             last,
-            beginning,
+            earlier,
         };
         // The other node asks again if it is lost.
         let _ = self.address.signals.send(&position);

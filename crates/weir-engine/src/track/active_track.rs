@@ -3,6 +3,7 @@
 use std::sync::{Arc, atomic::AtomicBool};
 
 use parking_lot::MutexGuard;
+use weir_cluster::EarlierChunks;
 use weir_protocol::{MemberId, Track, TrackId, TrackKind};
 
 use super::{
@@ -145,10 +146,10 @@ impl ActiveTrack {
     }
 
     /// Handles the position of the publisher's node: it publishes all chunks after `last` on the
-    /// bus. `beginning` says that it has published those before again.
-    pub(crate) fn position(&self, last: u64, beginning: bool) {
+    /// bus.
+    pub(crate) fn position(&self, last: u64, earlier: EarlierChunks) {
         if let Some(relayed) = self.as_relayed() {
-            relayed.position(last, beginning);
+            relayed.position(last, earlier);
         }
     }
 }

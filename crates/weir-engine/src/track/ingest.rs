@@ -10,7 +10,7 @@ use std::{
 
 use opentelemetry::{KeyValue, trace::SpanContext};
 use parking_lot::{Mutex, MutexGuard};
-use weir_cluster::{ChunkPublisher, Hop, Interest, Relayed, TrackKey, trace};
+use weir_cluster::{ChunkPublisher, EarlierChunks, Hop, Interest, Relayed, TrackKey, trace};
 use weir_core::{Beginning, Demand, Ingest, Throttle};
 use weir_protocol::{MemberId, Published, TrackId, TrackKind};
 
@@ -179,16 +179,18 @@ impl IngestTrack {
     }
 
     /// Records that another node wants the track. Returns the number of the last chunk, after which
-    /// all chunks are published on the bus, and all chunks so far if `beginning` asks for them and
-    /// they are still kept.
-    pub(crate) fn announce(&self, beginning: bool) -> (u64, Vec<Relayed>) {
+    /// all chunks are published on the bus, the fate of the chunks up to it, and those that must be
+    /// published again: all, if `beginning` requests them and they are still kept.
+    pub(crate) fn announce(&self, beginning: bool) -> (u64, EarlierChunks, Vec<Relayed>) {
         let mut media = self.media.lock();
         media.demand.announce();
-        let chunks = if beginning {
-            media.beginning.chunks().to_vec()
+        let (last, kept) = (media.ingest.last(), media.beginning.chunks());
+        if last > kept.len() as u64 {
+            (last, EarlierChunks::Gone, Vec::new())
+        } else if beginning {
+            (last, EarlierChunks::Republished, kept.to_vec())
         } else {
-            Vec::new()
-        };
-        (media.ingest.last(), chunks)
+            (last, EarlierChunks::Kept, Vec::new())
+        }
     }
 }

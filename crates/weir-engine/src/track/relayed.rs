@@ -5,7 +5,7 @@ use std::{collections::VecDeque, sync::Arc, time::Instant};
 use opentelemetry::trace::SpanContext;
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::watch;
-use weir_cluster::{Hop, Relayed};
+use weir_cluster::{EarlierChunks, Hop, Relayed};
 use weir_core::{Arrivals, Arrived};
 use weir_protocol::{MemberId, TrackId, TrackKind};
 
@@ -183,11 +183,13 @@ impl RelayedTrack {
     }
 
     /// Handles the position of the publisher's node, after the chunks that have come before it.
-    /// `beginning` says that all chunks up to `last` were published again.
-    pub(super) fn position(&self, last: u64, beginning: bool) {
+    ///
+    /// It may be the answer to another node, which subscribed earlier than this one. So it does not
+    /// count while chunks are missing that this node can request.
+    pub(super) fn position(&self, last: u64, earlier: EarlierChunks) {
         let mut media = self.media();
         self.drain(&mut media);
-        let incomplete = media.last() == Some(0) && last > 0 && !beginning;
+        let incomplete = earlier != EarlierChunks::Gone && media.arrivals.misses(last);
         if media.subscribed && !incomplete {
             self.start(&mut media, Some(last));
         }

@@ -5,7 +5,7 @@
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use serde::{Deserialize, Serialize};
-use weir_cluster::{Relayed, Signal, trace};
+use weir_cluster::{EarlierChunks, Relayed, Signal, trace};
 use weir_protocol::{Chunk, Json, MemberId, TrackId};
 
 /// Versions of the message formats. A node drops and counts messages with another version.
@@ -169,7 +169,11 @@ enum Record {
     Position {
         track: TrackId,
         last: u64,
+        /// Whether a node of the previous version starts with it before its first chunk.
         beginning: bool,
+        /// Whether the earlier chunks are no longer kept. Nodes of the previous version omit it.
+        #[serde(default)]
+        gone: bool,
     },
 }
 
@@ -203,12 +207,13 @@ pub(crate) fn of_signal(signal: &Signal) -> Bytes {
         Signal::Position {
             track,
             last,
-            beginning,
+            earlier,
         } => {
             let record = Record::Position {
                 track: *track,
                 last: *last,
-                beginning: *beginning,
+                beginning: *earlier != EarlierChunks::Kept,
+                gone: *earlier == EarlierChunks::Gone,
             };
             (record, &[])
         }
@@ -241,10 +246,15 @@ pub(crate) fn signal(mut bytes: Bytes) -> Result<Signal, EnvelopeError> {
             track,
             last,
             beginning,
+            gone,
         } => Signal::Position {
             track,
             last,
-            beginning,
+            earlier: match (beginning, gone) {
+                (_, true) => EarlierChunks::Gone,
+                (true, false) => EarlierChunks::Republished,
+                (false, false) => EarlierChunks::Kept,
+            },
         },
         Record::Message {
             version,

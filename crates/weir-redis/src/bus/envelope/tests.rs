@@ -83,17 +83,20 @@ fn signals_are_decoded_and_truncated_ones_rejected() {
         ],
     };
     let track = TrackId(3);
+    let position = |earlier| Signal::Position {
+        track,
+        last: 5,
+        earlier,
+    };
     let others = [
         Signal::KeyframeRequested(track),
         Signal::Wanted {
             track,
             beginning: true,
         },
-        Signal::Position {
-            track,
-            last: 5,
-            beginning: false,
-        },
+        position(EarlierChunks::Kept),
+        position(EarlierChunks::Republished),
+        position(EarlierChunks::Gone),
     ];
     for sent in [message].into_iter().chain(others) {
         let bytes = of_signal(&sent);
@@ -104,6 +107,25 @@ fn signals_are_decoded_and_truncated_ones_rejected() {
         assert_eq!(signal(bytes), Ok(sent));
     }
     assert!(open(CHUNK, b"\x02345678901").is_err());
+}
+
+#[test]
+fn positions_of_the_previous_version_are_decoded() {
+    for (beginning, earlier) in [
+        (false, EarlierChunks::Kept),
+        (true, EarlierChunks::Republished),
+    ] {
+        let record = format!(r#"{{"Position":{{"track":3,"last":5,"beginning":{beginning}}}}}"#);
+        let mut bytes = BytesMut::new();
+        bytes.put_u32(u32::try_from(record.len()).expect("it is short"));
+        bytes.put_slice(record.as_bytes());
+        let position = Signal::Position {
+            track: TrackId(3),
+            last: 5,
+            earlier,
+        };
+        assert_eq!(signal(bytes.freeze()), Ok(position));
+    }
 }
 
 #[test]
