@@ -74,15 +74,15 @@ impl ActiveRoom {
         let Some(ingest) = track.as_ingest() else {
             return;
         };
-        let (last, earlier, chunks) = ingest.announce(beginning);
-        chunks.iter().for_each(|relayed| ingest.republish(relayed));
-        let position = Signal::Position {
-            track: id,
-            last,
-            earlier,
-        };
-        // The other node asks again if it is lost.
-        let _ = self.address.signals.send(&position);
+        ingest.announce(beginning, |last, earlier| {
+            let position = Signal::Position {
+                track: id,
+                last,
+                earlier,
+            };
+            // The other node asks again if it is lost.
+            let _ = self.address.signals.send(&position);
+        });
     }
 
     /// Tells the publishers' nodes again which tracks this node wants, since they may have

@@ -162,11 +162,6 @@ impl IngestTrack {
         }
     }
 
-    /// Publishes a kept chunk on the bus.
-    pub(crate) fn republish(&self, relayed: &Relayed) {
-        self.count_relayed(self.publisher.publish(relayed).is_ok());
-    }
-
     /// Counts a chunk for the bus. Other nodes see the gap if it was not `accepted`.
     fn count_relayed(&self, accepted: bool) {
         let counters = &self.counters;
@@ -178,19 +173,26 @@ impl IngestTrack {
         counter.of(self.kind).add_one();
     }
 
-    /// Records that another node wants the track. Returns the number of the last chunk, after which
-    /// all chunks are published on the bus, the fate of the chunks up to it, and those that must be
-    /// published again: all, if `beginning` requests them and they are still kept.
-    pub(crate) fn announce(&self, beginning: bool) -> (u64, EarlierChunks, Vec<Relayed>) {
+    /// Records that another node wants the track. Publishes all chunks so far again, if `beginning`
+    /// requests them and they are still kept. Then calls `send` with the position: the number of the
+    /// last chunk, and the fate of the chunks up to it.
+    ///
+    /// The stream is blocked meanwhile, so that no later chunk precedes the position on the bus. A
+    /// node that subscribes between the two would miss the chunk.
+    pub(crate) fn announce(&self, beginning: bool, send: impl FnOnce(u64, EarlierChunks)) {
         let mut media = self.media.lock();
         media.demand.announce();
         let (last, kept) = (media.ingest.last(), media.beginning.chunks());
-        if last > kept.len() as u64 {
-            (last, EarlierChunks::Gone, Vec::new())
+        let earlier = if last > kept.len() as u64 {
+            EarlierChunks::Gone
         } else if beginning {
-            (last, EarlierChunks::Republished, kept.to_vec())
+            for relayed in kept {
+                self.count_relayed(self.publisher.publish(relayed).is_ok());
+            }
+            EarlierChunks::Republished
         } else {
-            (last, EarlierChunks::Kept, Vec::new())
-        }
+            EarlierChunks::Kept
+        };
+        send(last, earlier);
     }
 }

@@ -1,8 +1,11 @@
 //! A bus that loses chunks, is slow, or is unreachable.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, AtomicUsize, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    thread,
 };
 
 use tokio::sync::Semaphore;
@@ -14,6 +17,9 @@ use weir_engine::{Engine, EngineOptions, Ports};
 use weir_protocol::RoomId;
 
 use super::Late;
+
+/// Number of times that a bus lets other threads run.
+const YIELDS: usize = 100;
 
 /// Bus with faults.
 #[derive(Debug)]
@@ -29,6 +35,8 @@ pub(crate) struct Faults {
     pub(crate) loses: AtomicUsize,
     /// Whether it refuses every call.
     pub(crate) away: AtomicBool,
+    /// Whether it lets other threads run before it publishes a signal.
+    pub(crate) yields: AtomicBool,
     /// Each permit admits one subscription to a track.
     pub(crate) subscriptions: Semaphore,
 }
@@ -54,6 +62,7 @@ impl FaultyNode {
         let faults = Arc::new(Faults {
             loses: AtomicUsize::new(0),
             away: AtomicBool::new(false),
+            yields: AtomicBool::new(false),
             subscriptions: Semaphore::new(0),
         });
         let mut events = None;
@@ -160,6 +169,9 @@ impl ChunkPublisher for Faulty<dyn ChunkPublisher> {
 impl SignalSender for Faulty<dyn SignalSender> {
     fn send(&self, signal: &Signal) -> Result<(), BusError> {
         self.faults.check()?;
+        if self.faults.yields.load(Ordering::Relaxed) {
+            (0..YIELDS).for_each(|_| thread::yield_now());
+        }
         self.handle.send(signal)
     }
 
