@@ -54,6 +54,18 @@ fn hub() -> MemoryHub {
     MemoryHub::new(MemoryOptions::default())
 }
 
+/// Sends a position of a track's publisher to all nodes.
+fn send_position(hub: &MemoryHub, room: &Value, track: &Value, last: u64, earlier: EarlierChunks) {
+    let position = Signal::Position {
+        track: TrackId(u32::try_from(track.as_u64().expect("an id")).expect("a small id")),
+        last,
+        earlier,
+    };
+    let room = RoomId::made(room.as_str().expect("an id"));
+    let sent = hub.bus().signals(&room).send(&position);
+    sent.expect("the queue has room");
+}
+
 /// Returns a publisher on one node, a subscriber on another, and the id of their room.
 async fn pair(a: &FaultyNode, b: &FaultyNode) -> (EngineClient, EngineClient, Value) {
     let (ann, bob) = (EngineClient::new(&a.engine), EngineClient::new(&b.engine));
@@ -135,14 +147,7 @@ async fn position_for_another_node_starts_no_track_that_misses_chunks() {
     b.faults.subscriptions.add_permits(1);
     settle().await;
     // It has published chunk 1 again before this node subscribed, because another node requested it.
-    let position = Signal::Position {
-        track: TrackId(u32::try_from(track.as_u64().expect("an id")).expect("a small id")),
-        last: 1,
-        earlier: EarlierChunks::Republished,
-    };
-    let room = RoomId::made(room.as_str().expect("an id"));
-    let sent = hub.bus().signals(&room).send(&position);
-    sent.expect("the queue has room");
+    send_position(&hub, &room, &track, 1, EarlierChunks::Republished);
     settle().await;
     a.faults.away.store(false, Ordering::Relaxed);
     ann.chunk(&track, 1, false);
@@ -150,6 +155,27 @@ async fn position_for_another_node_starts_no_track_that_misses_chunks() {
     tokio::time::advance(Duration::from_millis(100)).await;
     assert_eq!(media(&bob).await, ["1", "2"]);
     assert_eq!(b.engine.counters().chunks_lost.value(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn position_that_arrived_before_the_subscription_starts_no_track() {
+    let hub = hub();
+    let (a, b) = (FaultyNode::new(&hub), FaultyNode::slow(&hub));
+    b.events.pass(usize::MAX);
+    let (ann, bob, room) = pair(&a, &b).await;
+    let track = publish(&ann, "audio");
+    settle().await;
+    // The position waits in a queue while the node subscribes, and chunk 1 is published meanwhile.
+    b.faults.subscriptions.add_permits(1);
+    send_position(&hub, &room, &track, 0, EarlierChunks::Republished);
+    ann.chunk(&track, 0, false);
+    a.faults.away.store(true, Ordering::Relaxed);
+    settle().await;
+    a.faults.away.store(false, Ordering::Relaxed);
+    ann.chunk(&track, 1, false);
+    assert!(media(&bob).await.is_empty(), "it misses chunk 1");
+    tokio::time::advance(Duration::from_millis(100)).await;
+    assert_eq!(media(&bob).await, ["1", "2"]);
 }
 
 #[tokio::test(start_paused = true)]

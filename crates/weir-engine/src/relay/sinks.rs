@@ -18,8 +18,8 @@ pub(crate) struct ArrivedChunk {
 /// Message of a room's channel.
 #[derive(Debug)]
 pub(crate) enum RoomMessage {
-    /// Signal of another node.
-    Signal(Arc<Signal>),
+    /// Signal of another node, with the time of its arrival.
+    Signal(Arc<Signal>, Instant),
     /// The subscription was lost for a while and holds again.
     Interrupted,
 }
@@ -53,7 +53,7 @@ impl InflowSink<RoomMessage> {
 
 impl SignalSink for InflowSink<RoomMessage> {
     fn signal(&self, signal: Arc<Signal>) {
-        self.push(signal.length(), RoomMessage::Signal(signal));
+        self.push(signal.length(), RoomMessage::Signal(signal, Instant::now()));
     }
 
     fn interrupted(&self) {

@@ -43,8 +43,8 @@ impl ActiveRoom {
 
     /// Handles a message from the bus.
     fn handle(self: &Arc<Self>, message: RoomMessage) {
-        let signal = match message {
-            RoomMessage::Signal(signal) => signal,
+        let (signal, arrival) = match message {
+            RoomMessage::Signal(signal, arrival) => (signal, arrival),
             RoomMessage::Interrupted => return self.repeat_interest(),
         };
         match *signal {
@@ -61,7 +61,7 @@ impl ActiveRoom {
                 earlier,
             } => {
                 if let Ok(track) = self.track(track) {
-                    track.position(last, earlier);
+                    track.position(last, earlier, arrival);
                 }
             }
         }

@@ -1,6 +1,9 @@
 //! A track of a room in use on this node.
 
-use std::sync::{Arc, atomic::AtomicBool};
+use std::{
+    sync::{Arc, atomic::AtomicBool},
+    time::Instant,
+};
 
 use parking_lot::MutexGuard;
 use weir_cluster::EarlierChunks;
@@ -142,14 +145,14 @@ impl ActiveTrack {
     /// Returns whether this node is subscribed to the track on the bus.
     pub(crate) fn is_subscribed(&self) -> bool {
         let relayed = self.as_relayed();
-        relayed.is_some_and(|relayed| relayed.media().subscribed)
+        relayed.is_some_and(|relayed| relayed.media().subscribed.is_some())
     }
 
     /// Handles the position of the publisher's node: it publishes all chunks after `last` on the
     /// bus.
-    pub(crate) fn position(&self, last: u64, earlier: EarlierChunks) {
+    pub(crate) fn position(&self, last: u64, earlier: EarlierChunks, arrival: Instant) {
         if let Some(relayed) = self.as_relayed() {
-            relayed.position(last, earlier);
+            relayed.position(last, earlier, arrival);
         }
     }
 }

@@ -50,8 +50,9 @@ pub(super) struct RelayedMedia {
     pub(super) running: bool,
     /// Whether the track has ended.
     ended: bool,
-    /// Whether the subscription holds, so that a position of the publisher counts.
-    pub(super) subscribed: bool,
+    /// Time from which the subscription is known to hold. Positions of the publisher count that have
+    /// arrived since.
+    pub(super) subscribed: Option<Instant>,
     /// Queue of the current subscription.
     inflow: Option<Arc<Inflow<ArrivedChunk>>>,
     /// Chunks taken from the queue and not yet handled.
@@ -95,7 +96,7 @@ impl RelayedMedia {
             return false;
         }
         self.running = false;
-        self.subscribed = false;
+        self.subscribed = None;
         self.inflow = None;
         self.batch = VecDeque::new();
         self.arrivals = Arrivals::new(false);
@@ -128,7 +129,7 @@ impl RelayedTrack {
                 claims: 0,
                 running: false,
                 ended: false,
-                subscribed: false,
+                subscribed: None,
                 inflow: None,
                 batch: VecDeque::new(),
             }),
@@ -185,12 +186,14 @@ impl RelayedTrack {
     /// Handles the position of the publisher's node, after the chunks that have come before it.
     ///
     /// It may be the answer to another node, which subscribed earlier than this one. So it does not
-    /// count while chunks are missing that this node can request.
-    pub(super) fn position(&self, last: u64, earlier: EarlierChunks) {
+    /// count if it arrived before this node was subscribed, although it is handled only now, nor
+    /// while chunks are missing that this node can request.
+    pub(super) fn position(&self, last: u64, earlier: EarlierChunks, arrival: Instant) {
         let mut media = self.media();
         self.drain(&mut media);
         let incomplete = earlier != EarlierChunks::Gone && media.arrivals.misses(last);
-        if media.subscribed && !incomplete {
+        let subscribed = media.subscribed.is_some_and(|since| since <= arrival);
+        if subscribed && !incomplete {
             self.start(&mut media, Some(last));
         }
     }

@@ -1,6 +1,10 @@
 //! Subscription of this node to a track of another node, for as long as a member needs it.
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{
+    future::Future,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use tokio::{
     sync::watch,
@@ -150,7 +154,7 @@ async fn until_subscribed(
 async fn ask_position(track: &RelayedTrack) {
     let (mut started, beginning) = {
         let mut media = track.media();
-        media.subscribed = true;
+        media.subscribed = Some(Instant::now());
         (media.started.subscribe(), media.last() == Some(0))
     };
     let wanted = Signal::Wanted {
