@@ -155,9 +155,9 @@ pub trait Bus: Send + Sync + Debug {
         sink: Arc<dyn SignalSink>,
     ) -> BoxFuture<'a, Result<Subscription, BusError>>;
 
-    /// Waits until everything enqueued before is on the bus or lost, so that later actions follow
-    /// it on other nodes. Bounded by a short deadline.
-    fn flush(&self) -> BoxFuture<'_, ()>;
+    /// Waits until everything enqueued before for a room is on the bus or lost, so that later
+    /// actions follow it on other nodes. Bounded by a short deadline.
+    fn flush(&self, room: &RoomId) -> BoxFuture<'_, ()>;
 }
 
 /// Publisher of one track's chunks.

@@ -144,7 +144,7 @@ impl Node {
         };
         let published = self.bus.publisher(&self.track).publish(&relayed);
         published.expect("it is published");
-        self.bus.flush().await;
+        self.bus.flush(&self.track.room).await;
     }
 
     async fn until_heard(&self, name: &str, seq: u64) {

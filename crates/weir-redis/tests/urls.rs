@@ -38,7 +38,7 @@ async fn both_work(target: &Target, prefix: &str) {
     let signal = Signal::KeyframeRequested(TrackId(1));
     let sent = bus.signals(&room).send(&signal);
     sent.expect("the bus accepts signals");
-    bus.flush().await;
+    bus.flush(&room).await;
 }
 
 fn target(url: &str) -> Target {

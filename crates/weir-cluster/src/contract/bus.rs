@@ -241,7 +241,7 @@ pub async fn interest_is_known_after_the_first_publication(backend: &dyn Backend
     let _own = subscribe(&a, &track).await;
     let others = [subscribe(&b, &track).await, subscribe(&c, &track).await];
     put(&a, &track, 1);
-    a.bus.flush().await;
+    a.bus.flush(&track.room).await;
     assert_eq!(a.bus.publisher(&track).interest(), Interest::Nodes(2));
     assert_eq!(numbers(&b, &track, 1).await, [1]);
     drop(others);
@@ -251,6 +251,6 @@ pub async fn interest_is_known_after_the_first_publication(backend: &dyn Backend
         seq += 1;
         assert!(seq < 1_000_000, "the subscriptions never end");
         put(&a, &track, seq);
-        a.bus.flush().await;
+        a.bus.flush(&track.room).await;
     }
 }

@@ -59,7 +59,7 @@ impl Bus for MemoryBus {
         Box::pin(async move { Ok(self.hub.shared().signals.subscribe(room, self.node, sink)) })
     }
 
-    fn flush(&self) -> BoxFuture<'_, ()> {
+    fn flush(&self, _: &RoomId) -> BoxFuture<'_, ()> {
         Box::pin(std::future::ready(()))
     }
 }

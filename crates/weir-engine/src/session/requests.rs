@@ -218,7 +218,7 @@ impl SessionState {
     /// follow it there.
     async fn flush(&self, room: &ActiveRoom) {
         if room.is_elsewhere() {
-            self.engine.bus().flush().await;
+            self.engine.bus().flush(&room.address.room).await;
         }
     }
 

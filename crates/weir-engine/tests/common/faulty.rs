@@ -138,8 +138,8 @@ impl Bus for FaultyBus {
         })
     }
 
-    fn flush(&self) -> BoxFuture<'_, ()> {
-        self.bus.flush()
+    fn flush(&self, room: &RoomId) -> BoxFuture<'_, ()> {
+        self.bus.flush(room)
     }
 }
 

@@ -15,7 +15,7 @@ use super::{
     exchange::{self, Exchange, RoomSender},
     outbox::{Outbox, OutboxMessage},
     publisher,
-    topic::{Topic, Topics},
+    topic::{ChannelKind, Topic, Topics},
 };
 use crate::{
     Health, Target,
@@ -47,18 +47,20 @@ impl RedisBus {
     /// Outside of a tokio runtime.
     pub fn new(target: &Target, prefix: &str) -> Self {
         let keys = Keys::new(prefix, target.database);
-        let outbox = Outbox::new();
+        let kind = ChannelKind::of(target);
+        let outbox = Outbox::new(kind);
         let counters = Arc::new(BusCounters::default());
-        let exchange = Exchange::new(keys.clone(), Arc::clone(&outbox), Arc::clone(&counters));
-        let exchange = Arc::new(exchange);
+        let (putting, counting) = (Arc::clone(&outbox), Arc::clone(&counters));
+        let exchange = Arc::new(Exchange::new(keys.clone(), kind, putting, counting));
         let probes = keys.probes(&format!("{:016x}", exchange.core.origin));
         let subscriber = Subscriber::new(target, probes);
-        let publishing = tokio::spawn(publisher::run(target.clone(), Arc::clone(&outbox)));
-        let probing = subscriber.start_probes("subscriptions", publish_probe(&outbox));
-        let exchanging = tokio::spawn(exchange::run(Arc::clone(&exchange), outbox.health()));
+        let publishing = publisher::run(target.clone(), Arc::clone(&outbox), subscriber.topology());
+        let publishing = tokio::spawn(publishing);
+        let probing = subscriber.start_probes("subscriptions", publish_probe(&outbox, kind));
+        let exchanging = tokio::spawn(exchange::run(Arc::clone(&exchange), outbox.connections()));
         Self {
             keys,
-            topics: Topics::default(),
+            topics: Topics::new(kind),
             subscriber,
             exchange,
             outbox,
@@ -76,7 +78,7 @@ impl RedisBus {
         self.subscriber.health()
     }
 
-    /// Returns a receiver of the publishing connection's health.
+    /// Returns a receiver of the publishing connections' health. They fail if one of them does.
     pub fn publishes(&self) -> watch::Receiver<Health> {
         self.outbox.health()
     }
@@ -116,10 +118,10 @@ impl RedisBus {
 }
 
 /// Returns a function that enqueues probes.
-fn publish_probe(outbox: &Arc<Outbox>) -> Publish {
+fn publish_probe(outbox: &Arc<Outbox>, kind: ChannelKind) -> Publish {
     let outbox = Arc::clone(outbox);
     Arc::new(move |channel: Arc<str>, payload| {
-        let topic = Topic::new(channel.to_string());
+        let topic = Topic::new(channel.to_string(), kind);
         let published = outbox.put(OutboxMessage::signal(topic, payload));
         let published = published.map_err(|error| match error {
             BusError::Unavailable(why) => why,
@@ -164,7 +166,9 @@ impl Bus for RedisBus {
         Box::pin(self.exchange.listen(&self.subscriber, room, sink))
     }
 
-    fn flush(&self) -> BoxFuture<'_, ()> {
-        Box::pin(self.outbox.flush())
+    fn flush(&self, room: &RoomId) -> BoxFuture<'_, ()> {
+        // All channels of a room share its slot.
+        let topic = self.exchange.core.topic(room);
+        Box::pin(async move { self.outbox.flush(topic.slot).await })
     }
 }

@@ -11,12 +11,52 @@ use std::{
 use parking_lot::Mutex;
 use weir_cluster::Interest;
 
+use crate::{Target, connection::cluster::Slot, target::Topology};
+
+/// Kind of the channels of a bus.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ChannelKind {
+    /// Channels of one server.
+    Plain,
+    /// Sharded channels of a Redis Cluster.
+    Sharded,
+}
+
+impl ChannelKind {
+    /// Returns the kind of the channels of a target.
+    pub(super) fn of(target: &Target) -> Self {
+        match target.topology {
+            Topology::Cluster => Self::Sharded,
+            Topology::Standalone | Topology::Sentinel { .. } => Self::Plain,
+        }
+    }
+
+    /// Returns the slot of a channel, which is always the same outside of a Redis Cluster.
+    fn slot(self, name: &str) -> Slot {
+        match self {
+            Self::Plain => Slot::default(),
+            Self::Sharded => Slot::for_key(name),
+        }
+    }
+
+    /// Returns the publishing command up to the message.
+    fn command(self, name: &str) -> String {
+        let command = match self {
+            Self::Plain => "$7\r\nPUBLISH",
+            Self::Sharded => "$8\r\nSPUBLISH",
+        };
+        format!("*3\r\n{command}\r\n${}\r\n{name}\r\n$", name.len())
+    }
+}
+
 /// Channel of the bus. Its publishers, its subscriptions and its queued messages share it.
 #[derive(Debug)]
 pub(super) struct Topic {
     pub(super) name: Arc<str>,
-    /// `PUBLISH` command up to the message.
+    /// Publishing command up to the message.
     pub(super) command: Box<[u8]>,
+    /// Slot of the name.
+    pub(super) slot: Slot,
     /// Number of this node's own subscriptions.
     subscriptions: AtomicUsize,
     /// Epoch of the publishing connection in the upper half. In the lower half, 0 if the interest
@@ -29,15 +69,15 @@ type Table = Mutex<HashMap<Arc<str>, Weak<Topic>>>;
 
 impl Topic {
     /// Creates a channel of its own, whose interest nobody else observes.
-    pub(super) fn new(name: String) -> Arc<Self> {
-        Arc::new(Self::of(name.into(), Weak::new()))
+    pub(super) fn new(name: String, kind: ChannelKind) -> Arc<Self> {
+        Arc::new(Self::of(name.into(), kind, Weak::new()))
     }
 
-    fn of(name: Arc<str>, table: Weak<Table>) -> Self {
-        let command = format!("*3\r\n$7\r\nPUBLISH\r\n${}\r\n{name}\r\n$", name.len());
+    fn of(name: Arc<str>, kind: ChannelKind, table: Weak<Table>) -> Self {
         Self {
+            command: kind.command(&name).into_bytes().into(),
+            slot: kind.slot(&name),
             name,
-            command: command.into_bytes().into(),
             subscriptions: AtomicUsize::new(0),
             interest: AtomicU64::new(0),
             table,
@@ -100,17 +140,29 @@ impl Drop for OwnSubscription {
 
 /// Channels that are in use, so that all handles of a channel share its interest. Locked when a
 /// handle is made or the last one is dropped, never per message.
-#[derive(Debug, Default)]
-pub(super) struct Topics(Arc<Table>);
+#[derive(Debug)]
+pub(super) struct Topics {
+    table: Arc<Table>,
+    kind: ChannelKind,
+}
 
 impl Topics {
+    pub(super) fn new(kind: ChannelKind) -> Self {
+        let table = Arc::default();
+        Self { table, kind }
+    }
+
     /// Returns the channel of this name.
     pub(super) fn get(&self, name: String) -> Arc<Topic> {
-        let mut table = self.0.lock();
+        let mut table = self.table.lock();
         if let Some(topic) = table.get(&*name).and_then(Weak::upgrade) {
             return topic;
         }
-        let topic = Arc::new(Topic::of(name.into(), Arc::downgrade(&self.0)));
+        let topic = Arc::new(Topic::of(
+            name.into(),
+            self.kind,
+            Arc::downgrade(&self.table),
+        ));
         table.insert(Arc::clone(&topic.name), Arc::downgrade(&topic));
         topic
     }
@@ -122,7 +174,7 @@ mod tests {
 
     #[test]
     fn interest_excludes_own_subscriptions_and_ends_with_the_connection() {
-        let topic = Topic::new("a".to_owned());
+        let topic = Topic::new("a".to_owned(), ChannelKind::Plain);
         assert_eq!(topic.interest(0), Interest::Unknown);
         topic.set_interest(3, 2);
         assert_eq!(topic.interest(3), Interest::Nodes(2));
@@ -140,12 +192,12 @@ mod tests {
 
     #[test]
     fn handles_of_a_channel_share_it_and_the_last_one_removes_it() {
-        let topics = Topics::default();
+        let topics = Topics::new(ChannelKind::Sharded);
         let first = topics.get("a".to_owned());
         assert!(Arc::ptr_eq(&first, &topics.get("a".to_owned())));
         assert!(!Arc::ptr_eq(&first, &topics.get("b".to_owned())));
-        assert_eq!(topics.0.lock().len(), 1, "nobody holds b");
+        assert_eq!(topics.table.lock().len(), 1, "nobody holds b");
         drop(first);
-        assert!(topics.0.lock().is_empty());
+        assert!(topics.table.lock().is_empty());
     }
 }

@@ -1,52 +1,12 @@
-//! Connections by redis-rs: to a Redis Cluster for publishing, and to Sentinels.
-
-use std::time::Duration;
+//! Connections by redis-rs, to Sentinels.
 
 use redis::{
     Client, ConnectionAddr, ConnectionInfo, ErrorKind, IntoConnectionInfo, ProtocolVersion,
     RedisConnectionInfo, RedisError, TlsMode,
-    cluster::ClusterClientBuilder,
-    cluster_async::ClusterConnection,
     sentinel::{Sentinel, SentinelNodeConnectionInfo},
 };
-use tokio::time::timeout;
 
 use crate::{Target, target::Credentials};
-
-/// Deadline for establishing a connection, and for a reply.
-const TIMEOUT: Duration = Duration::from_secs(2);
-
-/// Connects to a Redis Cluster.
-///
-/// # Errors
-/// If no node of the cluster answers in time.
-pub(crate) async fn open_cluster(target: &Target) -> Result<ClusterConnection, RedisError> {
-    let nodes: Result<Vec<_>, _> = target
-        .nodes
-        .iter()
-        .map(|node| info(target, node, settings(target)))
-        .collect();
-    let mut builder = ClusterClientBuilder::new(nodes?)
-        .use_protocol(ProtocolVersion::RESP3)
-        .connection_timeout(TIMEOUT)
-        .response_timeout(TIMEOUT)
-        .retries(2);
-    if let Some(password) = &target.password {
-        builder = builder.password(password);
-    }
-    if let Some(username) = &target.username {
-        builder = builder.username(username);
-    }
-    if target.tls {
-        builder = builder.tls(TlsMode::Secure);
-    }
-    let client = builder.build()?;
-    let opened = timeout(2 * TIMEOUT, client.get_async_connection()).await;
-    opened.unwrap_or_else(|_| {
-        let late = (ErrorKind::Io, "connecting took too long");
-        Err(late.into())
-    })
-}
 
 /// Queries the Sentinels for the named master, and returns a client of it.
 async fn master_client(target: &Target, master: &str) -> Result<Client, RedisError> {

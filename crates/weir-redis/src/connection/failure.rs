@@ -2,9 +2,9 @@
 
 use std::{fmt, time::Duration};
 
-use redis::{ServerError, cluster_routing::Slot};
+use redis::ServerError;
 
-use super::server::ServerId;
+use super::{cluster::Slot, server::ServerId};
 
 /// Retry interval of a rejected command.
 pub(crate) const PAUSE: Duration = Duration::from_millis(50);

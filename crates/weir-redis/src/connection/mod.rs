@@ -1,6 +1,8 @@
-//! Connections to Redis: opening them, checking their health, and subscribing to channels.
+//! Connections to Redis: opening them, checking their health, following the topology of a cluster,
+//! and subscribing to channels.
 
 pub(crate) mod backoff;
+pub(crate) mod cluster;
 pub(crate) mod connect;
 pub(crate) mod failure;
 pub(crate) mod health;

@@ -25,6 +25,14 @@ impl ServerId {
             _ => Some(Self::at(host, port)),
         }
     }
+
+    /// Returns a cause of failure with the server that it concerns, if there are several.
+    pub(crate) fn attribute(&self, cause: &str) -> Arc<str> {
+        match self {
+            Self::Only => cause.into(),
+            Self::At(..) => format!("{self}: {cause}").into(),
+        }
+    }
 }
 
 impl fmt::Display for ServerId {

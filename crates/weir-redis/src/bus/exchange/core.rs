@@ -24,7 +24,7 @@ use crate::{
         envelope::{self, Origin},
         outbox::{DEADLINE, Outbox, OutboxMessage},
         signals::{KnownPosition, Note, retained::Retained, wire},
-        topic::Topic,
+        topic::{ChannelKind, Topic},
     },
     keys::Keys,
 };
@@ -36,6 +36,7 @@ const GRACE: Duration = Duration::from_millis(300);
 pub(crate) struct ExchangeCore {
     pub(crate) origin: Origin,
     keys: Keys,
+    kind: ChannelKind,
     outbox: Arc<Outbox>,
     pub(super) counters: Arc<BusCounters>,
     /// Held while a signal is numbered and put into the outbox, so that both keep one order.
@@ -58,11 +59,17 @@ pub(super) fn clock() -> u64 {
 }
 
 impl ExchangeCore {
-    pub(super) fn new(keys: Keys, outbox: Arc<Outbox>, counters: Arc<BusCounters>) -> Self {
+    pub(super) fn new(
+        keys: Keys,
+        kind: ChannelKind,
+        outbox: Arc<Outbox>,
+        counters: Arc<BusCounters>,
+    ) -> Self {
         Self {
             // 0 is the placeholder for an absent origin.
             origin: rand::rng().random_range(1..=Origin::MAX),
             keys,
+            kind,
             outbox,
             counters,
             retained: Mutex::default(),
@@ -74,8 +81,8 @@ impl ExchangeCore {
     }
 
     /// Returns the channel of a room's signals.
-    pub(super) fn topic(&self, room: &RoomId) -> Arc<Topic> {
-        Topic::new(self.keys.signals(room))
+    pub(crate) fn topic(&self, room: &RoomId) -> Arc<Topic> {
+        Topic::new(self.keys.signals(room), self.kind)
     }
 
     /// Returns the time since the start.

@@ -12,8 +12,7 @@ use weir_protocol::RoomId;
 
 use super::{core::ExchangeCore, room::SignalRoom};
 use crate::{
-    Health,
-    bus::{counters::BusCounters, outbox::Outbox},
+    bus::{counters::BusCounters, outbox::Outbox, topic::ChannelKind},
     connection::subscriber::Subscriber,
     keys::Keys,
 };
@@ -35,9 +34,14 @@ impl fmt::Debug for Exchange {
 }
 
 impl Exchange {
-    pub(crate) fn new(keys: Keys, outbox: Arc<Outbox>, counters: Arc<BusCounters>) -> Self {
+    pub(crate) fn new(
+        keys: Keys,
+        kind: ChannelKind,
+        outbox: Arc<Outbox>,
+        counters: Arc<BusCounters>,
+    ) -> Self {
         Self {
-            core: Arc::new(ExchangeCore::new(keys, outbox, counters)),
+            core: Arc::new(ExchangeCore::new(keys, kind, outbox, counters)),
             rooms: Mutex::default(),
         }
     }
@@ -147,19 +151,19 @@ impl Drop for Listener {
 }
 
 /// Runs the exchange: retransmits to other nodes, and requests missed signals.
-pub(crate) async fn run(exchange: Arc<Exchange>, mut health: watch::Receiver<Health>) {
+///
+/// `connections` is the number of publishing connections that were established.
+pub(crate) async fn run(exchange: Arc<Exchange>, mut connections: watch::Receiver<u64>) {
     loop {
         let next = exchange.next();
         tokio::select! {
-            changed = health.changed() => {
+            changed = connections.changed() => {
                 if changed.is_err() {
                     return;
                 }
                 // The latest signals may have been published on a server without subscribers.
-                if health.borrow_and_update().works() {
-                    exchange.announce();
-                    exchange.request_missed();
-                }
+                exchange.announce();
+                exchange.request_missed();
             }
             () = exchange.core.wake.notified() => {}
             () = sleep_until(next.unwrap_or_else(Instant::now)), if next.is_some() => {}

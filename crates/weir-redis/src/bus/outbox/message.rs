@@ -1,20 +1,26 @@
 //! Messages to publish, each with a deadline.
 
-use std::{io::Write, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use opentelemetry::trace::SpanContext;
-use redis::{RedisWrite, ToRedisArgs};
 use tokio::{sync::oneshot, time::Instant};
 use weir_cluster::{BusError, Hop, Relayed};
 
-use crate::bus::{envelope::MessageHead, topic::Topic};
+use crate::{
+    bus::{envelope::MessageHead, topic::Topic},
+    connection::server::ServerId,
+};
 
 /// Maximum age of a chunk at publication.
 pub(super) const FRESH: Duration = Duration::from_secs(1);
 
 /// Publication deadline of a signal, retries included.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(2);
+
+/// Maximum number of times that a message is sent on at once to the server that another one names.
+/// Servers may disagree for a while.
+pub(super) const REDIRECTS: u8 = 4;
 
 /// Reply of Redis to a message.
 #[derive(Debug, Clone)]
@@ -23,6 +29,8 @@ pub(crate) enum PublishReply {
     Nodes(u32),
     /// Error text.
     Refused(Arc<str>),
+    /// Owner of the slot, which is another server, and the error text.
+    Moved(ServerId, Arc<str>),
     /// No reply: the connection was lost.
     Lost,
 }
@@ -35,6 +43,7 @@ pub(crate) struct OutboxMessage {
     payload: Bytes,
     pub(super) kind: MessageKind,
     pub(super) at: Instant,
+    redirects: u8,
 }
 
 /// Treatment of a message that cannot be published.
@@ -92,6 +101,7 @@ impl OutboxMessage {
             payload,
             kind,
             at: Instant::now(),
+            redirects: 0,
         }
     }
 
@@ -110,7 +120,14 @@ impl OutboxMessage {
         age > if self.is_signal() { DEADLINE } else { FRESH }
     }
 
-    /// Appends the `PUBLISH` command, which is the only copy of the payload.
+    /// Counts a redirection. Returns whether the message may be sent on at once.
+    pub(super) fn may_follow(&mut self) -> bool {
+        let may = self.redirects < REDIRECTS;
+        self.redirects += u8::from(may);
+        may
+    }
+
+    /// Appends the publishing command, which is the only copy of the payload.
     pub(crate) fn write(&self, out: &mut Vec<u8>) {
         let head = self.head.as_slice();
         out.extend_from_slice(&self.topic.command);
@@ -143,31 +160,27 @@ impl OutboxMessage {
     }
 }
 
-impl ToRedisArgs for OutboxMessage {
-    fn write_redis_args<W: ?Sized + RedisWrite>(&self, out: &mut W) {
-        let mut content = out.writer_for_next_arg();
-        // Writing to memory does not fail.
-        let _ = content.write_all(self.head.as_slice());
-        let _ = content.write_all(&self.payload);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use redis::cmd;
 
     use super::*;
+    use crate::bus::topic::ChannelKind;
 
     #[test]
     fn encoded_command_equals_that_of_the_library() {
-        let topic = Topic::new("weir:0:{room}:signals".to_owned());
-        let message = OutboxMessage::signal(topic, Bytes::from(vec![7; 1_234]));
-        let mut written = Vec::new();
-        message.write(&mut written);
-        let command = cmd("PUBLISH")
-            .arg(&*message.topic.name)
-            .arg(&message)
-            .get_packed_command();
-        assert_eq!(written, command);
+        for (kind, command) in [
+            (ChannelKind::Plain, "PUBLISH"),
+            (ChannelKind::Sharded, "SPUBLISH"),
+        ] {
+            let topic = Topic::new("weir:0:{room}:signals".to_owned(), kind);
+            let payload = vec![7; 1_234];
+            let message = OutboxMessage::signal(topic, Bytes::from(payload.clone()));
+            let mut written = Vec::new();
+            message.write(&mut written);
+            let name = &*message.topic.name;
+            let expected = cmd(command).arg(name).arg(payload).get_packed_command();
+            assert_eq!(written, expected);
+        }
     }
 }

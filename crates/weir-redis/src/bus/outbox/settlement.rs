@@ -1,10 +1,14 @@
 //! Outcome of a batch of published messages.
 
 use tokio::time::Instant;
+use weir_cluster::Hop;
 
 use super::message::{MessageKind, OutboxMessage, PublishReply};
-use crate::connection::failure::{Remedy, remedy};
-use weir_cluster::Hop;
+use crate::connection::{
+    cluster::Slot,
+    failure::{Remedy, remedy},
+    server::ServerId,
+};
 
 /// Outcome of a batch: counters, and the messages that are not done with their reply alone.
 #[derive(Debug, Default)]
@@ -16,9 +20,13 @@ pub(super) struct Settlement {
     /// Number of signals past their deadline.
     pub(super) old: usize,
     /// Number of messages that need no retry.
-    pub(super) done: usize,
+    pub(super) done: u64,
     /// True if a new connection is needed.
     pub(super) reconnect: bool,
+    /// Slots that have moved, and their owners.
+    pub(super) moved: Vec<(Slot, ServerId)>,
+    /// Messages of these slots to send to the owners at once, in order.
+    pub(super) redirected: Vec<OutboxMessage>,
     /// Signals to retry.
     pub(super) retry: Vec<OutboxMessage>,
     /// Published signals.
@@ -32,8 +40,13 @@ impl Settlement {
     pub(super) fn new(messages: Vec<OutboxMessage>, replies: &[PublishReply], epoch: u32) -> Self {
         let mut settlement = Self::default();
         let now = Instant::now();
-        for (message, reply) in messages.into_iter().zip(replies) {
-            if message.is_signal() {
+        for (mut message, reply) in messages.into_iter().zip(replies) {
+            if let PublishReply::Moved(to, _) = reply {
+                settlement.moved.push((message.topic.slot, to.clone()));
+            }
+            if matches!(reply, PublishReply::Moved(..)) && message.may_follow() {
+                settlement.redirected.push(message);
+            } else if message.is_signal() {
                 settlement.signal(message, reply, now);
             } else {
                 settlement.done += 1;
@@ -60,7 +73,7 @@ impl Settlement {
                 self.lost += 1;
                 message.topic.forget_interest();
             }
-            PublishReply::Refused(text) => {
+            PublishReply::Refused(text) | PublishReply::Moved(_, text) => {
                 self.rejected += 1;
                 self.reconnect |= remedy(text) == Remedy::Reconnect;
             }
@@ -74,7 +87,9 @@ impl Settlement {
                 self.published.push(message);
                 return;
             }
-            PublishReply::Refused(text) => (Some(text), remedy(text)),
+            PublishReply::Refused(text) | PublishReply::Moved(_, text) => {
+                (Some(text), remedy(text))
+            }
             PublishReply::Lost => (None, Remedy::Retry),
         };
         self.reconnect |= text.is_some() && remedy == Remedy::Reconnect;
@@ -86,7 +101,7 @@ impl Settlement {
             return;
         }
         match reply {
-            PublishReply::Refused(_) => self.rejected += 1,
+            PublishReply::Refused(_) | PublishReply::Moved(..) => self.rejected += 1,
             _ => self.old += 1,
         }
         self.done += 1;

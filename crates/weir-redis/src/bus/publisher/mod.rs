@@ -1,8 +1,7 @@
-//! Connections that publish the messages of the outbox.
+//! Connections that publish the messages of the outbox, one per server.
 
-mod cluster;
+mod connection;
 mod in_flight;
-mod single;
 mod task;
 
 pub(super) use task::run;

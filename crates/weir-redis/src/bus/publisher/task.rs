@@ -1,34 +1,65 @@
-//! Task that publishes the messages of the outbox, and reconnects after a lost connection.
+//! Tasks that publish the messages of the outbox, one per server, and reconnect after a lost
+//! connection.
 
 use std::sync::Arc;
 
+use tokio::task::JoinSet;
 use tracing::warn;
 
-use super::{cluster, single};
+use super::connection::{ServeEnd, serve};
 use crate::{
     Health, Target,
-    bus::outbox::Outbox,
-    connection::backoff::{back_off, log_failure},
-    target::Topology,
+    bus::outbox::{LaneHandle, Outbox},
+    connection::{
+        backoff::{back_off, log_failure},
+        subscriber::ClusterTopology,
+    },
 };
 
-/// Publishes the messages of the outbox, for as long as it is polled.
-pub(crate) async fn run(target: Target, outbox: Arc<Outbox>) {
-    let mut attempt = 0;
+/// Publishes the messages of the outbox, for as long as it is polled: starts a task for each server
+/// that owns slots. The task ends when its server owns none any more.
+pub(crate) async fn run(target: Target, outbox: Arc<Outbox>, topology: ClusterTopology) {
+    let mut view = topology.view();
+    let mut tasks = JoinSet::new();
+    outbox.set_view(&view.borrow_and_update());
     loop {
-        let served = match target.topology {
-            Topology::Cluster => cluster::serve(&target, &outbox, &mut attempt).await,
-            _ => single::serve(&target, &outbox, &mut attempt).await,
-        };
+        for lane in LaneHandle::start_all(&outbox) {
+            tasks.spawn(publish_lane(target.clone(), lane, topology.clone()));
+        }
+        tokio::select! {
+            changed = view.changed() => {
+                if changed.is_err() {
+                    return;
+                }
+                let view = view.borrow_and_update().clone();
+                outbox.set_view(&view);
+            }
+            () = outbox.moved() => {}
+            Some(_) = tasks.join_next() => {}
+        }
+    }
+}
+
+/// Publishes the messages of one lane until the lane is not needed any more.
+async fn publish_lane(target: Target, lane: LaneHandle, topology: ClusterTopology) {
+    let mut attempt = 0;
+    while lane.is_needed() {
         let mut cause = "the connection was lost".to_owned();
-        if let Err(error) = served {
-            log_failure(attempt, "cannot publish", &target, &error);
-            cause = error.to_string();
+        match serve(&target, &lane, &topology, &mut attempt).await {
+            Ok(ServeEnd::NotNeeded) => return,
+            Ok(ServeEnd::Reconnect) => {}
+            Err(error) => {
+                cause = error.to_string();
+                let error = lane.server().attribute(&cause);
+                log_failure(attempt, "cannot publish", &target, &error);
+            }
         }
-        if outbox.set_health(Health::fails(&cause)) {
-            warn!(redis = %target, %cause, "cannot publish any more; connecting again");
+        if lane.set_health(&Health::fails(&cause)) {
+            let server = lane.server();
+            warn!(redis = %target, %server, %cause, "cannot publish any more; connecting again");
         }
-        outbox.expire();
+        topology.ask(None);
+        lane.expire();
         back_off(&mut attempt).await;
     }
 }

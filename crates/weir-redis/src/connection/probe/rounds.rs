@@ -179,12 +179,8 @@ pub(crate) const WAITING: &str = "no message has come back yet";
 impl Round {
     /// Records a failure. Returns 1 if the previous outcome was no failure.
     fn fail(&mut self, server: &ServerId, why: &str) -> u64 {
-        let why = match server {
-            ServerId::Only => why.to_owned(),
-            ServerId::At(..) => format!("{server}: {why}"),
-        };
         let new = !matches!(self.verdict, Some(Err(_)));
-        self.verdict = Some(Err(why.into()));
+        self.verdict = Some(Err(server.attribute(why)));
         u64::from(new)
     }
 }

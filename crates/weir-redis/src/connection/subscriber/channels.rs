@@ -5,15 +5,12 @@ use std::{
     sync::Arc,
 };
 
-use redis::cluster_routing::Slot;
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::{Notify, oneshot, watch};
 
-use super::{
-    slots::SlotMap,
-    work::{Confirmation, ServerWork, SinkId, SubscriptionBatch, WantedChannel},
-};
+use super::work::{Confirmation, ServerWork, SinkId, SubscriptionBatch, WantedChannel};
 use crate::{
     connection::{
+        cluster::{ClusterView, Slot, SlotMap},
         probe::{PlaneProbe, ProbedServer},
         server::ServerId,
         wire::MessageSink,
@@ -26,7 +23,7 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct ChannelTable {
     /// Slot owners; `None` outside of a Redis Cluster.
-    slots: Option<SlotMap>,
+    slots: Option<Arc<SlotMap>>,
     wanted: HashMap<Arc<str>, WantedChannel>,
     servers: HashMap<ServerId, ServerWork>,
     /// Identifier of the next subscription.
@@ -39,6 +36,8 @@ pub(super) struct ChannelTable {
     stale: Option<Option<ServerId>>,
     /// Cause of the last failed topology query.
     unknown: Option<Arc<str>>,
+    /// Topology as the publisher sees it.
+    view: watch::Sender<ClusterView>,
     /// Notified when the set of servers changes, or the topology becomes stale.
     pub(super) changed: Arc<Notify>,
 }
@@ -50,7 +49,7 @@ impl ChannelTable {
             servers.insert(ServerId::Only, ServerWork::new());
         }
         let mut channels = Self {
-            slots: cluster.then(SlotMap::default),
+            slots: cluster.then(Arc::default),
             wanted: HashMap::new(),
             servers,
             next: 0,
@@ -58,6 +57,7 @@ impl ChannelTable {
             probes: HashMap::new(),
             stale: cluster.then_some(None),
             unknown: None,
+            view: watch::channel(ClusterView::default()).0,
             changed: Arc::default(),
         };
         channels.choose_probes();
@@ -75,7 +75,7 @@ impl ChannelTable {
 
     fn owner(&self, channel: &str) -> Option<ServerId> {
         match &self.slots {
-            Some(slots) => slots.owner(channel).cloned(),
+            Some(slots) => slots.owner_of(channel).cloned(),
             None => Some(ServerId::Only),
         }
     }
@@ -148,6 +148,19 @@ impl ChannelTable {
     /// Records why the topology is unknown.
     pub(super) fn set_unknown(&mut self, why: &str) {
         self.unknown = Some(why.into());
+        self.show();
+    }
+
+    /// Returns a receiver of the topology.
+    pub(super) fn view(&self) -> watch::Receiver<ClusterView> {
+        self.view.subscribe()
+    }
+
+    fn show(&self) {
+        self.view.send_replace(ClusterView {
+            slots: self.slots.clone().unwrap_or_default(),
+            unknown: self.unknown.clone(),
+        });
     }
 
     /// Moves a channel to `owner`: subscribes there, and unsubscribes from its previous server.
@@ -191,14 +204,18 @@ impl ChannelTable {
     /// Applies the topology that a server reported. Returns true if it differs from the known one.
     pub(super) fn set_slots(&mut self, slots: SlotMap) -> bool {
         self.stale = None;
-        self.unknown = None;
-        if self.slots.as_ref() == Some(&slots) {
+        let was_unknown = self.unknown.take().is_some();
+        if self.slots.as_deref() == Some(&slots) {
+            if was_unknown {
+                self.show();
+            }
             return false;
         }
         for server in slots.owners() {
             self.servers.entry(server).or_insert_with(ServerWork::new);
         }
-        self.slots = Some(slots);
+        self.slots = Some(Arc::new(slots));
+        self.show();
         self.route(|_| true);
         self.choose_probes();
         self.forget_servers();
@@ -208,15 +225,19 @@ impl ChannelTable {
 
     /// Records that a slot has moved to another server.
     pub(super) fn moved(&mut self, slot: Slot, to: ServerId) {
-        if let Some(slots) = &mut self.slots {
-            slots.moved(slot, to);
+        if let Some(slots) = &mut self.slots
+            && slots.owner(slot) != Some(&to)
+        {
+            Arc::make_mut(slots).moved(slot, to);
+            self.show();
             self.route(|name| Slot::for_key(name) == slot);
         }
     }
 
     /// Removes servers that no longer own a slot, which closes their connections.
     fn forget_servers(&mut self) {
-        let owners = self.slots.as_ref().map(SlotMap::owners).unwrap_or_default();
+        let owners = self.slots.as_deref().map(SlotMap::owners);
+        let owners = owners.unwrap_or_default();
         self.servers.retain(|server, _| owners.contains(server));
     }
 

@@ -6,6 +6,7 @@ use tokio::{sync::watch, task::AbortHandle, time::timeout};
 use weir_cluster::Sample;
 
 use super::{
+    cluster_topology::ClusterTopology,
     prober::{self, Publish},
     state::SubscriberState,
     topology,
@@ -51,6 +52,11 @@ impl Subscriber {
     /// Returns a receiver of whether probes come back from every server.
     pub(crate) fn health(&self) -> watch::Receiver<Health> {
         self.state.probe.health()
+    }
+
+    /// Returns a handle on the topology that this subscriber follows.
+    pub(crate) fn topology(&self) -> ClusterTopology {
+        ClusterTopology::of(&self.state)
     }
 
     /// Starts a task that publishes probes until it is aborted.

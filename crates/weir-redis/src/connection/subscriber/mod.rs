@@ -5,13 +5,14 @@
 //! ends the subscription, or the connection closes.
 
 mod channels;
+mod cluster_topology;
 mod handle;
 mod prober;
 mod session;
-mod slots;
 mod state;
 mod topology;
 mod work;
 
+pub(crate) use cluster_topology::ClusterTopology;
 pub(crate) use handle::Subscriber;
 pub(crate) use prober::Publish;

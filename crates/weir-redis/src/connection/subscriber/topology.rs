@@ -13,11 +13,12 @@ use tokio::{
 };
 use tracing::debug;
 
-use super::{session, slots::SlotMap, state::SubscriberState};
+use super::{session, state::SubscriberState};
 use crate::{
     Target,
     connection::{
         backoff::{backoff_time, log_failure},
+        cluster::SlotMap,
         failure::Refusal,
         server::ServerId,
         wire::{ConnectionError, RespConnection},

@@ -12,7 +12,7 @@ pub(crate) enum ConnectionError {
     /// IO error.
     #[error(transparent)]
     Io(#[from] io::Error),
-    /// Error of a connection that redis-rs opened: to a Sentinel, or to a Redis Cluster.
+    /// Error of a connection that redis-rs opened, to a Sentinel.
     #[error(transparent)]
     Client(#[from] RedisError),
     /// Error reply to a command that the connection depends on.

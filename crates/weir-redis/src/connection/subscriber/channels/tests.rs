@@ -58,7 +58,7 @@ impl Cluster {
         ]);
         let mut slots = SlotMap::read(&Value::Array(vec![first]), &server(0)).expect("slots");
         for (number, owner) in self.owners.iter().enumerate() {
-            slots.moved(Slot::for_key(channel(number).as_bytes()), server(*owner));
+            slots.moved(Slot::for_key(&channel(number)), server(*owner));
         }
         slots
     }
@@ -109,7 +109,7 @@ impl Cluster {
                     }
                 }
             } else {
-                channels.moved(Slot::for_key(name.as_bytes()), server(owner));
+                channels.moved(Slot::for_key(name), server(owner));
             }
         }
         channels.unconfirmed(&server(at), batch.begin);
