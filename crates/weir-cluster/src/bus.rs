@@ -196,8 +196,9 @@ pub trait SignalSender: Send + Sync + Debug {
 /// Calls must not block: they hold up everything that the bus carries to this node. Dropping a
 /// [`Subscription`] within one is allowed.
 pub trait ChunkSink: Send + Sync + Debug {
-    /// Receives a chunk, in the order in which the publisher's node published it.
-    fn chunk(&self, chunk: Relayed);
+    /// Receives a chunk, in the order in which the publisher's node published it. `more` says that
+    /// messages behind it wait for this call to return.
+    fn chunk(&self, chunk: Relayed, more: bool);
 }
 
 /// Receiver of one room's signals. The rules of [`ChunkSink`] hold for its calls.

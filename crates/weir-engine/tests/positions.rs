@@ -42,7 +42,7 @@ impl BusRecorder {
 }
 
 impl ChunkSink for BusRecorder {
-    fn chunk(&self, relayed: Relayed) {
+    fn chunk(&self, relayed: Relayed, _more: bool) {
         self.push(Received::Chunk(relayed.chunk.seq));
     }
 }

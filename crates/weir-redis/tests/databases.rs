@@ -36,7 +36,7 @@ impl Heard {
 }
 
 impl ChunkSink for Heard {
-    fn chunk(&self, relayed: Relayed) {
+    fn chunk(&self, relayed: Relayed, _more: bool) {
         self.add(format!("chunk {}", relayed.chunk.seq));
     }
 }

@@ -32,7 +32,7 @@ struct Told {
 }
 
 impl ChunkSink for Told {
-    fn chunk(&self, relayed: Relayed) {
+    fn chunk(&self, relayed: Relayed, _more: bool) {
         self.chunks
             .lock()
             .expect("nobody panicked")

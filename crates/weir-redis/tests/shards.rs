@@ -42,7 +42,7 @@ impl Received {
 }
 
 impl ChunkSink for Received {
-    fn chunk(&self, relayed: Relayed) {
+    fn chunk(&self, relayed: Relayed, _more: bool) {
         let mut numbers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         numbers.push(relayed.chunk.seq);
     }

@@ -74,7 +74,7 @@ struct MemoryPublisher {
 impl ChunkPublisher for MemoryPublisher {
     fn publish(&self, chunk: &Relayed) -> Result<(), BusError> {
         self.channel
-            .to_others(self.node, |sink| sink.chunk(chunk.clone()));
+            .to_others(self.node, |sink| sink.chunk(chunk.clone(), false));
         Ok(())
     }
 

@@ -59,6 +59,11 @@ impl<T> Inflow<T> {
         true
     }
 
+    /// Returns whether no message waits.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.waiting.lock().items.is_empty()
+    }
+
     /// Swaps all waiting messages with `batch`, which must be empty.
     pub(crate) fn take(&self, batch: &mut VecDeque<T>) {
         let mut waiting = self.waiting.lock();

@@ -6,4 +6,4 @@ mod sinks;
 
 pub(crate) use address::{RoomAddress, TrackAddress};
 pub(crate) use inflow::{AbortOnDrop, Inflow};
-pub(crate) use sinks::{ArrivedChunk, InflowSink, RoomMessage};
+pub(crate) use sinks::{RoomMessage, RoomSink};

@@ -1,19 +1,11 @@
-//! Sinks that enqueue what comes from the bus.
+//! Sink of a room's channel on the bus.
 
 use std::{sync::Arc, time::Instant};
 
-use weir_cluster::{ChunkSink, Hop, Relayed, Signal, SignalSink};
+use weir_cluster::{Signal, SignalSink};
 
 use super::inflow::Inflow;
 use crate::Counters;
-
-/// Chunk that has come from the bus.
-#[derive(Debug)]
-pub(crate) struct ArrivedChunk {
-    pub(crate) relayed: Relayed,
-    /// Time of arrival, if the latency is measured.
-    pub(crate) at: Option<Instant>,
-}
 
 /// Message of a room's channel.
 #[derive(Debug)]
@@ -24,26 +16,14 @@ pub(crate) enum RoomMessage {
     Interrupted,
 }
 
-/// Sink of a channel that enqueues its messages.
+/// Sink of a room's channel that enqueues its messages.
 #[derive(Debug)]
-pub(crate) struct InflowSink<T> {
-    pub(crate) inflow: Arc<Inflow<T>>,
+pub(crate) struct RoomSink {
+    pub(crate) inflow: Arc<Inflow<RoomMessage>>,
     pub(crate) counters: Arc<Counters>,
 }
 
-impl ChunkSink for InflowSink<ArrivedChunk> {
-    fn chunk(&self, relayed: Relayed) {
-        let bytes = relayed.chunk.payload.len();
-        let measured = Hop::is_measured(relayed.chunk.seq) || relayed.trace.is_some();
-        let at = measured.then(Instant::now);
-        if !self.inflow.push(bytes, ArrivedChunk { relayed, at }) {
-            // Subscribers see the gap in the sequence numbers.
-            self.counters.chunks_overrun.add_one();
-        }
-    }
-}
-
-impl InflowSink<RoomMessage> {
+impl RoomSink {
     fn push(&self, bytes: usize, message: RoomMessage) {
         if !self.inflow.push(bytes, message) {
             self.counters.signals_overrun.add_one();
@@ -51,7 +31,7 @@ impl InflowSink<RoomMessage> {
     }
 }
 
-impl SignalSink for InflowSink<RoomMessage> {
+impl SignalSink for RoomSink {
     fn signal(&self, signal: Arc<Signal>) {
         self.push(signal.length(), RoomMessage::Signal(signal, Instant::now()));
     }

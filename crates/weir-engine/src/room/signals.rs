@@ -7,7 +7,7 @@ use weir_cluster::{Directory, Signal};
 use weir_protocol::{Fault, TrackId};
 
 use super::active_room::{ActiveRoom, unavailable};
-use crate::relay::{AbortOnDrop, Inflow, InflowSink, RoomMessage};
+use crate::relay::{AbortOnDrop, Inflow, RoomMessage, RoomSink};
 
 /// Capacity of the queue of signals from the bus, in bytes.
 const SIGNALS_BYTES: usize = 8 * 1024 * 1024;
@@ -29,7 +29,7 @@ impl ActiveRoom {
             });
             let handling = AbortOnDrop(handling.abort_handle());
             let counters = Arc::clone(&address.counters);
-            let sink = Arc::new(InflowSink { inflow, counters });
+            let sink = Arc::new(RoomSink { inflow, counters });
             let listening = async {
                 let listening = address.bus.listen(&address.room, sink).await;
                 listening.map_err(|error| unavailable(&error))

@@ -3,6 +3,7 @@
 mod active_track;
 mod ingest;
 mod relayed;
+mod sink;
 mod subscribers;
 mod subscription;
 

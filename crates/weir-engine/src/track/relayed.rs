@@ -10,10 +10,21 @@ use weir_core::{Arrivals, Arrived};
 use weir_protocol::{MemberId, TrackId, TrackKind};
 
 use super::subscribers::Subscribers;
-use crate::relay::{ArrivedChunk, Inflow, TrackAddress};
+use crate::relay::{Inflow, TrackAddress};
 
 /// Maximum number of chunks that are handled under one lock.
 const BATCH: usize = 64;
+
+/// Maximum number of subscribers to whom a chunk is sent at once, by the task that reads the bus.
+const AT_ONCE: usize = 8;
+
+/// Chunk that has come from the bus.
+#[derive(Debug)]
+pub(super) struct ArrivedChunk {
+    pub(super) relayed: Relayed,
+    /// Time of arrival, if the latency is measured.
+    pub(super) at: Option<Instant>,
+}
 
 /// Whether a track is needed on this node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -174,6 +185,28 @@ impl RelayedTrack {
             self.arrive(&mut media, chunk);
         }
         true
+    }
+
+    /// Takes the chunk that has come from the bus last, and sends it, unless earlier chunks wait in
+    /// `inflow`, the track is in use, or it has many subscribers.
+    pub(super) fn deliver_at_once(
+        &self,
+        inflow: &Arc<Inflow<ArrivedChunk>>,
+        arrived: &mut Option<ArrivedChunk>,
+    ) {
+        let Some(mut media) = self.media.try_lock() else {
+            return;
+        };
+        let current = media.inflow.as_ref();
+        let in_turn = current.is_some_and(|current| Arc::ptr_eq(current, inflow))
+            && media.batch.is_empty()
+            && inflow.is_empty();
+        if in_turn
+            && media.subscribers.len() <= AT_ONCE
+            && let Some(chunk) = arrived.take()
+        {
+            self.arrive(&mut media, chunk);
+        }
     }
 
     /// Sends all chunks that have come from the bus.

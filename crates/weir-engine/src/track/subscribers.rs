@@ -50,6 +50,11 @@ impl Subscribers {
         self.list.is_empty()
     }
 
+    /// Returns the number of subscribers.
+    pub(super) fn len(&self) -> usize {
+        self.list.len()
+    }
+
     /// Subscribes a member, unless it is subscribed. `last` is the number of the track's last chunk,
     /// if it is known: before the first chunk, the member receives the track from its beginning,
     /// otherwise from the next key chunk.

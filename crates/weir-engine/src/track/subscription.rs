@@ -14,10 +14,13 @@ use tracing::debug;
 use weir_cluster::{Signal, Subscription};
 use weir_protocol::MemberId;
 
-use super::relayed::{Need, RelayedMedia, RelayedTrack};
+use super::{
+    relayed::{ArrivedChunk, Need, RelayedMedia, RelayedTrack},
+    sink::TrackSink,
+};
 use crate::{
     Outlet,
-    relay::{AbortOnDrop, ArrivedChunk, Inflow, InflowSink},
+    relay::{AbortOnDrop, Inflow},
 };
 
 /// Linger of a subscription after the last member has unsubscribed.
@@ -113,8 +116,10 @@ async fn run(
         })
     };
     let _delivering = AbortOnDrop(delivering.abort_handle());
-    let counters = Arc::clone(&track.address.counters);
-    let sink = Arc::new(InflowSink { inflow, counters });
+    let sink = Arc::new(TrackSink {
+        track: Arc::clone(&track),
+        inflow,
+    });
     let Some(_subscription) = until_subscribed(&track, &sink).await else {
         return;
     };
@@ -131,10 +136,7 @@ async fn run(
 }
 
 /// Subscribes to a track's channel. Returns `None` if the track is no longer needed.
-async fn until_subscribed(
-    track: &RelayedTrack,
-    sink: &Arc<InflowSink<ArrivedChunk>>,
-) -> Option<Subscription> {
+async fn until_subscribed(track: &RelayedTrack, sink: &Arc<TrackSink>) -> Option<Subscription> {
     let (bus, key) = (&track.address.bus, &track.address.key);
     let mut tries = interval(RETRY);
     tries.set_missed_tick_behavior(MissedTickBehavior::Delay);

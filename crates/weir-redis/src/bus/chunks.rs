@@ -70,13 +70,13 @@ impl TrackReceiver {
 }
 
 impl MessageSink for TrackReceiver {
-    fn message(&self, payload: &[u8]) {
+    fn message(&self, payload: &[u8], more: bool) {
         if !self.open.load(Ordering::Relaxed) {
             return;
         }
         self.counters.count(payload.len());
         match envelope::chunk(self.track, self.origin, payload) {
-            Ok(Some(chunk)) => self.sink.chunk(chunk),
+            Ok(Some(chunk)) => self.sink.chunk(chunk, more),
             Ok(None) => {}
             Err(error) => self.counters.count_malformed(error),
         }

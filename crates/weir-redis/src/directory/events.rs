@@ -24,7 +24,7 @@ pub(super) struct RoomEvents {
 }
 
 impl MessageSink for RoomEvents {
-    fn message(&self, payload: &[u8]) {
+    fn message(&self, payload: &[u8], _more: bool) {
         let Some(core) = self.core.upgrade() else {
             return;
         };

@@ -139,7 +139,7 @@ impl Recorder {
 }
 
 impl ChunkSink for Recording<TrackKey> {
-    fn chunk(&self, chunk: Relayed) {
+    fn chunk(&self, chunk: Relayed, _more: bool) {
         let entry = (self.key.clone(), chunk);
         self.recorder.add(|log| log.chunks.push(entry));
     }

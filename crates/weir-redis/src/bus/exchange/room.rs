@@ -152,7 +152,7 @@ impl SignalRoom {
 }
 
 impl MessageSink for SignalRoom {
-    fn message(&self, payload: &[u8]) {
+    fn message(&self, payload: &[u8], _more: bool) {
         // The connection may hold this room after its last listener is gone.
         if self.sinks.lock().sinks.is_empty() {
             return;

@@ -138,7 +138,7 @@ struct ProbeSink {
 }
 
 impl MessageSink for ProbeSink {
-    fn message(&self, payload: &[u8]) {
+    fn message(&self, payload: &[u8], _more: bool) {
         self.probe.returned(&self.channel, payload);
     }
 }

@@ -80,8 +80,9 @@ impl<S> Reader<S> {
                         payload,
                         len,
                     }) => {
+                        let more = rest.len() > len;
                         for sink in self.routes.sinks(&rest[channel]) {
-                            sink.message(&rest[payload.clone()]);
+                            sink.message(&rest[payload.clone()], more);
                         }
                         self.turn += len.max(LEAST);
                         self.seen += len;

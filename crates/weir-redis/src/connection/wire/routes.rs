@@ -6,8 +6,8 @@ use foldhash::fast::RandomState;
 
 /// Receiver of a channel's messages. Calls must not block: they hold up the whole connection.
 pub(crate) trait MessageSink: Send + Sync + Debug {
-    /// Receives a message.
-    fn message(&self, payload: &[u8]);
+    /// Receives a message. `more` says that further bytes were received behind it.
+    fn message(&self, payload: &[u8], more: bool);
 
     /// Reports that the subscription was lost for a while and holds again.
     fn interrupted(&self) {}

@@ -41,7 +41,7 @@ fn channel(number: usize) -> Arc<str> {
 struct Ignored;
 
 impl MessageSink for Ignored {
-    fn message(&self, _: &[u8]) {}
+    fn message(&self, _: &[u8], _: bool) {}
 }
 
 fn want(channels: &mut ChannelTable, channel: &str) -> (SinkId, oneshot::Receiver<()>) {

@@ -76,7 +76,7 @@ struct Log {
 }
 
 impl MessageSink for Log {
-    fn message(&self, payload: &[u8]) {
+    fn message(&self, payload: &[u8], _more: bool) {
         let message = Seen::Message(self.channel.into(), payload.to_vec());
         self.seen.lock().unwrap().push(message);
     }
