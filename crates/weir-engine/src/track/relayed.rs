@@ -16,7 +16,7 @@ use crate::relay::{Inflow, TrackAddress};
 const BATCH: usize = 64;
 
 /// Maximum number of subscribers to whom a chunk is sent at once, by the task that reads the bus.
-const AT_ONCE: usize = 8;
+const AT_ONCE: usize = 16;
 
 /// Chunk that has come from the bus.
 #[derive(Debug)]

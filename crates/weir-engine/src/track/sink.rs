@@ -125,7 +125,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_chunk_with_nothing_behind_it_is_delivered_at_once() {
-        let setup = Setup::new(8);
+        let setup = Setup::new(16);
         setup.arrive(1, false);
         setup.assert_received([1]);
         setup.arrive(2, true);
@@ -146,7 +146,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_chunk_for_many_subscribers_waits_for_the_task() {
-        let setup = Setup::new(9);
+        let setup = Setup::new(17);
         setup.arrive(1, false);
         setup.assert_received([]);
         assert!(!setup.sink.track.deliver());
@@ -166,7 +166,7 @@ mod tests {
 
     #[tokio::test]
     async fn chunks_beyond_the_capacity_are_counted() {
-        let setup = Setup::new(9);
+        let setup = Setup::new(17);
         (1..=200).for_each(|seq| setup.arrive(seq, false));
         let overrun = &setup.sink.track.address.counters.chunks_overrun;
         let kept = 1_000 / b"payload".len() as u64;
