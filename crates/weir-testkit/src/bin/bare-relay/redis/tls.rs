@@ -55,7 +55,7 @@ impl TlsClient {
         let name = ServerName::from(tcp.peer_addr()?.ip());
         let mut session = ClientConnection::new(Arc::clone(&self.0), name)?;
         session.complete_io(tcp).context("TLS handshake")?;
-        // What the kernel does not accept is queued without a limit, as on a plain connection.
+        // No limit on the queue of unsent bytes, like a plain connection.
         session.set_buffer_limit(None);
         Ok(TlsSession(session))
     }
